@@ -1,0 +1,32 @@
+"""Makeup transfer: bare-faced photos and makeup references in, made-up photos at full size out."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from beautygan_cli.composite import Strengths
+    from beautygan_cli.errors import BeautyGANError
+    from beautygan_cli.pipeline import transfer
+    from beautygan_cli.session import MakeupSession
+
+__all__ = ["BeautyGANError", "MakeupSession", "Strengths", "transfer"]
+
+_HOMES = {
+    "BeautyGANError": "beautygan_cli.errors",
+    "MakeupSession": "beautygan_cli.session",
+    "Strengths": "beautygan_cli.composite",
+    "transfer": "beautygan_cli.pipeline",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded when first asked for, so that `beautygan --help` imports neither NumPy nor TensorFlow.
+    if name == "__version__":
+        return metadata.version("beautygan-cli")
+    if name in _HOMES:
+        import importlib
+
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'beautygan_cli' has no attribute {name!r}")

@@ -1,0 +1,83 @@
+"""Colour as the eye weighs it: CIE L*a*b* and the CIEDE2000 difference.
+
+L*a*b* here is D65, float32: L* in 0..100, a* and b* in about -110..110, last axis (L*, a*, b*).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+
+
+def rgb_to_lab(pixels: NDArray[Any]) -> FloatArray:
+    """(H, W, 3) sRGB, uint8 or float 0..255, to (H, W, 3) float32 L*a*b*."""
+    import cv2
+
+    unit = np.ascontiguousarray(pixels, dtype=np.float32) / np.float32(255)
+    return np.asarray(cv2.cvtColor(unit, cv2.COLOR_RGB2LAB), dtype=np.float32)
+
+
+def lab_to_rgb(lab: NDArray[Any]) -> FloatArray:
+    """(H, W, 3) L*a*b* to (H, W, 3) float32 sRGB in 0..255, colours outside sRGB clipped."""
+    import cv2
+
+    unit = cv2.cvtColor(np.ascontiguousarray(lab, dtype=np.float32), cv2.COLOR_LAB2RGB)
+    return np.clip(np.asarray(unit, dtype=np.float32), 0, 1) * np.float32(255)
+
+
+def weighted_mean(values: NDArray[Any], mask: NDArray[Any]) -> NDArray[np.float64]:
+    """Mean of (H, W, C) values under an (H, W) mask of weights; NaN for an empty mask."""
+    total = float(mask.sum())
+    if total <= 0:
+        return np.full(values.shape[-1], np.nan)
+    return np.asarray((values * mask[..., None]).sum(axis=(0, 1), dtype=np.float64) / total)
+
+
+def ciede2000(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.float64]:
+    """CIEDE2000 colour difference of L*a*b* colours of any matching shape (..., 3).
+
+    Formula: G. Sharma, W. Wu, E. N. Dalal, "The CIEDE2000 Color-Difference Formula: Implementation Notes,
+    Supplementary Test Data, and Mathematical Observations", Color Research and Application 30 (2005), 21-30,
+    with kL = kC = kH = 1.
+    """
+    l1, a1, b1 = np.moveaxis(np.asarray(first, dtype=np.float64), -1, 0)
+    l2, a2, b2 = np.moveaxis(np.asarray(second, dtype=np.float64), -1, 0)
+    chroma_mean = (np.hypot(a1, b1) + np.hypot(a2, b2)) / 2
+    g = 0.5 * (1 - np.sqrt(chroma_mean**7 / (chroma_mean**7 + 25.0**7)))
+    a1, a2 = (1 + g) * a1, (1 + g) * a2
+    c1, c2 = np.hypot(a1, b1), np.hypot(a2, b2)
+    h1, h2 = np.degrees(np.arctan2(b1, a1)) % 360, np.degrees(np.arctan2(b2, a2)) % 360
+
+    grey = (c1 * c2) == 0
+    hue_step = (h2 - h1 + 180) % 360 - 180
+    # Sharma keeps +180 where the two hues lie exactly opposite.
+    hue_step = np.where((hue_step == -180) & (h2 > h1), 180.0, hue_step)
+    hue_step = np.where(grey, 0.0, hue_step)
+    delta_l, delta_c = l2 - l1, c2 - c1
+    delta_h = 2 * np.sqrt(c1 * c2) * np.sin(np.radians(hue_step) / 2)
+
+    l_mean, c_mean = (l1 + l2) / 2, (c1 + c2) / 2
+    hue_sum = h1 + h2
+    h_mean = np.where(
+        np.abs(h1 - h2) <= 180, hue_sum / 2, np.where(hue_sum < 360, (hue_sum + 360) / 2, (hue_sum - 360) / 2)
+    )
+    h_mean = np.where(grey, hue_sum, h_mean)
+    t = (
+        1
+        - 0.17 * np.cos(np.radians(h_mean - 30))
+        + 0.24 * np.cos(np.radians(2 * h_mean))
+        + 0.32 * np.cos(np.radians(3 * h_mean + 6))
+        - 0.20 * np.cos(np.radians(4 * h_mean - 63))
+    )
+    s_l = 1 + 0.015 * (l_mean - 50) ** 2 / np.sqrt(20 + (l_mean - 50) ** 2)
+    s_c = 1 + 0.045 * c_mean
+    s_h = 1 + 0.015 * c_mean * t
+    rotation = (
+        -2 * np.sqrt(c_mean**7 / (c_mean**7 + 25.0**7)) * np.sin(np.radians(60 * np.exp(-(((h_mean - 275) / 25) ** 2))))
+    )
+    l_term, c_term, h_term = delta_l / s_l, delta_c / s_c, delta_h / s_h
+    return np.asarray(np.sqrt(l_term**2 + c_term**2 + h_term**2 + rotation * c_term * h_term))

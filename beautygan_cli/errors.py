@@ -1,0 +1,28 @@
+"""Everything that can go wrong through no fault of the program, by what the user can mend.
+
+Each message is one sentence that names the file and the remedy; the command line prints it as it is.
+"""
+
+
+class BeautyGANError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class PhotoError(BeautyGANError):
+    """A photo that can't be read: missing, broken, too large or of an unknown format."""
+
+
+class FaceError(BeautyGANError):
+    """A photo in which no usable face was found."""
+
+
+class ModelError(BeautyGANError):
+    """A model folder that lacks a file, a tensor or a variable, or holds what a model may not hold."""
+
+
+class DatasetError(BeautyGANError):
+    """A folder of faces that can't be trained or evaluated on."""
+
+
+class OutputError(BeautyGANError):
+    """A result that can't be written."""

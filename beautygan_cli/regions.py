@@ -1,0 +1,322 @@
+"""From 68 landmarks to soft masks: lips, eyes, brows, skin, the whole face.
+
+A mask is an (H, W) float32 of weights in [0, 1]. Landmarks are in the pixels of the image that the mask belongs to,
+in dlib's order: jaw 0-16, brows 17-26, nose 27-35, eyes 36-47, outer lips 48-59, inner lips 60-67, counted from the
+image's left. All lengths derive from `unit`, the distance between the two eyes' centres, so that a mask is the same
+at any scale.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+
+JAW = slice(0, 17)
+LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)
+OUTER_LIPS, INNER_LIPS = slice(48, 60), slice(60, 68)
+SUPERSAMPLING = 3  # polygons are drawn this much larger and averaged down, for edges finer than a pixel
+FOREHEAD = 0.80  # height of the masked forehead in parts of brow-to-nose-base, which a face's thirds make about 1
+FACE_EDGE = 0.07  # softness of the face mask's edge, in units
+LID_TOP = 0.5  # the measured lid reaches from the lash line half of the way to the brow
+SHADOW_TOP = 1.0  # makeup of the eyes reaches up to the brow ...
+SHADOW_OUTWARD = 1.55  # ... half an eye's width past the outer corner ...
+SHADOW_BELOW = 0.45  # ... and this far below the lower lid, in eye widths
+OPEN_MOUTH = 0.03  # inner lips further apart than this part of the mouth's width show teeth or tongue
+
+
+def unit(landmarks: NDArray[Any]) -> float:
+    """Distance between the eyes' centres in pixels, the length that all others are given in."""
+    return float(np.linalg.norm(landmarks[RIGHT_EYE].mean(axis=0) - landmarks[LEFT_EYE].mean(axis=0)))
+
+
+def smooth_curve(points: NDArray[Any], *, closed: bool = False, steps: int = 8) -> FloatArray:
+    """A centripetal-free Catmull-Rom curve through (N, 2) points, `steps` points a segment.
+
+    Formula: E. Catmull, R. Rom, "A class of local interpolating splines" (1974), uniform, tension 1/2.
+    """
+    points = np.asarray(points, dtype=np.float64)
+    if closed:
+        padded = np.concatenate([points[-1:], points, points[:2]])
+    else:
+        padded = np.concatenate([2 * points[:1] - points[1:2], points, 2 * points[-1:] - points[-2:-1]])
+    t = (np.arange(steps) / steps)[None, :, None]
+    p0, p1, p2, p3 = (padded[i : len(padded) - 3 + i, None, :] for i in range(4))
+    curve = 0.5 * (2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * p1 - p0 - 3 * p2 + p3) * t**3)
+    flat = curve.reshape(-1, 2)
+    return np.asarray(flat if closed else np.concatenate([flat, points[-1:]]), dtype=np.float32)
+
+
+def fill(shape: tuple[int, int], *outlines: NDArray[Any], soft: float = 0.0) -> FloatArray:
+    """The (H, W) mask of the union of closed outlines ((N, 2) points each), blurred by `soft` pixels (sigma)."""
+    import cv2
+
+    height, width = shape
+    large = np.zeros((height * SUPERSAMPLING, width * SUPERSAMPLING), dtype=np.uint8)
+    for outline in outlines:
+        # A pixel's centre is at its whole coordinate, so a pixel's own area starts half a pixel before it.
+        scaled = ((np.asarray(outline, dtype=np.float64) + 0.5) * SUPERSAMPLING - 0.5) * 16
+        cv2.fillPoly(large, [np.round(scaled).astype(np.int32)], 255, lineType=cv2.LINE_AA, shift=4)
+    mask = cv2.resize(large, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    return blur(mask, soft)
+
+
+def blur(mask: NDArray[Any], sigma: float) -> FloatArray:
+    """A Gaussian blur of an (H, W) or (H, W, C) float image by `sigma` pixels, edges repeated."""
+    import cv2
+
+    if sigma < 0.2:
+        return np.asarray(mask, dtype=np.float32)
+    return np.asarray(cv2.GaussianBlur(mask, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE), dtype=np.float32)
+
+
+def smoothstep(low: float, high: float, values: NDArray[Any]) -> FloatArray:
+    """0 below `low`, 1 above `high`, 3t^2 - 2t^3 between; `low` may be the larger one, for a falling edge."""
+    t = np.clip((values - low) / (high - low), 0, 1)
+    return np.asarray(t * t * (3 - 2 * t), dtype=np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class EyeGrid:
+    """Coordinates of each pixel in one eye's own frame, (H, W) float32 each.
+
+    u: 0 at the inner corner, 1 at the outer one. v: 0 on the upper lash line, 1 at the brow. below: distance under
+    the lower lash line and above: distance over the upper one, both in eye widths. opening: mask of the eyeball.
+    width: the eye's width in pixels.
+    """
+
+    u: FloatArray
+    v: FloatArray
+    above: FloatArray
+    below: FloatArray
+    opening: FloatArray
+    width: float
+
+
+def eye_grids(landmarks: NDArray[Any], shape: tuple[int, int]) -> tuple[EyeGrid, EyeGrid]:
+    """The frames of the left and the right eye of the image, of (H, W) pixels."""
+    points = np.asarray(landmarks, dtype=np.float64)
+    left = _eye_grid(
+        upper=points[[39, 38, 37, 36]], lower=points[[39, 40, 41, 36]], brow=points[[21, 20, 19, 18, 17]], shape=shape
+    )
+    right = _eye_grid(
+        upper=points[[42, 43, 44, 45]], lower=points[[42, 47, 46, 45]], brow=points[[22, 23, 24, 25, 26]], shape=shape
+    )
+    return left, right
+
+
+def _eye_grid(upper: NDArray[Any], lower: NDArray[Any], brow: NDArray[Any], shape: tuple[int, int]) -> EyeGrid:
+    """The frame of one eye from its curves, inner corner first."""
+    inner, outer = upper[0], upper[-1]
+    width = float(np.linalg.norm(outer - inner))
+    along = (outer - inner) / width
+    up = np.array([along[1], -along[0]])
+    if up @ (brow.mean(axis=0) - inner) < 0:
+        up = -up
+
+    def local(curve: NDArray[Any]) -> NDArray[np.float64]:
+        offset = curve - inner
+        return np.stack([offset @ along, offset @ up], axis=-1) / width
+
+    rows, columns = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
+    offset_x, offset_y = columns - inner[0], rows - inner[1]
+    u = (offset_x * along[0] + offset_y * along[1]) / width
+    y = (offset_x * up[0] + offset_y * up[1]) / width
+
+    lid, rim, arch = (_sorted_curve(local(smooth_curve(curve))) for curve in (upper, lower, brow))
+    # Past the outer corner a lid's line goes on upwards, toward the brow's tail; past the inner one it runs level.
+    tail = np.array([[1.6, 0.22]])
+    lid_line = np.interp(u, *np.concatenate([[[-0.5, -0.05]], lid, tail]).T)
+    rim_line = np.interp(u, *np.concatenate([[[-0.5, -0.05]], rim, tail]).T)
+    arch_line = np.interp(u, *arch.T)
+    # A brow that the landmarks put on the lid itself would make v explode.
+    span = np.maximum(arch_line - lid_line, 0.18)
+    opening = fill(shape, np.concatenate([smooth_curve(upper), smooth_curve(lower)[::-1]]))
+    return EyeGrid(
+        u=np.asarray(u, dtype=np.float32),
+        v=np.asarray((y - lid_line) / span, dtype=np.float32),
+        above=np.asarray(y - lid_line, dtype=np.float32),
+        below=np.asarray(rim_line - y, dtype=np.float32),
+        opening=opening,
+        width=width,
+    )
+
+
+def _sorted_curve(curve: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A curve's points with growing first coordinate, as `np.interp` wants them."""
+    return curve[np.argsort(curve[:, 0], kind="stable")]
+
+
+def forehead(landmarks: NDArray[Any], height: float = FOREHEAD) -> FloatArray:
+    """Seven points over the forehead from the image's left temple to its right one, (7, 2).
+
+    They lie on half an ellipse over the jaw's two upper ends; `height` is in parts of brow-to-nose-base.
+    """
+    points = np.asarray(landmarks, dtype=np.float64)
+    left, right = points[0], points[16]
+    brow, base = points[17:27].mean(axis=0), points[33]
+    up = (brow - base) * height
+    middle = (left + right) / 2
+    rise = brow + up - middle
+    angles = np.linspace(np.pi * 0.93, np.pi * 0.07, 7)[:, None]
+    half = (right - left) / 2
+    # The exponent squares the ellipse's shoulders, as a forehead has them.
+    return np.asarray(middle + half * np.cos(angles) * 0.97 + rise * np.sin(angles) ** 0.75, dtype=np.float32)
+
+
+def face_outline(landmarks: NDArray[Any], height: float = FOREHEAD) -> FloatArray:
+    """The closed outline of the face: jaw, then back over the forehead."""
+    points = np.asarray(landmarks, dtype=np.float32)
+    return smooth_curve(np.concatenate([points[JAW], forehead(points, height)[::-1]]), closed=True)
+
+
+def face_mask(landmarks: NDArray[Any], shape: tuple[int, int], *, soft: float = FACE_EDGE) -> FloatArray:
+    """The whole face with forehead; its edge is soft, by `soft` units, and lies inside the outline."""
+    size = unit(landmarks)
+    hard = fill(shape, face_outline(landmarks))
+    # Blurring alone would reach as far out as in; the steeper curve keeps the fade within the face.
+    return smoothstep(0.35, 0.95, blur(hard, soft * size))
+
+
+def masked(pixels: NDArray[Any], mask: NDArray[Any]) -> FloatArray:
+    """The (H, W, 3) RGB face alone before mid-grey, which is the network's zero, as float32 0..255."""
+    return np.asarray(127.5 + (pixels - np.float32(127.5)) * mask[..., None], dtype=np.float32)
+
+
+def lips_mask(landmarks: NDArray[Any], shape: tuple[int, int], *, grow: float = 0.0, soft: float = 0.02) -> FloatArray:
+    """The lips without the mouth's opening; `grow` widens the outer contour, in units."""
+    size = unit(landmarks)
+    outer = smooth_curve(landmarks[OUTER_LIPS], closed=True)
+    if grow:
+        outer = _grown(outer, grow * size)
+    mask = fill(shape, outer)
+    return blur(mask * (1 - mouth_opening(landmarks, shape)), soft * size)
+
+
+def mouth_opening(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
+    """What lies between the lips (teeth, tongue); empty where the mouth is shut."""
+    inner = np.asarray(landmarks[INNER_LIPS], dtype=np.float64)
+    width = float(np.linalg.norm(inner[4] - inner[0]))
+    gap = float(np.linalg.norm(inner[[1, 2, 3]] - inner[[7, 6, 5]], axis=1).mean())
+    if gap < OPEN_MOUTH * width:
+        return np.zeros(shape, dtype=np.float32)
+    return fill(shape, smooth_curve(inner, closed=True))
+
+
+def teeth_mask(landmarks: NDArray[Any], lab: NDArray[Any]) -> FloatArray:
+    """Teeth and dark gaps near the mouth's line, by their colour: paler than the lips, (H, W) of the L*a*b* image.
+
+    Landmarks put the inner lips a pixel or two off; what is clearly less red than the lips around it is no lip.
+    """
+    shape = (lab.shape[0], lab.shape[1])
+    size = unit(landmarks)
+    inner = np.asarray(landmarks[INNER_LIPS], dtype=np.float64)
+    width = float(np.linalg.norm(inner[4] - inner[0]))
+    gap = float(np.linalg.norm(inner[[1, 2, 3]] - inner[[7, 6, 5]], axis=1).mean())
+    if gap < OPEN_MOUTH * width:
+        return np.zeros(shape, dtype=np.float32)
+    near = fill(shape, _grown(smooth_curve(inner, closed=True), 0.05 * size))
+    ring = lips_mask(landmarks, shape, soft=0) * (1 - near)
+    if ring.sum() < 1:
+        return near
+    redness = lab[..., 1]
+    lips = float((redness * ring).sum() / ring.sum())
+    bright = float((lab[..., 0] * ring).sum() / ring.sum())
+    pale = smoothstep(-4.0, -10.0, redness - lips) * smoothstep(-12.0, 2.0, lab[..., 0] - bright)
+    return np.asarray(near * np.maximum(pale, mouth_opening(landmarks, shape)), dtype=np.float32)
+
+
+def eyes_mask(
+    landmarks: NDArray[Any], shape: tuple[int, int], grids: tuple[EyeGrid, EyeGrid] | None = None
+) -> FloatArray:
+    """Where makeup of the eyes lies: lids up to the brow, the wing, the lower lid; without the eyeball."""
+    total = np.zeros(shape, dtype=np.float32)
+    for grid in grids or eye_grids(landmarks, shape):
+        inward = smoothstep(-0.35, -0.05, grid.u) * smoothstep(SHADOW_OUTWARD, SHADOW_OUTWARD - 0.3, grid.u)
+        upper = smoothstep(SHADOW_TOP + 0.15, SHADOW_TOP - 0.15, grid.v) * (grid.v > -0.3)
+        lower = smoothstep(SHADOW_BELOW, SHADOW_BELOW - 0.25, grid.below) * (grid.v <= 0)
+        total = np.maximum(total, inward * np.maximum(upper * (grid.v > 0), lower) * (1 - grid.opening))
+    return blur(total, 0.015 * unit(landmarks))
+
+
+def lids_mask(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
+    """The upper lids alone, from the lash line half of the way to the brow: the region that is measured."""
+    total = np.zeros(shape, dtype=np.float32)
+    for grid in eye_grids(landmarks, shape):
+        inside = (grid.u > 0.05) & (grid.u < 1.05) & (grid.v > 0.04) & (grid.v < LID_TOP)
+        total = np.maximum(total, inside * (1 - grid.opening))
+    return total
+
+
+def brows_mask(landmarks: NDArray[Any], shape: tuple[int, int], *, soft: float = 0.03) -> FloatArray:
+    """The brows as strokes along their landmarks, thinner toward the tail."""
+    size = unit(landmarks)
+    outlines = [_stroke(landmarks[order], size * np.array([0.05, 0.075, 0.07, 0.055, 0.025])) for order in BROWS]
+    return fill(shape, *outlines, soft=soft * size)
+
+
+BROWS = (np.array([21, 20, 19, 18, 17]), np.array([22, 23, 24, 25, 26]))  # inner end first
+
+
+def openings_mask(
+    landmarks: NDArray[Any],
+    shape: tuple[int, int],
+    grids: tuple[EyeGrid, EyeGrid] | None = None,
+    *,
+    soft: float = 0.012,
+) -> FloatArray:
+    """The two eyeballs as far as the lids show them."""
+    left, right = grids or eye_grids(landmarks, shape)
+    return blur(np.maximum(left.opening, right.opening), soft * unit(landmarks))
+
+
+def skin_mask(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
+    """The face without lips, mouth, eyes and brows."""
+    size = unit(landmarks)
+    mouth = fill(shape, _grown(smooth_curve(landmarks[OUTER_LIPS], closed=True), 0.04 * size), soft=0.02 * size)
+    grids = eye_grids(landmarks, shape)
+    eyeballs = openings_mask(landmarks, shape, grids, soft=0.03)
+    others = np.maximum.reduce([mouth, eyeballs, eyes_mask(landmarks, shape, grids), brows_mask(landmarks, shape)])
+    return np.asarray(face_mask(landmarks, shape) * (1 - others), dtype=np.float32)
+
+
+def cheeks_mask(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
+    """Cheeks and chin, the skin that is measured: no forehead (hair), no nose (light)."""
+    points = np.asarray(landmarks, dtype=np.float64)
+    left, right = (_cheek(points[list(order)]) for order in ((1, 31, 41, 48, 5, 3), (15, 35, 46, 54, 11, 13)))
+    under = points[56:59]
+    chin = np.concatenate([under[::-1], 0.75 * points[[9, 8, 7]] + 0.25 * under])
+    mask = fill(shape, left, right, chin)
+    return np.asarray(mask * skin_mask(landmarks, shape), dtype=np.float32)
+
+
+def _cheek(points: NDArray[Any]) -> NDArray[Any]:
+    """A cheek's outline from jaw's top, nostril, eye, mouth's corner and two points of the jaw below."""
+    top, nostril, eye, corner, low, middle = points
+    outer = 0.7 * top + 0.3 * nostril
+    return np.stack([outer, eye, nostril, corner, 0.75 * low + 0.25 * corner, 0.8 * middle + 0.2 * corner])
+
+
+def _stroke(points: NDArray[Any], widths: NDArray[Any]) -> FloatArray:
+    """The outline of a stroke of half-width `widths` along (N, 2) points."""
+    both = smooth_curve(np.asarray(points, dtype=np.float64))
+    half = np.interp(np.linspace(0, 1, len(both)), np.linspace(0, 1, len(widths)), widths)
+    ahead = np.gradient(both, axis=0)
+    normal = np.stack([-ahead[:, 1], ahead[:, 0]], axis=1)
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
+    return np.asarray(
+        np.concatenate([both + normal * half[:, None], (both - normal * half[:, None])[::-1]]), np.float32
+    )
+
+
+def _grown(outline: NDArray[Any], distance: float) -> FloatArray:
+    """A closed outline moved outward by `distance` pixels along its normals."""
+    ahead = np.roll(outline, -1, axis=0) - np.roll(outline, 1, axis=0)
+    normal = np.stack([ahead[:, 1], -ahead[:, 0]], axis=1)
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
+    area = float(np.sum(outline[:, 0] * np.roll(outline[:, 1], -1) - np.roll(outline[:, 0], -1) * outline[:, 1]))
+    return np.asarray(outline + normal * distance * np.sign(area), dtype=np.float32)

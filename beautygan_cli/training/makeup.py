@@ -1,0 +1,523 @@
+"""Makeup drawn on a bare face: the true answer that training needs, and the samples' references.
+
+A `Style` says what is worn; `render` draws it from 68 landmarks in L*a*b*, keeping the skin's own texture below.
+All lengths are in units (the distance between the eyes' centres), so a style looks the same at any scale.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beautygan_cli import regions
+from beautygan_cli.colour import lab_to_rgb, rgb_to_lab, weighted_mean
+from beautygan_cli.regions import EyeGrid, blur, smoothstep
+
+FloatArray = NDArray[np.float32]
+Colour = tuple[float, float, float]  # L*a*b*
+
+
+@dataclass(frozen=True)
+class Lipstick:
+    """Colour and finish of the lips: `amount` 0..1; `gloss` > 0 shines, < 0 is matte; ombre fades outward."""
+
+    colour: Colour
+    amount: float
+    gloss: float = 0.0
+    ombre: float = 0.0
+    lined: float = 0.0
+    overdrawn: float = 0.0  # units past the lips' own edge
+
+
+@dataclass(frozen=True)
+class EyeShadow:
+    """Up to three colours: on the lid, in the crease and on the outer corner, with their amounts 0..1."""
+
+    lid: Colour
+    crease: Colour
+    corner: Colour
+    amount: float
+    crease_amount: float
+    corner_amount: float
+    height: float  # how far up to the brow, 0..1
+    outward: float  # how far past the outer corner, in eye widths
+    lower: float = 0.0  # amount under the eye
+    shimmer: float = 0.0
+    inner: float = 0.0  # brightening of the inner corner
+    cut: float = 0.0  # sharpness of the crease's edge
+
+
+@dataclass(frozen=True)
+class Liner:
+    """A line along the upper lashes, with a wing; optionally below. Widths and lengths in eye widths."""
+
+    colour: Colour
+    amount: float
+    width: float
+    wing: float = 0.0
+    lift: float = 0.35  # the wing's slope
+    lower: float = 0.0
+    lashes: float = 0.0  # mascara: length of the lashes in eye widths
+
+
+@dataclass(frozen=True)
+class Blush:
+    """Colour on the cheeks: `place` 0 on the apples to 1 along the cheekbone; `nose` carries it across."""
+
+    colour: Colour
+    amount: float
+    place: float = 0.5
+    spread: float = 0.42
+    nose: float = 0.0
+
+
+@dataclass(frozen=True)
+class Finish:
+    """Foundation: evens the skin, shifts its shade, and shines (dewy, > 0) or not (matte, < 0)."""
+
+    even: float = 0.0
+    shade: Colour = (0.0, 0.0, 0.0)
+    shine: float = 0.0
+    contour: float = 0.0
+    highlight: float = 0.0
+
+
+@dataclass(frozen=True)
+class Brows:
+    """Darkened and filled brows; `amount` 0..1."""
+
+    colour: Colour
+    amount: float
+
+
+@dataclass(frozen=True)
+class Style:
+    """A whole face of makeup; what is None is not worn. `seed` places lashes and shimmer."""
+
+    lipstick: Lipstick | None = None
+    shadow: EyeShadow | None = None
+    liner: Liner | None = None
+    blush: Blush | None = None
+    finish: Finish | None = None
+    brows: Brows | None = None
+    seed: int = 0
+
+
+def render(pixels: NDArray[Any], landmarks: NDArray[Any], style: Style) -> FloatArray:
+    """The (H, W, 3) RGB face (0..255) wearing a style, as float32 of the same shape and range."""
+    lab = rgb_to_lab(pixels)
+    face = _Face(lab, landmarks)
+    if style.finish:
+        lab = _finish(lab, face, style.finish)
+    if style.blush:
+        lab = _blush(lab, face, style.blush)
+    if style.brows:
+        lab = _brows(lab, face, style.brows)
+    if style.shadow:
+        lab = _shadow(lab, face, style.shadow, np.random.default_rng(style.seed))
+    if style.liner:
+        lab = _liner(lab, face, style.liner, np.random.default_rng(style.seed + 1))
+    if style.lipstick:
+        lab = _lipstick(lab, face, style.lipstick)
+    return lab_to_rgb(lab)
+
+
+class _Face:
+    """What every layer of makeup needs to know of the bare face."""
+
+    def __init__(self, lab: FloatArray, landmarks: NDArray[Any]) -> None:
+        self.shape = (lab.shape[0], lab.shape[1])
+        self.landmarks = np.asarray(landmarks, dtype=np.float32)
+        self.unit = regions.unit(landmarks)
+        self.eyes = regions.eye_grids(landmarks, self.shape)
+        self.openings = blur(np.maximum(self.eyes[0].opening, self.eyes[1].opening), 0.008 * self.unit)
+        self.mask = regions.face_mask(landmarks, self.shape, soft=0.12)
+        self.teeth = blur(regions.teeth_mask(landmarks, lab), 0.008 * self.unit)
+        self.mouth = regions.fill(self.shape, regions.smooth_curve(landmarks[regions.OUTER_LIPS], closed=True))
+        rows, columns = np.mgrid[: self.shape[0], : self.shape[1]].astype(np.float32)
+        self.rows, self.columns = rows, columns
+
+    def spot(self, centre: NDArray[Any], along: NDArray[Any], long: float, short: float) -> FloatArray:
+        """An oriented Gaussian, its two sigmas in units."""
+        along = along / max(float(np.linalg.norm(along)), 1e-6)
+        x, y = self.columns - centre[0], self.rows - centre[1]
+        far = (x * along[0] + y * along[1]) / (long * self.unit)
+        wide = (-x * along[1] + y * along[0]) / (short * self.unit)
+        return np.asarray(np.exp(-(far**2 + wide**2) / 2), dtype=np.float32)
+
+
+def _cover(lab: FloatArray, colour: Colour, density: FloatArray, texture: float = 1.0) -> FloatArray:
+    """Pigment of one colour over the skin, `density` 0..1; `texture` of the luminance detail below stays.
+
+    Fine detail is what a small blur takes away; it is laid back on top, as makeup follows pores and creases.
+    """
+    smooth = blur(lab[..., 0], max(1.0, 0.012 * lab.shape[0]))
+    detail = (lab[..., 0] - smooth) * texture
+    target = np.empty_like(lab)
+    # A part of the skin's own light and shade shows through even opaque pigment.
+    middle = float((smooth * density).sum() / max(float(density.sum()), 1e-6))
+    target[..., 0] = colour[0] + 0.45 * (smooth - middle)
+    target[..., 1], target[..., 2] = colour[1], colour[2]
+    weight = density[..., None]
+    base = lab.copy()
+    base[..., 0] = smooth
+    mixed = base * (1 - weight) + target * weight
+    mixed[..., 0] += (lab[..., 0] - smooth) * (1 - density) + detail * density
+    return np.asarray(mixed, dtype=np.float32)
+
+
+def _tint(lab: FloatArray, shift: Colour, density: FloatArray) -> FloatArray:
+    """A sheer layer: L*a*b* moved by `shift` times the density."""
+    return np.asarray(lab + density[..., None] * np.asarray(shift, dtype=np.float32), dtype=np.float32)
+
+
+def _finish(lab: FloatArray, face: _Face, finish: Finish) -> FloatArray:
+    import cv2
+
+    points = face.landmarks
+    skin = face.mask * (1 - face.openings) * (1 - face.mouth)
+    skin = blur(skin, 0.01 * face.unit)
+    if finish.even > 0:
+        mean = weighted_mean(lab, skin).astype(np.float32)
+        # Blotches are what an edge-keeping blur takes away at a fifth of a unit; pores stay, being finer.
+        half = cv2.resize(lab, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        size = max(2, int(0.05 * face.unit))
+        smooth = cv2.resize(cv2.bilateralFilter(half, 2 * size + 1, 9, size), face.shape[::-1])
+        wide = blur(smooth, 0.25 * face.unit)
+        evened = smooth + 0.5 * (np.clip(mean - wide, -8, 8)) * np.array([0.35, 1, 1], dtype=np.float32)
+        evened[..., 0] += 0.55 * (lab[..., 0] - smooth[..., 0])
+        lab = lab + (finish.even * skin)[..., None] * (evened - lab)
+    lab = _tint(lab, finish.shade, skin)
+    cheek_left, cheek_right = _cheeks(points)
+    across = points[16] - points[0]
+    if finish.shine:
+        bright = smoothstep(0, 14, lab[..., 0] - float(weighted_mean(lab, skin)[0]))
+        lab = _tint(lab, (finish.shine * 7, 0, 0), skin * bright)
+    if finish.contour > 0:
+        hollow = np.zeros(face.shape, dtype=np.float32)
+        for side, jaw, cheek in ((-1, points[3], cheek_left), (1, points[13], cheek_right)):
+            centre = cheek + (jaw - cheek) * 0.55
+            hollow += face.spot(centre, np.array([side * 1.0, -0.55]), 0.38, 0.13)
+            hollow += 0.6 * face.spot(points[5 if side < 0 else 11], across, 0.35, 0.16)
+        for nose in (points[29] + (points[31] - points[33]) * 0.75, points[29] + (points[35] - points[33]) * 0.75):
+            hollow += 0.5 * face.spot(nose, points[30] - points[27], 0.30, 0.05)
+        lab = _tint(lab, (-11, 1.5, 2.5), np.clip(hollow, 0, 1) * finish.contour * skin)
+    if finish.highlight > 0:
+        light = face.spot(points[28], points[30] - points[27], 0.34, 0.05)
+        light += face.spot(cheek_left + (points[0] - cheek_left) * 0.3, points[0] - cheek_left, 0.22, 0.08)
+        light += face.spot(cheek_right + (points[16] - cheek_right) * 0.3, points[16] - cheek_right, 0.22, 0.08)
+        light += 0.7 * face.spot(points[51] - (points[51] - points[33]) * 0.2, across, 0.1, 0.05)
+        light += 0.5 * face.spot(points[8] + (points[57] - points[8]) * 0.4, across, 0.15, 0.1)
+        lab = _tint(lab, (9, 0.5, 2.5), np.clip(light, 0, 1) * finish.highlight * skin)
+    return lab
+
+
+def _cheeks(points: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The apples of the cheeks."""
+    left = points[41] * 0.45 + points[48] * 0.35 + points[2] * 0.2
+    right = points[46] * 0.45 + points[54] * 0.35 + points[14] * 0.2
+    return left, right
+
+
+def _blush(lab: FloatArray, face: _Face, blush: Blush) -> FloatArray:
+    points = face.landmarks
+    density: FloatArray = np.zeros(face.shape, dtype=np.float32)
+    for apple, temple in zip(_cheeks(points), (points[0], points[16]), strict=True):
+        centre = apple + (temple - apple) * (0.12 + 0.32 * blush.place)
+        long = blush.spread * (0.75 + 0.45 * blush.place)
+        density += face.spot(centre, temple - apple, long, blush.spread * (0.75 - 0.25 * blush.place))
+    if blush.nose:
+        density += blush.nose * face.spot(points[29], points[16] - points[0], 0.45, 0.16)
+    skin = face.mask * (1 - face.openings) * (1 - face.mouth)
+    density = np.asarray(np.clip(density, 0, 1) * skin * blush.amount, dtype=np.float32)
+    base = weighted_mean(lab, skin).astype(np.float32)
+    shift = np.asarray(blush.colour, dtype=np.float32) - base
+    # Blush shades and warms; on dark skin a pale pigment would glow.
+    return _tint(lab, (min(float(shift[0]) * 0.45, 2.0), float(shift[1]), float(shift[2])), density)
+
+
+def _brows(lab: FloatArray, face: _Face, brows: Brows) -> FloatArray:
+    stroke = regions.brows_mask(face.landmarks, face.shape, soft=0.035)
+    # Hair takes more than the skin between: the darker a pixel against its surroundings, the denser.
+    hair = smoothstep(-1, 9, blur(lab[..., 0], 0.12 * face.unit) - lab[..., 0])
+    return _cover(lab, brows.colour, stroke * brows.amount * (0.45 + 0.55 * hair), texture=1.0)
+
+
+def _shadow(lab: FloatArray, face: _Face, shadow: EyeShadow, rng: np.random.Generator) -> FloatArray:
+    for grid in face.eyes:
+        open_skin = 1 - face.openings
+        over = smoothstep(-0.02, 0.03, grid.above)
+        inner = smoothstep(-0.18, 0.12, grid.u)
+        outer = smoothstep(
+            1.0 + shadow.outward + 0.12, 1.0 + shadow.outward * 0.2, grid.u - 0.25 * np.clip(grid.v, 0, 1)
+        )
+        sides = inner * outer * over * open_skin
+        top = shadow.height
+        soft = 0.45 - 0.33 * shadow.cut
+        lid = smoothstep(top * 0.62 + soft * 0.5, top * 0.62 - soft * 0.5, grid.v)
+        crease = np.exp(-(((grid.v - top * 0.62) / (0.30 * top + 0.05)) ** 2)) * smoothstep(0.0, 0.5, grid.u)
+        fade = smoothstep(top * 1.15, top * 0.45, grid.v)
+        corner = smoothstep(0.45, 1.05, grid.u) * fade
+        lash = 0.75 + 0.25 * smoothstep(0.35, 0.0, grid.v)
+        lab = _cover(lab, shadow.lid, np.clip(lid * lash * sides * shadow.amount, 0, 1))
+        lab = _cover(lab, shadow.crease, np.clip(crease * sides * shadow.crease_amount, 0, 1))
+        lab = _cover(lab, shadow.corner, np.clip(corner * sides * shadow.corner_amount, 0, 1))
+        if shadow.shimmer:
+            centre = np.exp(-(((grid.u - 0.5) / 0.28) ** 2) - ((grid.v - 0.25 * top) / (0.3 * top)) ** 2)
+            grain = blur(rng.random(face.shape, dtype=np.float32), 0.6)
+            grain = (grain - grain.mean()) / max(float(grain.std()), 1e-6)
+            lab = _tint(lab, (1, 0, 0), centre * sides * shadow.shimmer * (9 + 3 * grain))
+        if shadow.inner:
+            spot = np.exp(-(((grid.u + 0.02) / 0.13) ** 2) - (np.clip(grid.above, -0.2, 9) / 0.13) ** 2)
+            lab = _tint(lab, (14, 0, 3), spot * open_skin * shadow.inner)
+        if shadow.lower:
+            depth = smoothstep(0.24, 0.02, grid.below) * smoothstep(-0.05, 0.03, grid.below)
+            side = smoothstep(-0.05, 0.75, grid.u) * smoothstep(1.35, 1.05, grid.u)
+            lab = _cover(lab, shadow.corner, depth * side * open_skin * (1 - over) * shadow.lower)
+    return lab
+
+
+EYE_CURVES = (([39, 38, 37, 36], [39, 40, 41, 36]), ([42, 43, 44, 45], [42, 47, 46, 45]))  # upper, lower, from inside
+
+
+def _liner(lab: FloatArray, face: _Face, liner: Liner, rng: np.random.Generator) -> FloatArray:
+    for grid, orders in zip(face.eyes, EYE_CURVES, strict=True):
+        upper = regions.smooth_curve(face.landmarks[orders[0]])
+        lower = regions.smooth_curve(face.landmarks[orders[1]])
+        soft = max(0.35, 0.006 * face.unit)
+        line = regions.fill(face.shape, _upper_line(upper, grid, liner), soft=soft)
+        # The line sits on the lid: a hair's breadth may cover the eyeball's rim, no more.
+        line = line * (1 - 0.8 * blur(_shrunk_opening(grid), soft))
+        lab = _cover(lab, liner.colour, line * liner.amount, texture=0.5)
+        if liner.lower:
+            rim = np.exp(-((grid.below / 0.035) ** 2)) * smoothstep(0.15, 0.7, grid.u) * smoothstep(1.1, 0.98, grid.u)
+            lab = _cover(lab, liner.colour, (rim * liner.lower * (grid.above < 0)).astype(np.float32), texture=0.5)
+        if liner.lashes:
+            lashes = _lashes(face, upper, grid, liner.lashes, 26, rng)
+            under = _lashes(face, lower, grid, -0.5 * liner.lashes, 14, rng)
+            lab = _cover(lab, (10.0, 1.0, 1.0), np.clip(lashes + 0.6 * under, 0, 0.9), texture=0.5)
+    return lab
+
+
+def _shrunk_opening(grid: EyeGrid) -> FloatArray:
+    return grid.opening * smoothstep(-0.01, -0.05, grid.above)
+
+
+def _upper_line(upper: FloatArray, grid: EyeGrid, liner: Liner) -> FloatArray:
+    """The outline of the liner's stroke: thin at the inner corner, thickest near the outer, into the wing."""
+    along = upper[-1] - upper[0]
+    along = along / max(float(np.linalg.norm(along)), 1e-6)
+    up = np.array([along[1], -along[0]])
+    up = -up if up[1] > 0 else up
+    place = np.linspace(0, 1, len(upper))[:, None]
+    thickness = liner.width * grid.width * (0.25 + 0.75 * np.clip(place / 0.75, 0, 1))
+    top = upper + up * thickness
+    if liner.wing > 0:
+        tip = upper[-1] + (along + up * liner.lift) * liner.wing * grid.width
+        return np.asarray(np.concatenate([upper, [tip], top[::-1]]), dtype=np.float32)
+    return np.asarray(np.concatenate([upper, top[::-1]]), dtype=np.float32)
+
+
+def _lashes(
+    face: _Face, rim: FloatArray, grid: EyeGrid, length: float, count: int, rng: np.random.Generator
+) -> FloatArray:
+    """Single lashes as tapering curves off the rim, longer toward the outer corner; negative lengths hang down."""
+    along = rim[-1] - rim[0]
+    along = along / max(float(np.linalg.norm(along)), 1e-6)
+    up = np.array([along[1], -along[0]])
+    up = -up if up[1] > 0 else up
+    outlines = []
+    for place in np.linspace(0.12, 1.0, count) + rng.normal(0, 0.012, count):
+        root = rim[int(np.clip(place, 0, 1) * (len(rim) - 1))]
+        reach = length * grid.width * (0.45 + 0.55 * place) * rng.uniform(0.75, 1.1)
+        lean = (place - 0.35) * 0.9 * abs(reach)
+        middle = root + up * reach * 0.55 + along * lean * 0.35
+        tip = root + up * reach + along * lean
+        half = 0.011 * grid.width
+        outlines.append(np.stack([root - along * half, middle, tip, middle + along * half * 0.6, root + along * half]))
+    return regions.fill(face.shape, *outlines, soft=0.3)
+
+
+def _lipstick(lab: FloatArray, face: _Face, lipstick: Lipstick) -> FloatArray:
+    lips = regions.lips_mask(face.landmarks, face.shape, grow=lipstick.overdrawn, soft=0.012)
+    lips = lips * (1 - face.teeth)
+    inside = blur(lips, 0.05 * face.unit)
+    depth = smoothstep(0.45, 0.95, inside)  # 0 at the edge, 1 in the middle
+    density = lips * lipstick.amount * (1 - lipstick.ombre * (1 - depth))
+    middle = float(weighted_mean(lab[..., :1], lips)[0]) if lips.sum() > 0 else 50.0
+    light = lab[..., 0] - middle
+    result = _cover(lab, lipstick.colour, density)
+    if lipstick.lined:
+        edge = lips * (1 - depth)
+        darker = (lipstick.colour[0] * 0.72, lipstick.colour[1] * 0.9, lipstick.colour[2] * 0.9)
+        result = _cover(result, darker, edge * lipstick.lined)
+    if lipstick.gloss > 0:
+        shine = smoothstep(3, 16, light) * lips
+        result = _tint(result, (26 * lipstick.gloss, -6 * lipstick.gloss, -3 * lipstick.gloss), shine)
+        points = face.landmarks
+        low = points[57] * 0.55 + points[66] * 0.45
+        spot = face.spot(low, points[54] - points[48], 0.16, 0.03) * lips * (0.6 + 0.4 * smoothstep(-6, 6, light))
+        result = _tint(result, (24 * lipstick.gloss, -8 * lipstick.gloss, -4 * lipstick.gloss), spot)
+    elif lipstick.gloss < 0:
+        result = _tint(result, (9 * lipstick.gloss, 0, 0), smoothstep(4, 16, light) * lips)
+    return result
+
+
+# --- styles at random -------------------------------------------------------------------------------------------
+
+# Ranges of (L*, a*, b*) that lipsticks are sold in, and how often each is drawn.
+LIP_FAMILIES: tuple[tuple[float, tuple[Colour, Colour]], ...] = (
+    (0.24, ((30, 46, 20), (46, 64, 40))),  # red
+    (0.22, ((44, 30, -6), (64, 56, 12))),  # pink
+    (0.14, ((46, 14, 9), (62, 30, 22))),  # nude
+    (0.12, ((20, 22, -12), (40, 42, 4))),  # plum
+    (0.10, ((48, 38, 22), (62, 56, 40))),  # coral
+    (0.08, ((26, 34, 2), (38, 50, 16))),  # berry
+    (0.06, ((28, 14, 10), (44, 28, 24))),  # brown
+)  # the rest: any hue
+SHADOW_FAMILIES: tuple[tuple[float, tuple[Colour, Colour]], ...] = (
+    (0.34, ((24, 6, 8), (52, 20, 26))),  # brown
+    (0.14, ((22, 12, -26), (50, 34, -4))),  # plum and violet
+    (0.12, ((60, 4, 6), (84, 18, 24))),  # champagne, gold, peach
+    (0.12, ((46, 16, -4), (70, 40, 12))),  # pink, rose
+    (0.10, ((12, -2, -6), (34, 4, 4))),  # smoke
+)  # the rest: any hue, blue and green among them
+DARK_LINER: tuple[Colour, Colour] = ((6, -1, -3), (20, 5, 6))
+
+
+def random_style(rng: np.random.Generator) -> Style:
+    """A style as people wear it: light to heavy, every part sometimes left out."""
+    heavy = float(rng.beta(2.2, 1.4))  # 0 light, 1 heavy
+    lipstick = _random_lipstick(rng, heavy) if rng.random() < 0.95 else None
+    shadow = _random_shadow(rng, heavy) if rng.random() < 0.90 else None
+    liner = _random_liner(rng, heavy) if rng.random() < 0.78 else None
+    blush = _random_blush(rng, heavy) if rng.random() < 0.7 else None
+    finish = _random_finish(rng, heavy) if rng.random() < 0.85 else None
+    brows = None
+    if rng.random() < 0.5:
+        brows = Brows((rng.uniform(14, 34), rng.uniform(2, 9), rng.uniform(2, 14)), rng.uniform(0.15, 0.7))
+    return Style(lipstick, shadow, liner, blush, finish, brows, seed=int(rng.integers(1 << 30)))
+
+
+def _random_colour(rng: np.random.Generator, families: tuple[tuple[float, tuple[Colour, Colour]], ...]) -> Colour:
+    draw = rng.random()
+    for share, (low, high) in families:
+        draw -= share
+        if draw < 0:
+            lightness, a, b = rng.uniform(low, high)
+            return float(lightness), float(a), float(b)
+    hue, chroma = rng.uniform(0, 2 * np.pi), rng.uniform(8, 45)
+    return float(rng.uniform(18, 72)), float(chroma * np.cos(hue)), float(chroma * np.sin(hue))
+
+
+def _random_lipstick(rng: np.random.Generator, heavy: float) -> Lipstick:
+    return Lipstick(
+        colour=_random_colour(rng, LIP_FAMILIES),
+        amount=float(np.clip(0.5 + 0.5 * heavy + rng.normal(0, 0.12), 0.3, 0.98)),
+        gloss=float(rng.choice([0.0, rng.uniform(0.2, 1.0), -rng.uniform(0.3, 1.0)], p=[0.4, 0.35, 0.25])),
+        ombre=float(rng.uniform(0.3, 0.9) if rng.random() < 0.15 else 0.0),
+        lined=float(rng.uniform(0.2, 0.7) if rng.random() < 0.15 else 0.0),
+        overdrawn=float(rng.uniform(-0.01, 0.03)),
+    )
+
+
+def _random_shadow(rng: np.random.Generator, heavy: float) -> EyeShadow:
+    lid = _random_colour(rng, SHADOW_FAMILIES)
+    kind = rng.choice(["one", "two", "three", "smoky"], p=[0.3, 0.3, 0.2, 0.2])
+    darker = (max(8.0, lid[0] - rng.uniform(8, 24)), lid[1] * 0.8 + rng.normal(0, 4), lid[2] * 0.8 + rng.normal(0, 4))
+    crease = lid if kind == "one" else darker
+    corner = _random_colour(rng, SHADOW_FAMILIES) if kind == "three" else darker
+    if kind == "smoky":
+        crease = corner = (float(rng.uniform(10, 26)), float(rng.uniform(0, 10)), float(rng.uniform(-8, 10)))
+    amount = float(np.clip(0.35 + 0.6 * heavy + rng.normal(0, 0.1), 0.2, 0.95))
+    return EyeShadow(
+        lid=lid,
+        crease=crease,
+        corner=corner,
+        amount=amount,
+        crease_amount=0.0 if kind == "one" else amount * float(rng.uniform(0.4, 0.9)),
+        corner_amount=0.0 if kind == "one" else amount * float(rng.uniform(0.4, 0.95)),
+        height=float(rng.uniform(0.45, 1.0)),
+        outward=float(rng.uniform(0.05, 0.45)),
+        lower=amount * float(rng.uniform(0.3, 0.95)) if rng.random() < 0.45 or kind == "smoky" else 0.0,
+        shimmer=float(rng.uniform(0.3, 1.0) if rng.random() < 0.35 else 0.0),
+        inner=float(rng.uniform(0.3, 1.0) if rng.random() < 0.2 else 0.0),
+        cut=float(rng.uniform(0.5, 1.0) if rng.random() < 0.15 else rng.uniform(0, 0.3)),
+    )
+
+
+def _random_liner(rng: np.random.Generator, heavy: float) -> Liner:
+    low, high = DARK_LINER
+    colour = tuple(float(v) for v in rng.uniform(low, high))
+    if rng.random() < 0.08:
+        colour = _random_colour(rng, ())
+    return Liner(
+        colour=(colour[0], colour[1], colour[2]),
+        amount=float(np.clip(0.45 + 0.5 * heavy, 0.4, 0.97)),
+        width=float(rng.uniform(0.03, 0.06 + 0.08 * heavy)),
+        wing=float(rng.uniform(0.1, 0.4) if rng.random() < 0.5 else 0.0),
+        lift=float(rng.uniform(0.15, 0.6)),
+        lower=float(rng.uniform(0.3, 0.9) if rng.random() < 0.3 else 0.0),
+        lashes=float(rng.uniform(0.12, 0.34) if rng.random() < 0.6 else 0.0),
+    )
+
+
+def _random_blush(rng: np.random.Generator, heavy: float) -> Blush:
+    return Blush(
+        colour=(float(rng.uniform(48, 66)), float(rng.uniform(26, 46)), float(rng.uniform(2, 28))),
+        amount=float(rng.uniform(0.12, 0.3 + 0.35 * heavy)),
+        place=float(rng.uniform(0, 1)),
+        spread=float(rng.uniform(0.28, 0.5)),
+        nose=float(rng.uniform(0.3, 0.8) if rng.random() < 0.1 else 0.0),
+    )
+
+
+def _random_finish(rng: np.random.Generator, heavy: float) -> Finish:
+    return Finish(
+        even=float(rng.uniform(0.1, 0.5 + 0.4 * heavy)),
+        shade=(float(rng.normal(0.5, 1.8)), float(rng.normal(0, 1.0)), float(rng.normal(0, 1.4))),
+        shine=float(rng.normal(0, 0.5)),
+        contour=float(rng.uniform(0.15, 0.8) if rng.random() < 0.3 else 0.0),
+        highlight=float(rng.uniform(0.2, 0.9) if rng.random() < 0.35 else 0.0),
+    )
+
+
+def relit(style: Style, curve: Any) -> Style:
+    """The style as it looks under other light: every pigment through `curve`, (N, 3) RGB 0..255 to the same."""
+
+    def through(colour: Colour) -> Colour:
+        pixel = curve(lab_to_rgb(np.array([[colour]], dtype=np.float32))[0])
+        lightness, a, b = (float(v) for v in rgb_to_lab(np.clip(pixel, 0, 255)[None])[0, 0])
+        return lightness, a, b
+
+    lipstick, shadow, liner, blush, brows = style.lipstick, style.shadow, style.liner, style.blush, style.brows
+    return replace(
+        style,
+        lipstick=lipstick and replace(lipstick, colour=through(lipstick.colour)),
+        shadow=shadow
+        and replace(shadow, lid=through(shadow.lid), crease=through(shadow.crease), corner=through(shadow.corner)),
+        liner=liner and replace(liner, colour=through(liner.colour)),
+        blush=blush and replace(blush, colour=through(blush.colour)),
+        brows=brows and replace(brows, colour=through(brows.colour)),
+    )
+
+
+def shaded(style: Style, lightness: float) -> Style:
+    """The style with every pigment's L* moved by `lightness`, for a face that is lit more or less than another."""
+
+    def moved(colour: Colour) -> Colour:
+        return float(np.clip(colour[0] + lightness, 3, 95)), colour[1], colour[2]
+
+    lipstick, shadow, liner, blush, brows = style.lipstick, style.shadow, style.liner, style.blush, style.brows
+    return replace(
+        style,
+        lipstick=lipstick and replace(lipstick, colour=moved(lipstick.colour)),
+        shadow=shadow
+        and replace(shadow, lid=moved(shadow.lid), crease=moved(shadow.crease), corner=moved(shadow.corner)),
+        liner=liner and replace(liner, colour=moved(liner.colour)),
+        blush=blush and replace(blush, colour=moved(blush.colour)),
+        brows=brows and replace(brows, colour=moved(brows.colour)),
+    )

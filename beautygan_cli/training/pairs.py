@@ -1,0 +1,358 @@
+"""Training sets whose true answer is known, because the makeup is drawn.
+
+    source A (bare)                       reference B' = render(light(B), style)
+    target A' = render(match(A, B), style)    removed B  = light(B), bare
+
+What a user's photos vary in is varied here: light, colour, pose, camera noise, and what covers a face.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beautygan_cli import faces, regions
+from beautygan_cli.colour import lab_to_rgb, rgb_to_lab, weighted_mean
+from beautygan_cli.regions import blur
+from beautygan_cli.signature import Signature
+from beautygan_cli.training import makeup
+from beautygan_cli.training.people import Person
+from beautygan_cli.warp import field_onto, warp_onto
+
+FloatArray = NDArray[np.float32]
+UInt8Array = NDArray[np.uint8]
+
+LANDMARK_NOISE = 0.01  # sd, in units: how far dlib's points wander between two photos of one face
+MATCH_SHARE = 0.9  # of the difference between two skins that the finish takes over ...
+MATCH_LIMIT = np.array(
+    [14.0, 12.0, 12.0]
+)  # ... at most, in L*, a*, b*: makeup shades skin, it doesn't change whose it is
+MATCH_SPREAD = 0.15
+EXPOSURE_SHARE = 0.35  # of the lightness that the match leaves, by which pigment follows the source's own light
+USUAL_SKIN = 62.0  # L* of skin in a well lit photo: what the styles' colours are meant for
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """One example, all (S, S, C) uint8: source, reference, target and removed are RGB as the network sees them.
+
+    masks: lips, eyes and skin of the source as three channels of 0..255; face: its mask, one channel.
+    """
+
+    source: UInt8Array
+    reference: UInt8Array
+    target: UInt8Array
+    removed: UInt8Array
+    masks: UInt8Array
+    face: UInt8Array
+
+
+def make_set(people: list[Person], rng: np.random.Generator, signature: Signature, *, vary: bool = True) -> TrainingSet:
+    """One training set of two different people; `vary` off leaves light, noise and covers as the photos have them."""
+    first, second = _two(people, rng)
+    size = signature.size
+    source, source_marks, source_exact = _posed(first, people, rng, signature, vary)
+    reference, reference_marks, reference_exact = _posed(second, people, rng, signature, vary)
+    source_light, reference_light = (random_light(rng, size) if vary else _as_is for _ in range(2))
+    source, reference = source_light(source), reference_light(reference)
+
+    source_skin = _skin(source, source_marks)
+    reference_skin = _skin(reference, reference_marks)
+    style = makeup.random_style(rng)
+    if vary:
+        style = makeup.relit(style, lambda colours: reference_light(colours[None], ramp=False)[0])
+    style = makeup.shaded(style, 0.3 * float(np.clip(reference_skin[0][0] - USUAL_SKIN, -30, 12)))
+    made_up = makeup.render(reference, reference_exact, style)
+    matched = match_skin(source, source_marks, source_skin, reference_skin)
+    rest = reference_skin[0][0] - _skin(matched, source_marks)[0][0]
+    target = makeup.render(matched, source_exact, makeup.shaded(style, -EXPOSURE_SHARE * float(rest)))
+
+    if vary:
+        if rng.random() < 0.35:
+            cover = random_cover(reference_marks, size, rng)
+            made_up, reference = _over(made_up, cover), _over(reference, cover)
+        if rng.random() < 0.30:
+            cover = random_cover(source_marks, size, rng)
+            source, target = _over(source, cover), _over(target, cover)
+        camera = _random_camera(rng)
+        made_up, reference = camera(made_up), camera(reference)
+        # The source's own noise is in its target too: the change that is learned is makeup alone.
+        grain = rng.normal(0, rng.uniform(0, 3.5), (size, size, 1)).astype(np.float32)
+        source, target = source + grain, target + grain
+
+    source_marks = _jittered(source_marks, rng)
+    reference_marks = _jittered(reference_marks, rng)
+    if signature.warp_reference:
+        both = np.concatenate([made_up, reference], axis=2)
+        field = field_onto(reference_marks, source_marks, (size, size))
+        both = _remap(both, field)
+        made_up, reference = both[..., :3], both[..., 3:]
+    face = regions.face_mask(source_marks, (size, size))
+    if signature.mask:
+        source, made_up, target, reference = (
+            regions.masked(item, face) for item in (source, made_up, target, reference)
+        )
+    lips = regions.lips_mask(source_exact, (size, size), grow=0.015)
+    eyes = regions.eyes_mask(source_exact, (size, size)) * face
+    skin = regions.skin_mask(source_exact, (size, size)) * face
+    return TrainingSet(
+        source=_bytes(source),
+        reference=_bytes(made_up),
+        target=_bytes(target),
+        removed=_bytes(reference),
+        masks=_bytes(np.stack([lips, eyes, skin], axis=-1) * 255),
+        face=_bytes(face[..., None] * 255),
+    )
+
+
+def match_skin(
+    pixels: FloatArray,
+    landmarks: FloatArray,
+    own: tuple[NDArray[Any], NDArray[Any]],
+    other: tuple[NDArray[Any], NDArray[Any]],
+) -> FloatArray:
+    """The face with its skin's mean and spread moved toward another's, within bounds.
+
+    `own` and `other` are (mean, standard deviation) of the two bare skins in L*a*b*; the colours of lips, brows and
+    eyes move with the skin, as the light that they share does.
+    """
+    lab = rgb_to_lab(pixels)
+    shift = np.clip(MATCH_SHARE * (other[0] - own[0]), -MATCH_LIMIT, MATCH_LIMIT)
+    spread = np.clip(other[1] / np.maximum(own[1], 1e-3), 1 - MATCH_SPREAD, 1 + MATCH_SPREAD)
+    moved = (lab - own[0]) * spread + own[0] + shift
+    shape = lab.shape[:2]
+    eyeballs = regions.openings_mask(landmarks, shape)
+    inside = regions.face_mask(landmarks, shape) * (1 - eyeballs) * (1 - regions.mouth_opening(landmarks, shape))
+    return lab_to_rgb(lab + (moved - lab) * blur(inside, 1.0)[..., None])
+
+
+def _skin(pixels: FloatArray, landmarks: FloatArray) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Mean and standard deviation of the skin in L*a*b*, at half the size: statistics need no more."""
+    import cv2
+
+    half = cv2.resize(pixels, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    lab = rgb_to_lab(half)
+    mask = regions.skin_mask(landmarks / 2, half.shape[:2]) ** 2
+    mean = weighted_mean(lab, mask)
+    return mean, np.sqrt(weighted_mean((lab - mean) ** 2, mask))
+
+
+def _two(people: list[Person], rng: np.random.Generator) -> tuple[Person, Person]:
+    first = people[int(rng.integers(len(people)))]
+    while True:
+        second = people[int(rng.integers(len(people)))]
+        if second.person != first.person:
+            return first, second
+
+
+def _posed(
+    person: Person, people: list[Person], rng: np.random.Generator, signature: Signature, vary: bool
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The face as a chip, turned, scaled, shifted, sheared and flipped a little: pixels, landmarks, exact landmarks."""
+    import cv2
+
+    if vary and rng.random() < 0.35:
+        person = morph(person, people[int(rng.integers(len(people)))], float(rng.uniform(0.25, 0.75)))
+    size = signature.size
+    matrix = np.vstack([faces.place(person.landmarks, size, signature.padding).matrix, [0, 0, 1]]).astype(np.float64)
+    if vary:
+        angle, scale = np.radians(rng.normal(0, 3.5)), np.exp(rng.normal(0, 0.05))
+        turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        turn = turn @ np.array([[np.exp(rng.normal(0, 0.04)), rng.normal(0, 0.04)], [0, 1]])
+        centre = np.full(2, size / 2)
+        shift = centre - turn @ centre + rng.normal(0, 0.025 * size, 2)
+        bend = np.vstack([np.column_stack([turn, shift]), [*rng.normal(0, 0.06 / size, 2), 1]])
+        bend[2, 2] -= bend[2, :2] @ centre
+        matrix = bend @ matrix
+        if rng.random() < 0.5:
+            matrix = np.array([[-1, 0, size - 1], [0, 1, 0], [0, 0, 1.0]]) @ matrix
+    flipped = np.linalg.det(matrix) < 0
+    chip = cv2.warpPerspective(person.chip, matrix, (size, size), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
+    marks, exact = (_through(matrix, points) for points in (person.landmarks, person.exact))
+    if flipped:
+        marks, exact = marks[MIRROR], exact[MIRROR]
+    return chip.astype(np.float32), marks, exact
+
+
+def _through(matrix: NDArray[Any], points: NDArray[Any]) -> FloatArray:
+    full = np.column_stack([points, np.ones(len(points))]) @ matrix.T
+    return np.asarray(full[:, :2] / full[:, 2:], dtype=np.float32)
+
+
+# The landmark that each becomes in a mirror.
+MIRROR = np.concatenate(
+    [
+        np.r_[16:-1:-1, 26:16:-1, 27:31, 35:30:-1],
+        [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40],
+        np.r_[54:47:-1, 59:54:-1, 64:59:-1, 67:64:-1],
+    ]
+)
+
+
+def morph(first: Person, second: Person, share: float) -> Person:
+    """A face of nobody: both bent to their mean shape, `share` of the second mixed in."""
+    landmarks = (1 - share) * first.landmarks + share * second.landmarks
+    exact = (1 - share) * first.exact + share * second.exact
+    shape = first.chip.shape[:2]
+    bent = [warp_onto(person.chip.astype(np.float32), person.exact, exact, shape) for person in (first, second)]
+    mixed = (1 - share) * bent[0] + share * bent[1]
+    return Person(f"{first.name}+{second.name}", _bytes(mixed), landmarks.astype(np.float32), exact.astype(np.float32))
+
+
+def _as_is(pixels: FloatArray, *, ramp: bool = True) -> FloatArray:
+    del ramp
+    return pixels
+
+
+def random_light(rng: np.random.Generator, size: int) -> Callable[..., FloatArray]:
+    """A light and a camera's tone curve, as a function of (H, W, 3) RGB 0..255 that gives the same.
+
+    With `ramp=False` the fall of light across the face is left out and any shape goes through.
+    """
+    gain = np.exp(rng.normal(0, 0.06, 3)) * np.exp(rng.normal(0, 0.05))
+    gamma, contrast, saturation = np.exp(rng.normal(0, 0.16)), np.exp(rng.normal(0, 0.09)), np.exp(rng.normal(0, 0.14))
+    angle, strength = rng.uniform(0, 2 * np.pi), rng.normal(0, 0.11)
+    rows, columns = np.mgrid[:size, :size] / size - 0.5
+    slope = 1 + strength * 2 * (np.cos(angle) * columns + np.sin(angle) * rows)
+    if rng.random() < 0.2:  # a hard side light: one half falls off
+        edge, soft = rng.normal(0, 0.12), rng.uniform(0.08, 0.3)
+        across = np.cos(angle) * columns + np.sin(angle) * rows
+        slope = slope * (1 - rng.uniform(0.1, 0.4) * regions.smoothstep(edge - soft, edge + soft, across))
+    field = slope[..., None].astype(np.float32)
+
+    def light(pixels: NDArray[Any], *, ramp: bool = True) -> FloatArray:
+        value = np.clip(pixels / 255.0, 0, 1) ** gamma * gain
+        value = (value - 0.5) * contrast + 0.5
+        if ramp:
+            value = value * field
+        grey = value @ np.array([0.299, 0.587, 0.114])
+        value = grey[..., None] + (value - grey[..., None]) * saturation
+        # A soft shoulder in place of clipping, as cameras have it: clipped highlights lose what there is to learn.
+        value = np.where(value > 0.85, 0.85 + 0.15 * np.tanh((value - 0.85) / 0.15), value)
+        return np.asarray(np.clip(value, 0, 1) * 255, dtype=np.float32)
+
+    return light
+
+
+def _random_camera(rng: np.random.Generator) -> Callable[[FloatArray], FloatArray]:
+    """Blur, noise and JPEG of a reference found somewhere; the same for each image that it is given."""
+    import cv2
+
+    sigma = float(rng.uniform(0.3, 1.4)) if rng.random() < 0.4 else 0.0
+    noise, seed = float(rng.uniform(0, 4)), int(rng.integers(1 << 30))
+    quality = int(rng.integers(35, 95)) if rng.random() < 0.35 else 0
+
+    def camera(pixels: FloatArray) -> FloatArray:
+        result = blur(pixels, sigma) if sigma else pixels
+        grain = np.random.default_rng(seed).normal(0, noise, (*result.shape[:2], 1))
+        result = (result + grain).astype(np.float32)
+        if quality:
+            _, packed = cv2.imencode(".jpg", _bytes(result), [cv2.IMWRITE_JPEG_QUALITY, quality])
+            result = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), dtype=np.float32)
+        return np.asarray(result, dtype=np.float32)
+
+    return camera
+
+
+def random_cover(landmarks: FloatArray, size: int, rng: np.random.Generator) -> FloatArray:
+    """Something before the face, (S, S, 4) float32: RGB 0..255 and its opacity 0..1."""
+    kind = rng.choice(["hair", "hair", "glasses", "blob"])
+    length = regions.unit(landmarks)
+    if kind == "glasses":
+        return _glasses(landmarks, size, length, rng)
+    if kind == "blob":
+        return _blob(landmarks, size, length, rng)
+    return _hair(landmarks, size, length, rng)
+
+
+HAIR_COLOURS = np.array([(18, 14, 12), (60, 40, 28), (110, 78, 50), (190, 160, 115), (90, 40, 30), (80, 40, 110)])
+
+
+def _hair(landmarks: FloatArray, size: int, length: float, rng: np.random.Generator) -> FloatArray:
+    """Strands from the hairline down over forehead or cheek."""
+    import cv2
+
+    layer = np.zeros((size, size, 4), dtype=np.float32)
+    base = HAIR_COLOURS[rng.integers(len(HAIR_COLOURS))]
+    top = regions.forehead(landmarks)
+    root = top[rng.integers(len(top))] + rng.normal(0, 0.15 * length, 2)
+    fall = np.array([rng.normal(0, 0.5), 1.0]) * rng.uniform(0.6, 2.6) * length
+    for _ in range(int(rng.integers(6, 70))):
+        start = root + rng.normal(0, 0.22 * length, 2)
+        end = start + fall * rng.uniform(0.7, 1.1) + rng.normal(0, 0.12 * length, 2)
+        middle = (start + end) / 2 + rng.normal(0, 0.18 * length, 2)
+        curve = regions.smooth_curve(np.stack([start, middle, end]), steps=10)
+        colour = (*(float(v) for v in np.clip(base * rng.uniform(0.6, 1.3), 0, 255)), 1.0)
+        points = [np.round(curve * 8).astype(np.int32)]
+        cv2.polylines(layer, points, False, colour, int(rng.integers(1, 4)), cv2.LINE_8, 3)
+    return _softened(layer, 0.5)
+
+
+def _glasses(landmarks: FloatArray, size: int, length: float, rng: np.random.Generator) -> FloatArray:
+    """A frame around both eyes with bridge and temples."""
+    import cv2
+
+    layer = np.zeros((size, size, 4), dtype=np.float32)
+    colour = (*(float(v) for v in rng.uniform(0, 90, 3)), 1.0)
+    thick = int(rng.integers(1, 5))
+    left, right = landmarks[regions.LEFT_EYE].mean(axis=0), landmarks[regions.RIGHT_EYE].mean(axis=0)
+    drop = np.array([0, 0.08 * length])
+    half = np.array([rng.uniform(0.34, 0.44), rng.uniform(0.24, 0.36)]) * length
+    power = rng.uniform(1.6, 5)
+    angle = np.linspace(0, 2 * np.pi, 48)
+    cosine, sine = np.cos(angle), np.sin(angle)
+    ring = np.stack([np.sign(v) * np.abs(v) ** (2 / power) for v in (cosine, sine)], axis=1)  # a superellipse
+    lines = [left + drop + ring * half, right + drop + ring * half]
+    lines.append(np.stack([left + drop + half * [1, -0.2], right + drop + half * [-1, -0.2]]))
+    lines.append(np.stack([left + drop - half * [1, 0.2], landmarks[0]]))
+    lines.append(np.stack([right + drop + half * [1, -0.2], landmarks[16]]))
+    for line in lines:
+        cv2.polylines(layer, [np.round(line * 8).astype(np.int32)], False, colour, thick, cv2.LINE_8, 3)
+    return _softened(layer, 0.4)
+
+
+def _blob(landmarks: FloatArray, size: int, length: float, rng: np.random.Generator) -> FloatArray:
+    """A flower, a hat's rim or a hand: a wavy patch near the face's edge."""
+    outline = regions.face_outline(landmarks)
+    centre = outline[rng.integers(len(outline))] + rng.normal(0, 0.12 * length, 2)
+    angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    radius = length * rng.uniform(0.2, 0.6) * (1 + 0.25 * np.sin(angle * rng.integers(2, 6) + rng.uniform(0, 6)))
+    shape = centre + radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    mask = regions.fill((size, size), regions.smooth_curve(shape, closed=True), soft=0.6)
+    texture = blur(rng.normal(0, 60, (size, size, 3)).astype(np.float32), rng.uniform(1, 6))
+    colour = rng.uniform(20, 240, 3) if rng.random() < 0.6 else np.array([205, 160, 135]) * rng.uniform(0.4, 1.1)
+    return np.dstack([np.clip(colour + texture, 0, 255), mask]).astype(np.float32)
+
+
+def _softened(layer: FloatArray, sigma: float) -> FloatArray:
+    """Drawn lines with their edges smoothed; colours are carried out past them first."""
+    alpha = blur(layer[..., 3], sigma)
+    colour = blur(layer[..., :3], sigma) / np.maximum(alpha, 1e-3)[..., None]
+    return np.dstack([np.clip(colour, 0, 255), np.clip(alpha, 0, 1)]).astype(np.float32)
+
+
+def _over(pixels: FloatArray, layer: FloatArray) -> FloatArray:
+    alpha = layer[..., 3:]
+    return np.asarray(pixels * (1 - alpha) + layer[..., :3] * alpha, dtype=np.float32)
+
+
+def _jittered(landmarks: FloatArray, rng: np.random.Generator) -> FloatArray:
+    noise = rng.normal(0, LANDMARK_NOISE * regions.unit(landmarks), landmarks.shape)
+    return (landmarks + noise).astype(np.float32)
+
+
+def _remap(pixels: FloatArray, field: FloatArray) -> FloatArray:
+    """A remap of more than the four channels that OpenCV takes at once."""
+    import cv2
+
+    parts = [np.ascontiguousarray(pixels[..., i : i + 3]) for i in range(0, pixels.shape[2], 3)]
+    bent = [cv2.remap(part, field, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for part in parts]
+    return np.concatenate(bent, axis=2)
+
+
+def _bytes(values: NDArray[Any]) -> UInt8Array:
+    return np.clip(np.round(values), 0, 255).astype(np.uint8)

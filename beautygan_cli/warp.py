@@ -1,0 +1,87 @@
+"""One face laid onto the shape of another: a thin-plate spline from landmarks to landmarks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beautygan_cli.regions import forehead, unit
+
+FloatArray = NDArray[np.float32]
+
+FAR_POINTS = 12  # held in place around the face, so that the spline ends there
+FAR_RADIUS = 3.5  # of that circle, in units: well outside the longest chin, or the spline would fold there
+GRID = 33  # the spline is evaluated on GRID x GRID points and interpolated: a chip of 256 has a node every 8 pixels
+STIFFNESS = 2e-3  # regularisation: landmarks are a pixel or two off, and the spline must not follow that
+
+
+def warp_onto(
+    pixels: NDArray[Any], landmarks: NDArray[Any], target: NDArray[Any], shape: tuple[int, int]
+) -> NDArray[Any]:
+    """The (H, W, C) image, whose landmarks are `landmarks`, bent so that they lie at `target`; size `shape`."""
+    import cv2
+
+    field = field_onto(landmarks, target, shape)
+    warped = cv2.remap(pixels, field[..., 0], field[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(warped)
+
+
+def field_onto(landmarks: NDArray[Any], target: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
+    """For each pixel of an image of `shape` whose face lies at `target`: where that is in the other image.
+
+    Both landmarks are (68, 2); the result is (H, W, 2) float32 (x, y), as `cv2.remap` takes it.
+    """
+    import cv2
+
+    height, width = shape
+    columns, rows = np.meshgrid(np.linspace(0, width - 1, GRID), np.linspace(0, height - 1, GRID))
+    nodes = np.stack([columns.ravel(), rows.ravel()], axis=1)
+    values = spline(control_points(target), control_points(landmarks), nodes).reshape(GRID, GRID, 2)
+    # The nodes sit on the image's first and last pixel; cv2.resize would put them half a cell inside.
+    scale_x, scale_y = (GRID - 1) / (width - 1), (GRID - 1) / (height - 1)
+    matrix = np.array([[scale_x, 0, 0], [0, scale_y, 0]])
+    field = cv2.warpAffine(
+        values.astype(np.float32),
+        matrix,
+        (width, height),
+        flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(field, dtype=np.float32)
+
+
+def control_points(landmarks: NDArray[Any]) -> NDArray[np.float64]:
+    """The landmarks, the forehead and a ring of far points around the face, (87, 2)."""
+    points = np.asarray(landmarks, dtype=np.float64)
+    centre, size = points[27:36].mean(axis=0), unit(landmarks)
+    angles = np.arange(FAR_POINTS) * 2 * np.pi / FAR_POINTS
+    ring = centre + FAR_RADIUS * size * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return np.concatenate([points, forehead(landmarks), ring])
+
+
+def spline(source: NDArray[Any], target: NDArray[Any], points: NDArray[Any]) -> NDArray[np.float64]:
+    """The thin-plate spline that takes (N, 2) `source` near `target`, at (M, 2) `points`.
+
+    Formula: F. L. Bookstein, "Principal Warps", IEEE PAMI 11 (1989), with Wahba's smoothing term.
+    """
+    count = len(source)
+    scale = float(np.abs(source - source.mean(axis=0)).max())
+    centre = source.mean(axis=0)
+    knots, places = (source - centre) / scale, (points - centre) / scale
+    system = np.zeros((count + 3, count + 3))
+    system[:count, :count] = _kernel(knots, knots) + STIFFNESS * np.eye(count)
+    system[:count, count:] = np.column_stack([np.ones(count), knots])
+    system[count:, :count] = system[:count, count:].T
+    # Solving for the displacement keeps the affine part well conditioned.
+    shift = np.concatenate([target - source, np.zeros((3, 2))])
+    weights = np.linalg.solve(system, shift)
+    basis = np.column_stack([_kernel(places, knots), np.ones(len(places)), places])
+    return np.asarray(points + basis @ weights)
+
+
+def _kernel(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.float64]:
+    """r^2 log r^2 between (N, 2) and (M, 2) points, (N, M)."""
+    square = ((first[:, None] - second[None]) ** 2).sum(axis=-1)
+    return np.asarray(square * np.log(np.maximum(square, 1e-12)))
