@@ -25,6 +25,10 @@ SMOOTHING = 6.0**2  # grey levels squared: contrast below this is noise and does
 USUAL_SKIN = 0.7  # the default strength of the skin's change
 SHADE_LIMIT = 4.0  # L*: how far the skin as a whole may get lighter or darker, up to the default strength ...
 FULL_SHADE_LIMIT = 16.0  # ... and at strength 1: beyond what the bundled model was trained to do
+LIGHT_BLUR = 0.04  # units: light changes over wider distances than a lip's edge
+SHADE_EDGE = 0.16  # units over which the face's shade fades out
+MARGIN = 0.3  # of the chip's size, drawn around it: a high forehead goes on there, and so does its shade
+EDGE_RAMP = 0.08  # of the chip's size, over which paint fades out before the chip's edge
 MASK_SCALE = 2  # region masks are drawn at twice the chip's size, for teeth and lashes finer than its pixels
 
 
@@ -59,94 +63,116 @@ def paste(
     """
     if strengths.none:
         return pixels.copy()
-    left, top, right, bottom = footprint(face.placement, pixels.shape[:2])
+    canvas = mask_canvas(face.placement)
+    left, top, right, bottom = footprint(canvas, pixels.shape[:2])
     part = pixels[top:bottom, left:right]
-    to_box = face.placement.matrix.astype(np.float64)
-    to_box[:, 2] += to_box[:, :2] @ (left, top)
-
-    weights = _to_photo(change_weights(pixels, face, strengths), to_box * MASK_SCALE, part.shape[:2], half_pixel=True)
-    change = _change_at_full_size(part, fed, made_up, to_box)
-    # The shade of the whole face is one thing, what is painted on it another: the shade is bounded, and lips and
-    # eyes keep their contrast to the skin around them.
-    shade, bounded = _shade(fed, made_up, face, strengths)
-    change -= shade
-    change *= weights[..., :1]
-    change += weights[..., 1:] * bounded
-    mixed = np.clip(np.rint(part + change), 0, 255).astype(np.uint8)
+    weights = _to_photo(change_weights(pixels, face, strengths), _from_part(canvas, left, top), part.shape[:2])
+    change, shade = split_change(fed, made_up, face, strengths)
+    painted = _at_full_size(part, face.chip, change, _from_part(face.placement, left, top))
+    painted *= weights[..., :1]
+    painted += weights[..., 1:] * shade
+    mixed = np.clip(np.rint(part + painted), 0, 255).astype(np.uint8)
     result = pixels.copy()
-    result[top:bottom, left:right] = np.where(weights[..., 1:] > 1e-4, mixed, part)
+    result[top:bottom, left:right] = np.where(weights.max(axis=-1, keepdims=True) > 1e-4, mixed, part)
     return result
 
 
-def _shade(
+def split_change(
     fed: NDArray[Any], made_up: NDArray[Any], face: AlignedFace, strengths: Strengths
 ) -> tuple[FloatArray, FloatArray]:
-    """The mean change of the skin, and how much of it is to be made: (3,) RGB grey levels each."""
-    skin = regions.skin_mask(face.landmarks, (fed.shape[0], fed.shape[1]))
-    before, after = weighted_mean(np.asarray(fed), skin), weighted_mean(np.asarray(made_up), skin)
-    lab_before, lab_after = rgb_to_lab(np.stack([before, after])[None])[0]
-    beyond = max(0.0, strengths.skin - USUAL_SKIN) / (1 - USUAL_SKIN)
+    """The network's change as what is painted, (S, S, 3), and the shade of the whole face, (3,), in grey levels.
+
+    The shade is the skin's mean change, times its strength and within the bound on its lightness. What is left of it
+    is taken from the whole picture as less light would, so that lips and lids keep their contrast to the skin.
+    """
+    before, after = np.asarray(fed, dtype=np.float32), np.asarray(made_up, dtype=np.float32)
+    skin = regions.skin_mask(face.landmarks, (before.shape[0], before.shape[1]))
+    own, full = weighted_mean(before, skin), weighted_mean(after, skin)
+    if not np.isfinite(own).all():  # no skin in sight
+        return after - before, np.zeros(3, dtype=np.float32)
+    wanted = _bounded_skin(own, full, strengths.skin)
+    # Gamma-coded values times a factor are light times that factor to the gamma: exposure.
+    dimming = np.clip((wanted + 1) / (full + 1), 0.25, 4) - 1
+    light = regions.blur(after, LIGHT_BLUR * regions.unit(face.landmarks)) * dimming
+    shade = (wanted - own).astype(np.float32)
+    return np.asarray(after + light - before - shade, dtype=np.float32), shade
+
+
+def _bounded_skin(own: NDArray[Any], full: NDArray[Any], strength: float) -> NDArray[np.float64]:
+    """The mean RGB that the skin is to have, between its own and the network's."""
+    lab_own, lab_full = rgb_to_lab(np.stack([own, full])[None])[0]
+    beyond = max(0.0, strength - USUAL_SKIN) / (1 - USUAL_SKIN)
     limit = SHADE_LIMIT + (FULL_SHADE_LIMIT - SHADE_LIMIT) * beyond
-    moved = lab_after - lab_before
-    moved[0] = np.clip(moved[0] * strengths.skin, -limit, limit)
-    moved[1:] *= strengths.skin
-    bounded = lab_to_rgb((lab_before + moved)[None, None])[0, 0] - before
-    return (after - before).astype(np.float32), bounded.astype(np.float32)
+    moved = strength * (lab_full - lab_own)
+    moved[0] = np.clip(moved[0], -limit, limit)
+    return np.asarray(lab_to_rgb((lab_own + moved)[None, None])[0, 0], dtype=np.float64)
+
+
+def mask_canvas(placement: Placement) -> Placement:
+    """Where masks are drawn: the chip and MARGIN around it, at MASK_SCALE times its size."""
+    margin = round(MARGIN * placement.size) * MASK_SCALE
+    matrix = placement.matrix * MASK_SCALE
+    # A pixel's centre lies at its whole coordinate: scaled, that is half a pixel off.
+    matrix[:, 2] += margin + (MASK_SCALE - 1) / 2
+    return Placement(matrix, placement.size * MASK_SCALE + 2 * margin)
 
 
 def change_weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths) -> FloatArray:
-    """How much each place takes, as a chip of MASK_SCALE times the size, (S', S', 2) float32 in 0..1.
+    """How much each place of the mask canvas takes, (S', S', 2) float32 in 0..1.
 
     First of what is painted: lips, eyes and skin by their strengths, one running softly into the other. Second of
     the face's shade. Nothing of either on the eyeballs, the teeth and outside the face.
     """
-    size = face.placement.size * MASK_SCALE
-    shape = (size, size)
-    # A pixel's centre lies at its whole coordinate: scaled, that is half a pixel off.
-    large = Placement(face.placement.matrix * MASK_SCALE + _half_pixel(), size)
-    landmarks = face.landmarks * MASK_SCALE + (MASK_SCALE - 1) / 2
-    lab = rgb_to_lab(crop(pixels, large))
+    canvas = mask_canvas(face.placement)
+    shape = (canvas.size, canvas.size)
+    landmarks = canvas.to_chip(face.placement.to_photo(face.landmarks))
+    lab = rgb_to_lab(crop(pixels, canvas))
     length = regions.unit(landmarks)
     grids = regions.eye_grids(landmarks, shape)
     lips = regions.lips_mask(landmarks, shape, grow=0.03, soft=0.025)
     eyes = np.maximum(regions.eyes_mask(landmarks, shape, grids), 0.8 * regions.brows_mask(landmarks, shape))
     skin = np.clip(1 - lips - eyes, 0, 1)
-    weights = strengths.lips * lips + (1 - lips) * (strengths.eyes * eyes) + strengths.skin * skin
+    painted = strengths.lips * lips + (1 - lips) * (strengths.eyes * eyes) + strengths.skin * skin
     kept = np.maximum(
         regions.openings_mask(landmarks, shape, grids, soft=0.01),
         regions.blur(regions.teeth_mask(landmarks, lab), 0.008 * length),
     )
-    face_weights = (1 - kept) * regions.face_mask(landmarks, shape)
-    # The chip ends where the photo's face may go on: fade out before that edge.
-    border = max(4, round(0.03 * size))
-    ramp = np.clip(np.minimum(np.arange(size), np.arange(size)[::-1]) / border, 0, 1).astype(np.float32)
-    face_weights *= np.minimum.outer(ramp, ramp)
-    return np.stack([np.clip(weights, 0, 1) * face_weights, face_weights], axis=-1).astype(np.float32)
+    inside = (1 - kept) * regions.face_mask(landmarks, shape)
+    # The shade fades out over more of jaw and temples than paint does, into a neck that keeps its own.
+    shade = np.minimum(inside, regions.face_mask(landmarks, shape, soft=SHADE_EDGE))
+    painted = np.clip(painted, 0, 1) * inside * _chip_ramp(face.placement.size, canvas.size)
+    return np.stack([painted, shade], axis=-1).astype(np.float32)
 
 
-def _half_pixel() -> FloatArray:
-    shift = np.zeros((2, 3), dtype=np.float32)
-    shift[:, 2] = (MASK_SCALE - 1) / 2
-    return shift
+def _chip_ramp(chip: int, canvas: int) -> FloatArray:
+    """1 within the chip, 0 outside it, falling over EDGE_RAMP inside: a face may go on where the chip ends."""
+    margin = (canvas - chip * MASK_SCALE) / 2
+    place = np.arange(canvas)
+    depth = np.minimum(place - margin, canvas - 1 - margin - place) / (EDGE_RAMP * chip * MASK_SCALE)
+    ramp = regions.smoothstep(0, 1, depth)
+    return np.asarray(np.minimum.outer(ramp, ramp), dtype=np.float32)
 
 
-def _change_at_full_size(
-    part: UInt8Array, fed: NDArray[Any], made_up: NDArray[Any], to_box: NDArray[np.float64]
-) -> FloatArray:
-    """The network's change of each pixel of a part of the photo, (h, w, 3) float32 in grey levels."""
-    guide = np.asarray(fed, dtype=np.float32)
-    change = np.asarray(made_up, dtype=np.float32) - guide
-    slope, offset = _fit(guide, change)
+def _from_part(placement: Placement, left: int, top: int) -> NDArray[np.float64]:
+    """(2, 3), from the pixels of a part of the photo that begins at (left, top) to the chip's."""
+    matrix = placement.matrix.astype(np.float64)
+    matrix[:, 2] += matrix[:, :2] @ (left, top)
+    return matrix
+
+
+def _at_full_size(part: UInt8Array, chip: UInt8Array, change: FloatArray, to_chip: NDArray[np.float64]) -> FloatArray:
+    """The chip's change for each pixel of a part of the photo, (h, w, 3) float32 in grey levels."""
+    slope, offset = _fit(chip.astype(np.float32), change)
     shape = part.shape[:2]
-    result = _to_photo(offset, to_box, shape)
+    result = _to_photo(offset, to_chip, shape)
     colours = part.astype(np.float32)
     for channel in range(3):
         # Channel by channel, so that a large photo never has all nine slopes in memory at once.
-        result += colours[..., channel : channel + 1] * _to_photo(slope[..., channel], to_box, shape)
+        result += colours[..., channel : channel + 1] * _to_photo(slope[..., channel], to_chip, shape)
     # A highlight or a dark hair far from what the fit has seen must not be carried beyond the change around it.
     kernel = np.ones((2 * RADIUS + 1, 2 * RADIUS + 1), np.uint8)
     low, high = _extremes(change, kernel)
-    return np.clip(result, _to_photo(low, to_box, shape), _to_photo(high, to_box, shape))
+    return np.clip(result, _to_photo(low, to_chip, shape), _to_photo(high, to_chip, shape))
 
 
 def _extremes(change: FloatArray, kernel: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
@@ -181,18 +207,13 @@ def _box(values: FloatArray) -> FloatArray:
     return np.asarray(np.stack(planes, axis=-1).reshape(values.shape), dtype=np.float32)
 
 
-def _to_photo(
-    chip: FloatArray, to_chip: NDArray[np.float64], shape: tuple[int, int], *, half_pixel: bool = False
-) -> FloatArray:
+def _to_photo(chip: FloatArray, to_chip: NDArray[np.float64], shape: tuple[int, int]) -> FloatArray:
     """A chip-sized image resampled over a part of the photo whose pixels `to_chip` takes into it."""
     import cv2
 
-    matrix = to_chip.copy()
-    if half_pixel:
-        matrix[:, 2] += (MASK_SCALE - 1) / 2
     warped = cv2.warpAffine(
         np.ascontiguousarray(chip),
-        matrix,
+        to_chip,
         (shape[1], shape[0]),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,

@@ -20,6 +20,7 @@ UInt8Array = NDArray[np.uint8]
 DETECT_SIDE = 720  # longest side of the copy that is searched first; a face of 1/9 of it is still found (80 px)
 DETECT_SIDE_LARGE = 1800  # second try, for faces far away
 CNN_SIDE = 1000  # third try, dlib's slower CNN detector: faces turned, covered or badly lit
+SMALLEST_SIDE = 40  # of a photo that can hold a face; dlib's CNN detector never returns from a picture of one pixel
 LANDMARK_FACE = 400  # box width at which the predictor reads a face: larger adds noise, not accuracy
 MIN_OVERLAP = 0.4  # intersection over union above which two boxes are one face
 # dlib's predictor depends a little on the box it starts from; the mean over shifted and scaled boxes is steadier.
@@ -181,6 +182,8 @@ def descriptor(pixels: UInt8Array, face: Face) -> NDArray[np.float64]:
 def _search(pixels: UInt8Array) -> list[tuple[float, float, float, float]]:
     import dlib
 
+    if min(pixels.shape[:2]) < SMALLEST_SIDE:
+        return []
     longest = max(pixels.shape[:2])
     for side in (DETECT_SIDE, DETECT_SIDE_LARGE):
         if side > DETECT_SIDE and longest <= DETECT_SIDE:
@@ -190,6 +193,8 @@ def _search(pixels: UInt8Array) -> list[tuple[float, float, float, float]]:
         if found:
             return _distinct([(rect, score) for rect, score in zip(found, scores, strict=True)], scale)
     copy, scale = _reduced(pixels, CNN_SIDE)
+    if min(copy.shape[:2]) < SMALLEST_SIDE:
+        return []
     network = _load("mmod_human_face_detector.dat", dlib.cnn_face_detection_model_v1)
     seen = [(hit.rect, hit.confidence) for hit in network(copy, 1 if max(copy.shape[:2]) < CNN_SIDE else 0)]
     return _distinct(seen, scale)

@@ -279,7 +279,9 @@ def skin_mask(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
     size = unit(landmarks)
     mouth = fill(shape, _grown(smooth_curve(landmarks[OUTER_LIPS], closed=True), 0.04 * size), soft=0.02 * size)
     grids = eye_grids(landmarks, shape)
-    eyeballs = openings_mask(landmarks, shape, grids, soft=0.03)
+    eyeballs = np.maximum(
+        openings_mask(landmarks, shape, grids, soft=0), openings_mask(landmarks, shape, grids, soft=0.03)
+    )
     others = np.maximum.reduce([mouth, eyeballs, eyes_mask(landmarks, shape, grids), brows_mask(landmarks, shape)])
     return np.asarray(face_mask(landmarks, shape) * (1 - others), dtype=np.float32)
 

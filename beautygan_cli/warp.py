@@ -13,7 +13,7 @@ FloatArray = NDArray[np.float32]
 
 FAR_POINTS = 12  # held in place around the face, so that the spline ends there
 FAR_RADIUS = 3.5  # of that circle, in units: well outside the longest chin, or the spline would fold there
-GRID = 33  # the spline is evaluated on GRID x GRID points and interpolated: a chip of 256 has a node every 8 pixels
+CELL = 6  # pixels between the points at which the spline is evaluated; between them it is interpolated
 STIFFNESS = 2e-3  # regularisation: landmarks are a pixel or two off, and the spline must not follow that
 
 
@@ -35,21 +35,14 @@ def field_onto(landmarks: NDArray[Any], target: NDArray[Any], shape: tuple[int, 
     """
     import cv2
 
-    height, width = shape
-    columns, rows = np.meshgrid(np.linspace(0, width - 1, GRID), np.linspace(0, height - 1, GRID))
+    # The points lie in the middle of cells, as cv2.resize has it, with one more cell on each side of the image.
+    places = [(np.arange(-1, -(-length // CELL) + 1) + 0.5) * CELL - 0.5 for length in shape]
+    rows, columns = np.meshgrid(*places, indexing="ij")
     nodes = np.stack([columns.ravel(), rows.ravel()], axis=1)
-    values = spline(control_points(target), control_points(landmarks), nodes).reshape(GRID, GRID, 2)
-    # The nodes sit on the image's first and last pixel; cv2.resize would put them half a cell inside.
-    scale_x, scale_y = (GRID - 1) / (width - 1), (GRID - 1) / (height - 1)
-    matrix = np.array([[scale_x, 0, 0], [0, scale_y, 0]])
-    field = cv2.warpAffine(
-        values.astype(np.float32),
-        matrix,
-        (width, height),
-        flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    return np.asarray(field, dtype=np.float32)
+    values = spline(control_points(target), control_points(landmarks), nodes).reshape(*rows.shape, 2)
+    large = cv2.resize(values.astype(np.float32), None, fx=CELL, fy=CELL, interpolation=cv2.INTER_LINEAR)
+    field = large[CELL : CELL + shape[0], CELL : CELL + shape[1]]
+    return np.ascontiguousarray(field, dtype=np.float32)
 
 
 def control_points(landmarks: NDArray[Any]) -> NDArray[np.float64]:

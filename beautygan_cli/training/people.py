@@ -105,7 +105,7 @@ def _read(path: Path) -> Person | None:
     template = path.with_suffix(".tem")
     exact = landmarks
     if template.is_file():
-        exact = _with_template(landmarks, placement.to_chip(read_template(template)))
+        exact = with_template(landmarks, placement.to_chip(read_template(template)))
     return Person(f"{path.parent.name}/{path.stem}", _balanced(chip, landmarks), landmarks, exact)
 
 
@@ -137,7 +137,7 @@ _OUTER_LIPS = [87, 88, 89, 90, 91, 92, 93, 108, 107, 106, 105, 104]
 _INNER_TOP, _INNER_LOW = [87, 94, 95, 96, 97, 98, 93], [87, 99, 100, 101, 102, 103, 93]
 
 
-def _with_template(landmarks: FloatArray, template: FloatArray) -> FloatArray:
+def with_template(landmarks: FloatArray, template: FloatArray) -> FloatArray:
     """Dlib's landmarks with eyes and lips put where the template has them."""
     if len(template) != 189:
         return landmarks

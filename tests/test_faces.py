@@ -1,0 +1,155 @@
+"""Faces: found at any size and turn, landmarks in the photo's pixels, chips that lie where dlib lays them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from beautygan_cli import faces, images, regions
+
+ROOT = Path(__file__).parent.parent
+SHARED = ROOT.parent / "shared" / "faces"
+BARE = sorted((ROOT / "samples" / "no_makeup").glob("*.jpg"))
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared photos are not here")
+
+
+@pytest.fixture(scope="module")
+def alma() -> np.ndarray:
+    return images.read(ROOT / "samples" / "no_makeup" / "alma.jpg").pixels
+
+
+@pytest.fixture(scope="module")
+def alma_face(alma: np.ndarray) -> faces.Face:
+    return faces.detect(alma)[0]
+
+
+@pytest.mark.parametrize("path", BARE, ids=lambda path: path.stem)
+def test_every_sample_has_exactly_one_face(path: Path) -> None:
+    pixels = images.read(path).pixels
+    found = faces.detect(pixels)
+    assert len(found) == 1
+    left, top, right, bottom = found[0].box
+    height, width = pixels.shape[:2]
+    assert 0 <= left < right <= width
+    assert 0 <= top < bottom <= height
+    assert found[0].landmarks.shape == (68, 2)
+
+
+def test_a_picture_without_a_face_gives_an_empty_list() -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (200, 300, 3), dtype=np.uint8)
+    assert faces.detect(noise) == []
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 400), (400, 1), (30, 30)])
+def test_pictures_too_small_for_a_face_are_searched_without_harm(shape: tuple[int, int]) -> None:
+    assert faces.detect(np.full((*shape, 3), 128, dtype=np.uint8)) == []
+
+
+def test_landmarks_are_in_the_pixels_of_the_photo_whatever_its_size(alma: np.ndarray, alma_face: faces.Face) -> None:
+    large = cv2.resize(alma, None, fx=2.5, fy=2.5, interpolation=cv2.INTER_CUBIC)
+    found = faces.detect(large)[0]
+    error = np.linalg.norm(found.landmarks / 2.5 - alma_face.landmarks, axis=1)
+    assert error.mean() < 0.015 * regions.unit(alma_face.landmarks)
+
+
+def test_a_far_face_is_found_on_the_second_larger_copy(alma: np.ndarray, alma_face: faces.Face) -> None:
+    # In the first copy, at most 720 pixels wide, this face is about 35 pixels wide: too small for the detector.
+    small = cv2.resize(alma, (250, 250), interpolation=cv2.INTER_AREA)
+    canvas = np.full((1500, 1700, 3), 200, dtype=np.uint8)
+    canvas[900:1150, 1200:1450] = small
+    found = faces.detect(canvas)
+    assert len(found) == 1
+    centre = found[0].landmarks.mean(axis=0)
+    wanted = alma_face.landmarks.mean(axis=0) * 250 / alma.shape[0] + (1200, 900)
+    assert np.linalg.norm(centre - wanted) < 6
+
+
+def test_a_head_turned_too_far_for_the_frontal_detector_is_found_by_the_cnn(alma: np.ndarray) -> None:
+    centre = (alma.shape[1] / 2, alma.shape[0] / 2)
+    turned = cv2.warpAffine(alma, cv2.getRotationMatrix2D(centre, 60, 0.8), alma.shape[1::-1], borderValue=(190,) * 3)
+    detector = faces._frontal_detector()
+    assert not detector(cv2.resize(turned, (720, 720)), 1), "the case is too easy to show anything"
+    assert len(faces.detect(turned)) == 1
+
+
+def test_several_faces_come_largest_first(alma: np.ndarray) -> None:
+    canvas = np.full((1000, 1500, 3), 200, dtype=np.uint8)
+    canvas[:500, :500] = cv2.resize(alma, (500, 500), interpolation=cv2.INTER_AREA)
+    canvas[:900, 600:1500] = cv2.resize(alma, (900, 900), interpolation=cv2.INTER_AREA)
+    found = faces.detect(canvas)
+    assert len(found) == 2
+    assert found[0].size > found[1].size
+    assert found[0].landmarks[:, 0].min() > 600
+
+
+def test_the_chip_is_the_one_that_dlib_cuts(alma: np.ndarray, alma_face: faces.Face) -> None:
+    import dlib
+
+    points = [dlib.point(round(float(x)), round(float(y))) for x, y in alma_face.landmarks]
+    shape = dlib.full_object_detection(dlib.rectangle(0, 0, 1, 1), points)
+    theirs = dlib.get_face_chip(alma, shape, size=256, padding=0.35).astype(float)
+    ours = faces.align(alma, alma_face, 256, 0.35).chip.astype(float)
+    # dlib halves the photo by a pyramid before it interpolates, so the two differ in sharpness, not in place.
+    smooth = [cv2.GaussianBlur(chip, (0, 0), 2)[8:-8, 8:-8] for chip in (theirs, ours)]
+    assert np.abs(smooth[0] - smooth[1]).mean() < 1.5
+    shift, _ = cv2.phaseCorrelate(*(chip.mean(axis=2) for chip in smooth))
+    assert np.hypot(*shift) < 0.5
+
+
+def test_placement_there_and_back_gives_the_same_points(alma_face: faces.Face) -> None:
+    placement = faces.place(alma_face.landmarks, 256, 0.35)
+    back = placement.to_photo(placement.to_chip(alma_face.landmarks))
+    assert np.abs(back - alma_face.landmarks).max() < 1e-2
+
+
+def test_a_chip_over_the_photos_edge_repeats_it_and_is_never_black(alma: np.ndarray, alma_face: faces.Face) -> None:
+    left, top, right, bottom = (int(v) for v in alma_face.box)
+    tight = np.ascontiguousarray(alma[top - 20 : bottom + 10, left - 10 : right + 10])
+    face = faces.Face((10, 20, right - left + 10, bottom - top + 20), alma_face.landmarks - (left - 10, top - 20))
+    chip = faces.align(tight, face, 256, 0.35).chip
+    assert chip.min(axis=2).reshape(-1).min() >= tight.min()
+    assert (chip.sum(axis=2) == 0).mean() < 0.001
+
+
+def test_crop_of_a_large_photo_does_not_alias() -> None:
+    # Single-pixel stripes, four to a chip pixel: plain interpolation would pick some, averaging gives their mean.
+    stripes = np.zeros((1600, 1600, 3), dtype=np.uint8)
+    stripes[:, ::2] = 255
+    placement = faces.Placement(np.array([[0.25, 0, -72], [0, 0.25, -72]], dtype=np.float32), 256)
+    chip = faces.crop(stripes, placement)
+    assert np.abs(chip.astype(int) - 127).max() <= 3
+
+
+def test_crop_keeps_places_when_it_reduces() -> None:
+    rows, columns = np.mgrid[:1600, :1600]
+    ramp = np.dstack([columns / 8, rows / 8, rows * 0]).astype(np.uint8)
+    placement = faces.Placement(np.array([[0.25, 0, -72], [0, 0.25, -72]], dtype=np.float32), 256)
+    chip = faces.crop(ramp, placement).astype(float)
+    points = placement.to_photo(np.array([[10, 20], [128, 128], [240, 250]], dtype=np.float32))
+    for (x, y), (photo_x, photo_y) in zip([(10, 20), (128, 128), (240, 250)], points, strict=True):
+        assert abs(chip[y, x, 0] - photo_x / 8) < 1
+        assert abs(chip[y, x, 1] - photo_y / 8) < 1
+
+
+def test_descriptor_tells_people_apart(alma: np.ndarray, alma_face: faces.Face) -> None:
+    same = cv2.convertScaleAbs(alma, alpha=0.9, beta=8)
+    other = images.read(ROOT / "samples" / "no_makeup" / "emil.jpg").pixels
+    own = faces.descriptor(alma, alma_face)
+    assert np.linalg.norm(own - faces.descriptor(same, faces.detect(same)[0])) < 0.3
+    assert np.linalg.norm(own - faces.descriptor(other, faces.detect(other)[0])) > 0.6
+
+
+@needs_shared
+@pytest.mark.parametrize("path", sorted(SHARED.glob("selfie_lisa/*.jpg")), ids=lambda path: path.stem)
+def test_every_unaligned_selfie_has_its_face_where_the_template_says(path: Path) -> None:
+    from beautygan_cli.training.people import read_template
+
+    found = faces.detect(images.read(path).pixels)
+    assert len(found) == 1
+    clicked = read_template(path.with_suffix(".tem"))
+    pupils = found[0].landmarks[36:42].mean(axis=0), found[0].landmarks[42:48].mean(axis=0)
+    for pupil, point in zip(pupils, clicked[:2], strict=True):
+        assert np.linalg.norm(pupil - point) < 0.12 * regions.unit(found[0].landmarks)

@@ -1,0 +1,141 @@
+"""Region masks: where they lie, that they leave teeth and eyeballs, and that scale doesn't matter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from beautygan_cli import faces, images, regions
+from beautygan_cli.colour import rgb_to_lab
+
+SAMPLES = Path(__file__).parent.parent / "samples"
+SHAPE = (256, 256)
+NAMES = ("face", "lips", "eyes", "lids", "brows", "skin", "cheeks", "openings")
+MASKS: dict[str, Callable[..., np.ndarray]] = {name: getattr(regions, f"{name}_mask") for name in NAMES}
+
+
+def aligned(name: str, size: int = 256) -> faces.AlignedFace:
+    pixels = images.read(SAMPLES / "no_makeup" / f"{name}.jpg").pixels
+    return faces.align(pixels, faces.detect(pixels)[0], size, 0.35)
+
+
+@pytest.fixture(scope="module")
+def alma() -> faces.AlignedFace:
+    return aligned("alma")
+
+
+@pytest.fixture(scope="module")
+def smiling() -> faces.AlignedFace:
+    return aligned("tilted")
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_masks_are_weights_from_0_to_1_and_not_empty(name: str, alma: faces.AlignedFace) -> None:
+    mask = MASKS[name](alma.landmarks, SHAPE)
+    assert mask.shape == SHAPE
+    assert mask.dtype == np.float32
+    assert mask.min() >= 0
+    assert mask.max() <= 1
+    assert mask.max() > 0.9
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_masks_are_the_same_at_any_scale(name: str, alma: faces.AlignedFace) -> None:
+    small = MASKS[name](alma.landmarks, SHAPE)
+    large = MASKS[name]((alma.landmarks + 0.5) * 3 - 0.5, (768, 768))
+    reduced = cv2.resize(large, (256, 256), interpolation=cv2.INTER_AREA)
+    assert np.abs(small - reduced).sum() < 0.06 * small.sum()
+
+
+def test_lips_cover_the_lips_and_end_there(alma: faces.AlignedFace) -> None:
+    lips = regions.lips_mask(alma.landmarks, SHAPE)
+    lower = (alma.landmarks[57] + alma.landmarks[66]) / 2
+    assert lips[round(lower[1]), round(lower[0])] > 0.9
+    chin, nose = alma.landmarks[8], alma.landmarks[33]
+    assert lips[round(chin[1]), round(chin[0])] == 0
+    assert lips[round(nose[1]), round(nose[0])] == 0
+
+
+def test_an_open_mouth_is_no_lip_and_a_shut_one_has_no_opening(
+    alma: faces.AlignedFace, smiling: faces.AlignedFace
+) -> None:
+    assert regions.mouth_opening(alma.landmarks, SHAPE).sum() == 0
+    opening = regions.mouth_opening(smiling.landmarks, SHAPE)
+    assert opening.sum() > 50
+    middle = smiling.landmarks[60:68].mean(axis=0)
+    assert regions.lips_mask(smiling.landmarks, SHAPE)[round(middle[1]), round(middle[0])] < 0.05
+
+
+def test_teeth_are_told_from_lips_by_colour_where_landmarks_are_off(smiling: faces.AlignedFace) -> None:
+    shifted = smiling.landmarks.copy()
+    shifted[60:68, 1] += np.array([0, 2, 2, 2, 0, -2, -2, -2])  # the landmarks have the mouth less open than it is
+    lab = rgb_to_lab(smiling.chip)
+    teeth = regions.teeth_mask(shifted, lab)
+    white = (lab[..., 0] > 62) & (lab[..., 1] < 12) & (regions.mouth_opening(smiling.landmarks, SHAPE) > 0.9)
+    assert white.sum() > 20
+    assert teeth[white].mean() > 0.75
+    ring = regions.lips_mask(smiling.landmarks, SHAPE, soft=0) > 0.95
+    assert teeth[ring].mean() < 0.15
+
+
+def test_a_shut_mouth_shows_no_teeth(alma: faces.AlignedFace) -> None:
+    assert regions.teeth_mask(alma.landmarks, rgb_to_lab(alma.chip)).sum() == 0
+
+
+@pytest.mark.parametrize("name", ["lips", "eyes", "lids", "brows", "skin", "cheeks"])
+def test_no_region_reaches_the_eyeballs(name: str, alma: faces.AlignedFace) -> None:
+    eyeballs = regions.openings_mask(alma.landmarks, SHAPE, soft=0) > 0.95
+    assert MASKS[name](alma.landmarks, SHAPE)[eyeballs].mean() < 0.1
+
+
+def test_lids_lie_over_the_eyes_and_under_the_brows(alma: faces.AlignedFace) -> None:
+    rows, columns = np.nonzero(regions.lids_mask(alma.landmarks, SHAPE) > 0.5)
+    left = columns < 128
+    assert rows[left].max() < alma.landmarks[[40, 41], 1].mean()
+    assert rows[left].min() > alma.landmarks[17:22, 1].min()
+    assert abs(left.mean() - 0.5) < 0.15, "both eyes have about as much lid"
+
+
+def test_skin_leaves_out_every_other_region(alma: faces.AlignedFace) -> None:
+    skin = regions.skin_mask(alma.landmarks, SHAPE)
+    for name in ("lips", "lids", "openings"):
+        assert skin[MASKS[name](alma.landmarks, SHAPE) > 0.9].mean() < 0.1
+
+
+def test_the_face_ends_at_the_jaw(alma: faces.AlignedFace) -> None:
+    mask = regions.face_mask(alma.landmarks, SHAPE)
+    centre = alma.landmarks[30]
+    for point in alma.landmarks[regions.JAW]:
+        beyond = point + 0.12 * (point - centre)
+        x, y = np.round(beyond).astype(int)
+        if 0 <= x < 256 and 0 <= y < 256:
+            assert mask[y, x] < 0.05
+
+
+def test_eye_coordinates_are_0_at_the_inner_and_1_at_the_outer_corner(alma: faces.AlignedFace) -> None:
+    for grid, inner, outer in zip(regions.eye_grids(alma.landmarks, SHAPE), (39, 42), (36, 45), strict=True):
+        for landmark, wanted in ((inner, 0), (outer, 1)):
+            x, y = np.round(alma.landmarks[landmark]).astype(int)
+            assert abs(grid.u[y, x] - wanted) < 0.05
+
+
+def test_smooth_curve_goes_through_its_points() -> None:
+    points = np.array([[0, 0], [10, 4], [20, -3], [30, 8]], dtype=float)
+    curve = regions.smooth_curve(points, steps=8)
+    assert np.allclose(curve[::8], points, atol=1e-5)
+    closed = regions.smooth_curve(points, closed=True, steps=8)
+    assert np.allclose(closed[::8], points, atol=1e-5)
+
+
+def test_masked_puts_mid_grey_outside() -> None:
+    pixels = np.full((4, 4, 3), 200, dtype=np.uint8)
+    mask = np.zeros((4, 4), dtype=np.float32)
+    mask[0, 0], mask[1, 1] = 1, 0.5
+    result = regions.masked(pixels, mask)
+    assert np.allclose(result[0, 0], 200)
+    assert np.allclose(result[1, 1], (200 + 127.5) / 2)
+    assert np.allclose(result[3, 3], 127.5)
