@@ -5,6 +5,7 @@ L*a*b* here is D65, float32: L* in 0..100, a* and b* in about -110..110, last ax
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,20 +14,38 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float32]
 
 
+LEVELS_PER_GREY = 16  # steps of the table for linear light: finer than any noise, exact for whole grey levels
+
+
 def rgb_to_lab(pixels: NDArray[Any]) -> FloatArray:
-    """(H, W, 3) sRGB, uint8 or float 0..255, to (H, W, 3) float32 L*a*b*."""
+    """(H, W, 3) sRGB, uint8 or float 0..255, to (H, W, 3) float32 L*a*b*.
+
+    OpenCV's own way from gamma-coded values is an interpolated table that is off by up to 0.45 CIEDE2000; from linear
+    light it is exact.
+    """
     import cv2
 
-    unit = np.ascontiguousarray(pixels, dtype=np.float32) / np.float32(255)
-    return np.asarray(cv2.cvtColor(unit, cv2.COLOR_RGB2LAB), dtype=np.float32)
+    places = (
+        pixels if pixels.dtype == np.uint8 else np.rint(np.clip(pixels, 0, 255) * LEVELS_PER_GREY).astype(np.uint16)
+    )
+    linear = np.take(_linear_table(1 if pixels.dtype == np.uint8 else LEVELS_PER_GREY), places)
+    return np.asarray(cv2.cvtColor(linear, cv2.COLOR_LRGB2LAB), dtype=np.float32)
 
 
 def lab_to_rgb(lab: NDArray[Any]) -> FloatArray:
-    """(H, W, 3) L*a*b* to (H, W, 3) float32 sRGB in 0..255, colours outside sRGB clipped."""
+    """(H, W, 3) L*a*b* to (H, W, 3) float32 sRGB in 0..255, colours outside sRGB clipped; inverse of `rgb_to_lab`."""
     import cv2
 
-    unit = cv2.cvtColor(np.ascontiguousarray(lab, dtype=np.float32), cv2.COLOR_LAB2RGB)
-    return np.clip(np.asarray(unit, dtype=np.float32), 0, 1) * np.float32(255)
+    linear = np.clip(cv2.cvtColor(np.ascontiguousarray(lab, dtype=np.float32), cv2.COLOR_LAB2LRGB), 0, 1)
+    coded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.power(linear, np.float32(1 / 2.4)) - 0.055)
+    return np.asarray(np.clip(coded, 0, 1) * np.float32(255), dtype=np.float32)
+
+
+@lru_cache(maxsize=2)
+def _linear_table(levels: int) -> FloatArray:
+    """Linear light of each 1 / `levels` of a grey level of sRGB (IEC 61966-2-1)."""
+    coded = np.arange(255 * levels + 1) / (255 * levels)
+    return np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
 def weighted_mean(values: NDArray[Any], mask: NDArray[Any]) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli import composite, faces, images, regions
+from beautygan_cli.colour import rgb_to_lab, weighted_mean
 from beautygan_cli.composite import Strengths
 from beautygan_cli.errors import FaceError
 from beautygan_cli.faces import AlignedFace
@@ -65,12 +66,30 @@ def network_chips(source: AlignedFace, reference: AlignedFace, signature: Signat
     shape = (signature.size, signature.size)
     first, second = source.chip.astype(np.float32), reference.chip.astype(np.float32)
     if signature.warp_reference:
+        second = _mouth_shut(second, reference)
         second = warp_onto(second, reference.landmarks, source.landmarks, shape)
     if signature.mask:
         mask = regions.face_mask(source.landmarks, shape)
         other = mask if signature.warp_reference else regions.face_mask(reference.landmarks, shape)
         first, second = regions.masked(first, mask), regions.masked(second, other)
     return first, second
+
+
+def _mouth_shut(chip: FloatArray, face: AlignedFace) -> FloatArray:
+    """The chip with what shows between the lips painted as the lips are.
+
+    Bent onto a shut mouth, the reference's teeth would lie on the lips as a pale band.
+    """
+    lab = rgb_to_lab(chip)
+    shape = (chip.shape[0], chip.shape[1])
+    between = regions.teeth_mask(face.landmarks, lab)
+    if between.max() <= 0:
+        return chip
+    lips = weighted_mean(chip, regions.lips_mask(face.landmarks, shape, soft=0) * (1 - between))
+    if not np.isfinite(lips).all():
+        return chip
+    cover = regions.blur(between, 0.015 * regions.unit(face.landmarks))[..., None]
+    return np.asarray(chip + cover * (lips - chip), dtype=np.float32)
 
 
 def apply(

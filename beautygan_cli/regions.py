@@ -255,7 +255,7 @@ def lids_mask(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
 def brows_mask(landmarks: NDArray[Any], shape: tuple[int, int], *, soft: float = 0.03) -> FloatArray:
     """The brows as strokes along their landmarks, thinner toward the tail."""
     size = unit(landmarks)
-    outlines = [_stroke(landmarks[order], size * np.array([0.05, 0.075, 0.07, 0.055, 0.025])) for order in BROWS]
+    outlines = [stroke(landmarks[order], size * np.array([0.05, 0.075, 0.07, 0.055, 0.025])) for order in BROWS]
     return fill(shape, *outlines, soft=soft * size)
 
 
@@ -303,8 +303,8 @@ def _cheek(points: NDArray[Any]) -> NDArray[Any]:
     return np.stack([outer, eye, nostril, corner, 0.75 * low + 0.25 * corner, 0.8 * middle + 0.2 * corner])
 
 
-def _stroke(points: NDArray[Any], widths: NDArray[Any]) -> FloatArray:
-    """The outline of a stroke of half-width `widths` along (N, 2) points."""
+def stroke(points: NDArray[Any], widths: NDArray[Any]) -> FloatArray:
+    """The outline, (M, 2), of a stroke along (N, 2) points, whose half-widths in pixels are spread over its length."""
     both = smooth_curve(np.asarray(points, dtype=np.float64))
     half = np.interp(np.linspace(0, 1, len(both)), np.linspace(0, 1, len(widths)), widths)
     ahead = np.gradient(both, axis=0)

@@ -149,12 +149,12 @@ class _Face:
         return np.asarray(np.exp(-(far**2 + wide**2) / 2), dtype=np.float32)
 
 
-def _cover(lab: FloatArray, colour: Colour, density: FloatArray, texture: float = 1.0) -> FloatArray:
+def _cover(lab: FloatArray, face: _Face, colour: Colour, density: NDArray[Any], texture: float = 1.0) -> FloatArray:
     """Pigment of one colour over the skin, `density` 0..1; `texture` of the luminance detail below stays.
 
     Fine detail is what a small blur takes away; it is laid back on top, as makeup follows pores and creases.
     """
-    smooth = blur(lab[..., 0], max(1.0, 0.012 * lab.shape[0]))
+    smooth = blur(lab[..., 0], 0.05 * face.unit)
     detail = (lab[..., 0] - smooth) * texture
     target = np.empty_like(lab)
     # A part of the skin's own light and shade shows through even opaque pigment.
@@ -243,16 +243,18 @@ def _brows(lab: FloatArray, face: _Face, brows: Brows) -> FloatArray:
     stroke = regions.brows_mask(face.landmarks, face.shape, soft=0.035)
     # Hair takes more than the skin between: the darker a pixel against its surroundings, the denser.
     hair = smoothstep(-1, 9, blur(lab[..., 0], 0.12 * face.unit) - lab[..., 0])
-    return _cover(lab, brows.colour, stroke * brows.amount * (0.45 + 0.55 * hair), texture=1.0)
+    return _cover(lab, face, brows.colour, stroke * brows.amount * (0.45 + 0.55 * hair), texture=1.0)
 
 
 def _shadow(lab: FloatArray, face: _Face, shadow: EyeShadow, rng: np.random.Generator) -> FloatArray:
     for grid in face.eyes:
         open_skin = 1 - face.openings
-        over = smoothstep(-0.02, 0.03, grid.above)
+        # Past the outer corner no lash line bounds the colour: it fades instead.
+        past = 0.15 * np.clip(grid.u - 0.95, 0, 1)
+        over = smoothstep(0, 1, (grid.above + 0.02 + past) / (0.05 + 2 * past))
         inner = smoothstep(-0.18, 0.12, grid.u)
         outer = smoothstep(
-            1.0 + shadow.outward + 0.12, 1.0 + shadow.outward * 0.2, grid.u - 0.25 * np.clip(grid.v, 0, 1)
+            1.0 + shadow.outward + 0.2, 0.85 + shadow.outward * 0.3, grid.u - 0.25 * np.clip(grid.v, 0, 1)
         )
         sides = inner * outer * over * open_skin
         top = shadow.height
@@ -262,9 +264,9 @@ def _shadow(lab: FloatArray, face: _Face, shadow: EyeShadow, rng: np.random.Gene
         fade = smoothstep(top * 1.15, top * 0.45, grid.v)
         corner = smoothstep(0.45, 1.05, grid.u) * fade
         lash = 0.75 + 0.25 * smoothstep(0.35, 0.0, grid.v)
-        lab = _cover(lab, shadow.lid, np.clip(lid * lash * sides * shadow.amount, 0, 1))
-        lab = _cover(lab, shadow.crease, np.clip(crease * sides * shadow.crease_amount, 0, 1))
-        lab = _cover(lab, shadow.corner, np.clip(corner * sides * shadow.corner_amount, 0, 1))
+        lab = _cover(lab, face, shadow.lid, np.clip(lid * lash * sides * shadow.amount, 0, 1))
+        lab = _cover(lab, face, shadow.crease, np.clip(crease * sides * shadow.crease_amount, 0, 1))
+        lab = _cover(lab, face, shadow.corner, np.clip(corner * sides * shadow.corner_amount, 0, 1))
         if shadow.shimmer:
             centre = np.exp(-(((grid.u - 0.5) / 0.28) ** 2) - ((grid.v - 0.25 * top) / (0.3 * top)) ** 2)
             grain = blur(rng.random(face.shape, dtype=np.float32), 0.6)
@@ -276,7 +278,7 @@ def _shadow(lab: FloatArray, face: _Face, shadow: EyeShadow, rng: np.random.Gene
         if shadow.lower:
             depth = smoothstep(0.24, 0.02, grid.below) * smoothstep(-0.05, 0.03, grid.below)
             side = smoothstep(-0.05, 0.75, grid.u) * smoothstep(1.35, 1.05, grid.u)
-            lab = _cover(lab, shadow.corner, depth * side * open_skin * (1 - over) * shadow.lower)
+            lab = _cover(lab, face, shadow.corner, depth * side * open_skin * (1 - over) * shadow.lower)
     return lab
 
 
@@ -291,14 +293,16 @@ def _liner(lab: FloatArray, face: _Face, liner: Liner, rng: np.random.Generator)
         line = regions.fill(face.shape, _upper_line(upper, grid, liner), soft=soft)
         # The line sits on the lid: a hair's breadth may cover the eyeball's rim, no more.
         line = line * (1 - 0.8 * blur(_shrunk_opening(grid), soft))
-        lab = _cover(lab, liner.colour, line * liner.amount, texture=0.5)
+        lab = _cover(lab, face, liner.colour, line * liner.amount, texture=0.5)
         if liner.lower:
             rim = np.exp(-((grid.below / 0.035) ** 2)) * smoothstep(0.15, 0.7, grid.u) * smoothstep(1.1, 0.98, grid.u)
-            lab = _cover(lab, liner.colour, (rim * liner.lower * (grid.above < 0)).astype(np.float32), texture=0.5)
+            lab = _cover(
+                lab, face, liner.colour, (rim * liner.lower * (grid.above < 0)).astype(np.float32), texture=0.5
+            )
         if liner.lashes:
             lashes = _lashes(face, upper, grid, liner.lashes, 26, rng)
             under = _lashes(face, lower, grid, -0.5 * liner.lashes, 14, rng)
-            lab = _cover(lab, (10.0, 1.0, 1.0), np.clip(lashes + 0.6 * under, 0, 0.9), texture=0.5)
+            lab = _cover(lab, face, (10.0, 1.0, 1.0), np.clip(lashes + 0.6 * under, 0, 0.9), texture=0.5)
     return lab
 
 
@@ -334,10 +338,9 @@ def _lashes(
         root = rim[int(np.clip(place, 0, 1) * (len(rim) - 1))]
         reach = length * grid.width * (0.45 + 0.55 * place) * rng.uniform(0.75, 1.1)
         lean = (place - 0.35) * 0.9 * abs(reach)
-        middle = root + up * reach * 0.55 + along * lean * 0.35
-        tip = root + up * reach + along * lean
-        half = 0.011 * grid.width
-        outlines.append(np.stack([root - along * half, middle, tip, middle + along * half * 0.6, root + along * half]))
+        # Lashes leave the rim outward and curl up toward the tip.
+        curve = np.stack([root, root + up * reach * 0.35 + along * lean * 0.55, root + up * reach + along * lean])
+        outlines.append(regions.stroke(curve, 0.013 * grid.width * np.array([1.0, 0.6, 0.1])))
     return regions.fill(face.shape, *outlines, soft=0.3)
 
 
@@ -349,11 +352,11 @@ def _lipstick(lab: FloatArray, face: _Face, lipstick: Lipstick) -> FloatArray:
     density = lips * lipstick.amount * (1 - lipstick.ombre * (1 - depth))
     middle = float(weighted_mean(lab[..., :1], lips)[0]) if lips.sum() > 0 else 50.0
     light = lab[..., 0] - middle
-    result = _cover(lab, lipstick.colour, density)
+    result = _cover(lab, face, lipstick.colour, density)
     if lipstick.lined:
         edge = lips * (1 - depth)
         darker = (lipstick.colour[0] * 0.72, lipstick.colour[1] * 0.9, lipstick.colour[2] * 0.9)
-        result = _cover(result, darker, edge * lipstick.lined)
+        result = _cover(result, face, darker, edge * lipstick.lined)
     if lipstick.gloss > 0:
         shine = smoothstep(3, 16, light) * lips
         result = _tint(result, (26 * lipstick.gloss, -6 * lipstick.gloss, -3 * lipstick.gloss), shine)

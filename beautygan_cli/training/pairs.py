@@ -32,8 +32,10 @@ MATCH_LIMIT = np.array(
     [14.0, 12.0, 12.0]
 )  # ... at most, in L*, a*, b*: makeup shades skin, it doesn't change whose it is
 MATCH_SPREAD = 0.15
+BROW_SHARE = 0.7  # of the match that brows are spared: they are hair, no skin
 EXPOSURE_SHARE = 0.35  # of the lightness that the match leaves, by which pigment follows the source's own light
-USUAL_SKIN = 62.0  # L* of skin in a well lit photo: what the styles' colours are meant for
+LIGHT_SHARE = 0.3  # by which pigment gets darker or lighter with the skin of the face it is drawn on, around ...
+USUAL_SKIN = 62.0  # ... L* of skin in a well lit photo: what the styles' colours are meant for
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,16 +62,12 @@ def make_set(people: list[Person], rng: np.random.Generator, signature: Signatur
     source_light, reference_light = (random_light(rng, size) if vary else _as_is for _ in range(2))
     source, reference = source_light(source), reference_light(reference)
 
-    source_skin = _skin(source, source_marks)
-    reference_skin = _skin(reference, reference_marks)
     style = makeup.random_style(rng)
     if vary:
         style = makeup.relit(style, lambda colours: reference_light(colours[None], ramp=False)[0])
-    style = makeup.shaded(style, 0.3 * float(np.clip(reference_skin[0][0] - USUAL_SKIN, -30, 12)))
-    made_up = makeup.render(reference, reference_exact, style)
-    matched = match_skin(source, source_marks, source_skin, reference_skin)
-    rest = reference_skin[0][0] - _skin(matched, source_marks)[0][0]
-    target = makeup.render(matched, source_exact, makeup.shaded(style, -EXPOSURE_SHARE * float(rest)))
+    made_up, target = wear(
+        Bare(source, source_marks, source_exact), Bare(reference, reference_marks, reference_exact), style
+    )
 
     if vary:
         if rng.random() < 0.35:
@@ -109,6 +107,32 @@ def make_set(people: list[Person], rng: np.random.Generator, signature: Signatur
     )
 
 
+@dataclass(frozen=True, eq=False)
+class Bare:
+    """A bare face: (H, W, 3) float32 RGB 0..255, dlib's (68, 2) landmarks, and those that makeup is drawn by."""
+
+    pixels: FloatArray
+    landmarks: FloatArray
+    exact: FloatArray
+
+
+def wear(source: Bare, reference: Bare, style: makeup.Style) -> tuple[FloatArray, FloatArray]:
+    """One style on both: the reference made up, and the true answer, the source as it looks after that transfer.
+
+    Both (H, W, 3) float32 RGB 0..255 of their own size. The source's skin takes over the finish within `match_skin`'s
+    bounds; pigment follows the light of the face that it is on.
+    """
+    own, other = (
+        skin_statistics(source.pixels, source.landmarks),
+        skin_statistics(reference.pixels, reference.landmarks),
+    )
+    style = makeup.shaded(style, LIGHT_SHARE * float(np.clip(other[0][0] - USUAL_SKIN, -30, 12)))
+    made_up = makeup.render(reference.pixels, reference.exact, style)
+    matched = match_skin(source.pixels, source.landmarks, own, other)
+    rest = float(other[0][0] - skin_statistics(matched, source.landmarks)[0][0])
+    return made_up, makeup.render(matched, source.exact, makeup.shaded(style, -EXPOSURE_SHARE * rest))
+
+
 def match_skin(
     pixels: FloatArray,
     landmarks: FloatArray,
@@ -125,13 +149,14 @@ def match_skin(
     spread = np.clip(other[1] / np.maximum(own[1], 1e-3), 1 - MATCH_SPREAD, 1 + MATCH_SPREAD)
     moved = (lab - own[0]) * spread + own[0] + shift
     shape = lab.shape[:2]
-    eyeballs = regions.openings_mask(landmarks, shape)
-    inside = regions.face_mask(landmarks, shape) * (1 - eyeballs) * (1 - regions.mouth_opening(landmarks, shape))
+    kept = np.maximum(regions.openings_mask(landmarks, shape), regions.mouth_opening(landmarks, shape))
+    kept = np.maximum(kept, BROW_SHARE * regions.brows_mask(landmarks, shape))
+    inside = regions.face_mask(landmarks, shape) * (1 - kept)
     return lab_to_rgb(lab + (moved - lab) * blur(inside, 1.0)[..., None])
 
 
-def _skin(pixels: FloatArray, landmarks: FloatArray) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Mean and standard deviation of the skin in L*a*b*, at half the size: statistics need no more."""
+def skin_statistics(pixels: FloatArray, landmarks: FloatArray) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Mean and standard deviation, (3,) each, of the skin in L*a*b*, at half the size: statistics need no more."""
     import cv2
 
     half = cv2.resize(pixels, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)

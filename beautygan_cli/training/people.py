@@ -106,10 +106,10 @@ def _read(path: Path) -> Person | None:
     exact = landmarks
     if template.is_file():
         exact = with_template(landmarks, placement.to_chip(read_template(template)))
-    return Person(f"{path.parent.name}/{path.stem}", _balanced(chip, landmarks), landmarks, exact)
+    return Person(f"{path.parent.name}/{path.stem}", balanced(chip, landmarks), landmarks, exact)
 
 
-def _balanced(chip: UInt8Array, landmarks: FloatArray) -> UInt8Array:
+def balanced(chip: UInt8Array, landmarks: FloatArray) -> UInt8Array:
     """The chip with a strong red cast taken out of its colours."""
     lab = rgb_to_lab(chip)
     _, redness, yellowness = weighted_mean(lab, skin_mask(landmarks, lab.shape[:2]))

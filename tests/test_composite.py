@@ -1,0 +1,179 @@
+"""Compositing: what must stay stays to the bit, what changes follows the photo's own edges."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from beautygan_cli import composite, faces, images, regions
+from beautygan_cli.colour import rgb_to_lab, weighted_mean
+from beautygan_cli.composite import Strengths
+from beautygan_cli.training import makeup
+
+SAMPLES = Path(__file__).parent.parent / "samples"
+FULL = Strengths(1, 1, 1)
+RED = makeup.Style(
+    makeup.Lipstick((36, 55, 30), 0.95),
+    makeup.EyeShadow((40, 18, -20), (28, 18, -22), (20, 12, -16), 0.85, 0.7, 0.7, 0.8, 0.3),
+)
+
+
+class Case:
+    """A photo with its face, its chip, and that chip made up by drawing, as a perfect network would."""
+
+    def __init__(self, pixels: np.ndarray, style: makeup.Style = RED) -> None:
+        self.pixels = pixels
+        found = faces.detect(pixels)[0]
+        self.landmarks = found.landmarks
+        self.face = faces.align(pixels, found, 256, 0.35)
+        self.fed = self.face.chip.astype(np.float32)
+        self.made_up = makeup.render(self.fed, self.face.landmarks, style)
+
+    def paste(self, strengths: Strengths = FULL) -> np.ndarray:
+        return composite.paste(self.pixels, self.face, self.fed, self.made_up, strengths)
+
+
+@pytest.fixture(scope="module")
+def bea() -> Case:
+    return Case(images.read(SAMPLES / "no_makeup" / "bea.jpg").pixels)
+
+
+@pytest.fixture(scope="module")
+def phone() -> Case:
+    """A 12-megapixel photo."""
+    pixels = images.read(SAMPLES / "no_makeup" / "bea.jpg").pixels
+    large = cv2.resize(pixels, (3464, 3464), interpolation=cv2.INTER_CUBIC)
+    grain = np.random.default_rng(0).normal(0, 4, large.shape[:2])[..., None]
+    return Case(np.clip(large + grain, 0, 255).astype(np.uint8))
+
+
+def region_mean(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    return weighted_mean(rgb_to_lab(pixels), mask)
+
+
+def test_strength_0_gives_the_photo_back_to_the_bit(bea: Case) -> None:
+    assert np.array_equal(bea.paste(Strengths(0, 0, 0)), bea.pixels)
+
+
+def test_a_network_that_changes_nothing_changes_nothing(bea: Case) -> None:
+    same = composite.paste(bea.pixels, bea.face, bea.fed, bea.fed, FULL)
+    assert np.array_equal(same, bea.pixels)
+
+
+def test_outside_the_face_every_pixel_is_the_photos_own(bea: Case) -> None:
+    result = bea.paste()
+    outline = regions.fill(bea.pixels.shape[:2], regions.face_outline(bea.landmarks))
+    outside = cv2.dilate(outline, np.ones((9, 9))) == 0
+    assert np.array_equal(result[outside], bea.pixels[outside])
+    assert (result != bea.pixels).any()
+
+
+def test_the_input_is_not_written_to(bea: Case) -> None:
+    before = bea.pixels.copy()
+    bea.paste()
+    assert np.array_equal(before, bea.pixels)
+
+
+def test_full_strength_brings_the_drawn_colours_to_full_size(bea: Case) -> None:
+    result = bea.paste()
+    wanted = makeup.render(bea.pixels, bea.landmarks, RED)
+    for mask in (regions.lips_mask(bea.landmarks, bea.pixels.shape[:2], soft=0),):
+        difference = np.linalg.norm(region_mean(result, mask) - region_mean(wanted, mask))
+        bare = np.linalg.norm(region_mean(bea.pixels, mask) - region_mean(wanted, mask))
+        assert difference < 0.12 * bare
+
+
+@pytest.mark.parametrize("region", ["lips", "eyes"])
+def test_a_regions_strength_moves_that_region_alone(bea: Case, region: str) -> None:
+    only = bea.paste(replace(Strengths(0, 0, 0), **{region: 1.0}))
+    shape = bea.pixels.shape[:2]
+    masks = {"lips": regions.lips_mask(bea.landmarks, shape), "eyes": regions.lids_mask(bea.landmarks, shape)}
+    other = "eyes" if region == "lips" else "lips"
+    moved = {name: np.linalg.norm(region_mean(only, m) - region_mean(bea.pixels, m)) for name, m in masks.items()}
+    assert moved[region] > 10
+    assert moved[other] < 0.5
+
+
+def test_half_strength_is_about_half_the_change(bea: Case) -> None:
+    mask = regions.lips_mask(bea.landmarks, bea.pixels.shape[:2], soft=0)
+    start, half, full = (
+        weighted_mean(bea.paste(Strengths(s, s, 0)).astype(float), mask) if s else weighted_mean(bea.pixels, mask)
+        for s in (0, 0.5, 1)
+    )
+    assert np.abs((half - start) - (full - start) / 2).max() < 1.5
+
+
+def test_a_12_megapixel_photo_keeps_its_size_and_its_grain(phone: Case) -> None:
+    result = phone.paste()
+    assert result.shape == phone.pixels.shape
+    grey = [cv2.cvtColor(p, cv2.COLOR_RGB2GRAY).astype(np.float32) for p in (phone.pixels, result)]
+    fine = [g - cv2.GaussianBlur(g, (0, 0), 3) for g in grey]
+    inside = regions.face_mask(phone.landmarks, phone.pixels.shape[:2]) > 0.9
+    assert np.corrcoef(fine[0][inside], fine[1][inside])[0, 1] > 0.97
+
+
+def test_the_lips_edge_is_as_sharp_as_the_photos(phone: Case) -> None:
+    # The chip is enlarged six times or more: carried over as a picture, its colours would bleed six pixels far.
+    result = phone.paste(Strengths(1, 0, 0)).astype(int)
+    change = np.abs(result - phone.pixels).sum(axis=2)
+    lips = regions.fill(phone.pixels.shape[:2], regions.smooth_curve(phone.landmarks[48:60], closed=True))
+    reach = round(0.06 * regions.unit(phone.landmarks))
+    far = cv2.dilate(lips, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)) == 0
+    assert change[lips > 0.99].mean() > 60
+    assert (change[far] > 3).mean() < 1e-4
+
+
+def test_no_seam_where_the_face_ends(bea: Case) -> None:
+    change = bea.paste().astype(int) - bea.pixels
+    # A seam is a step of the change along the mask's edge; pores make single pixels differ by a few levels.
+    smooth = cv2.GaussianBlur(change.astype(np.float32), (0, 0), 2)
+    step = np.maximum(np.abs(np.diff(smooth, axis=0))[:, :-1], np.abs(np.diff(smooth, axis=1))[:-1]).max(axis=2)
+    edge = regions.face_mask(bea.landmarks, bea.pixels.shape[:2])
+    border = (edge > 0.005) & (edge < 0.3)
+    assert step[border[:-1, :-1]].max() < 4
+
+
+def test_teeth_and_eyeballs_stay_as_they_are() -> None:
+    case = Case(images.read(SAMPLES / "no_makeup" / "tilted.jpg").pixels)
+    # A network that paints everything red, teeth and eyes too.
+    painted = case.fed * 0.4 + np.array([200, 20, 40]) * 0.6
+    result = composite.paste(case.pixels, case.face, case.fed, painted, FULL)
+    shape = case.pixels.shape[:2]
+    lab = rgb_to_lab(case.pixels)
+    teeth = cv2.erode(regions.mouth_opening(case.landmarks, shape), np.ones((7, 7))) > 0.99
+    eyeballs = cv2.erode(regions.openings_mask(case.landmarks, shape, soft=0), np.ones((7, 7))) > 0.99
+    assert teeth.sum() > 100
+    change = np.abs(rgb_to_lab(result) - lab).sum(axis=2)
+    assert np.median(change[teeth]) < 2
+    assert np.median(change[eyeballs]) < 2
+
+
+def test_the_default_keeps_the_skins_own_lightness(bea: Case) -> None:
+    brighter = np.clip(bea.fed + 45, 0, 255)
+    mask = regions.cheeks_mask(bea.landmarks, bea.pixels.shape[:2])
+    own = region_mean(bea.pixels, mask)[0]
+    usual = region_mean(composite.paste(bea.pixels, bea.face, bea.fed, brighter, Strengths()), mask)[0]
+    full = region_mean(composite.paste(bea.pixels, bea.face, bea.fed, brighter, FULL), mask)[0]
+    assert 0 < usual - own <= composite.SHADE_LIMIT + 0.5
+    assert full - own > composite.SHADE_LIMIT + 3
+
+
+def test_a_chip_over_the_photos_edge_leaves_no_mark(bea: Case) -> None:
+    left, top, right, bottom = (int(v) for v in faces.detect(bea.pixels)[0].box)
+    tight = Case(np.ascontiguousarray(bea.pixels[top - 30 : bottom + 30, left - 5 : right + 5]))
+    # The network may do as it likes in what lies outside the photo: here it paints it black.
+    inside = faces.crop(np.full_like(tight.pixels, 255), tight.face.placement)
+    assert inside.min() == 255  # repeated, not filled
+    change = np.abs(tight.paste().astype(int) - tight.pixels).sum(axis=2)
+    assert change[:, 0].max() < 60
+    assert tight.paste().shape == tight.pixels.shape
+
+
+def test_weights_never_exceed_1(bea: Case) -> None:
+    weights = composite.change_weights(bea.pixels, bea.face, FULL)
+    assert weights.min() >= 0
+    assert weights.max() <= 1

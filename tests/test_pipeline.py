@@ -1,0 +1,117 @@
+"""The whole way of one photo, from Python, with the bundled model."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from beautygan_cli import MakeupSession, Strengths, images, transfer
+from beautygan_cli import faces as faces_module
+from beautygan_cli.colour import ciede2000, rgb_to_lab, weighted_mean
+from beautygan_cli.errors import FaceError, PhotoError
+from beautygan_cli.regions import lids_mask, lips_mask
+
+SAMPLES = Path(__file__).parent.parent / "samples"
+BARE = sorted((SAMPLES / "no_makeup").glob("*.jpg"))
+LOOKS = sorted((SAMPLES / "makeup").glob("*.jpg"))
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[MakeupSession]:
+    with MakeupSession() as opened:
+        yield opened
+
+
+def mean_colours(pixels: np.ndarray, landmarks: np.ndarray) -> dict[str, np.ndarray]:
+    lab, shape = rgb_to_lab(pixels), pixels.shape[:2]
+    return {
+        "lips": weighted_mean(lab, lips_mask(landmarks, shape, soft=0)),
+        "lids": weighted_mean(lab, lids_mask(landmarks, shape)),
+    }
+
+
+def test_makeup_of_every_look_comes_over_to_every_sample(session: MakeupSession) -> None:
+    before: dict[str, list[float]] = {"lips": [], "lids": []}
+    after: dict[str, list[float]] = {"lips": [], "lids": []}
+    looks = []
+    for look in LOOKS:
+        pixels = images.read(look).pixels
+        looks.append(mean_colours(pixels, faces_module.detect(pixels)[0].landmarks))
+    for path in BARE:
+        pixels = images.read(path).pixels
+        landmarks = faces_module.detect(pixels)[0].landmarks
+        own = mean_colours(pixels, landmarks)
+        for look, wanted in zip(LOOKS, looks, strict=True):
+            got = mean_colours(transfer(pixels, look, session=session, strengths=Strengths(1, 1, 1)), landmarks)
+            for region in before:
+                before[region].append(float(ciede2000(own[region], wanted[region])))
+                after[region].append(float(ciede2000(got[region], wanted[region])))
+    assert np.mean(after["lips"]) < 0.5 * np.mean(before["lips"])
+    assert np.mean(after["lids"]) < 0.6 * np.mean(before["lids"])
+    assert all(a < b for a, b in zip(after["lips"], before["lips"], strict=True) if b > 15)
+
+
+def test_the_person_stays_the_same(session: MakeupSession) -> None:
+    distances = []
+    for path in BARE:
+        pixels = images.read(path).pixels
+        face = faces_module.detect(pixels)[0]
+        result = transfer(pixels, LOOKS[0], session=session)
+        distances.append(np.linalg.norm(faces_module.descriptor(pixels, face) - faces_module.descriptor(result, face)))
+    assert np.mean(distances) < 0.3
+
+
+def test_a_path_a_photo_and_an_array_give_the_same(session: MakeupSession) -> None:
+    photo = images.read(BARE[0])
+    results = [transfer(source, LOOKS[0], session=session) for source in (BARE[0], str(BARE[0]), photo, photo.pixels)]
+    assert all(np.array_equal(result, results[0]) for result in results)
+
+
+def test_every_face_of_a_photo_is_made_up_or_the_largest_alone(session: MakeupSession) -> None:
+    two = np.full((800, 1500, 3), 210, dtype=np.uint8)
+    two[:800, :800] = cv2.resize(images.read(BARE[0]).pixels, (800, 800), interpolation=cv2.INTER_AREA)
+    two[100:700, 850:1450] = cv2.resize(images.read(BARE[1]).pixels, (600, 600), interpolation=cv2.INTER_AREA)
+    everyone = transfer(two, LOOKS[0], session=session) != two
+    assert everyone[:, :800].any()
+    assert everyone[:, 850:].any()
+    one = transfer(two, LOOKS[0], session=session, which="largest") != two
+    assert one[:, :800].any()
+    assert not one[:, 850:].any()
+
+
+def test_one_photo_without_a_face_is_named_in_the_error(session: MakeupSession, tmp_path: Path) -> None:
+    blank = tmp_path / "blank.png"
+    cv2.imwrite(str(blank), np.full((300, 300, 3), 140, dtype=np.uint8))
+    with pytest.raises(FaceError, match=r"blank\.png"):
+        transfer(blank, LOOKS[0], session=session)
+    with pytest.raises(FaceError, match=r"blank\.png"):
+        transfer(BARE[0], blank, session=session)
+
+
+def test_a_missing_photo_is_named_in_the_error(session: MakeupSession, tmp_path: Path) -> None:
+    with pytest.raises(PhotoError, match=r"nothing\.jpg"):
+        transfer(tmp_path / "nothing.jpg", LOOKS[0], session=session)
+
+
+@pytest.mark.parametrize("bad", [np.zeros((9, 9), np.uint8), np.zeros((9, 9, 4), np.uint8), np.zeros((9, 9, 3))])
+def test_an_array_of_another_kind_is_refused(bad: np.ndarray, session: MakeupSession) -> None:
+    with pytest.raises(ValueError, match="uint8 RGB"):
+        transfer(bad, LOOKS[0], session=session)
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    code = "import beautygan_cli, sys; print([m for m in ('numpy', 'cv2', 'dlib', 'tensorflow') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_transfer_is_the_function_whatever_was_imported_before() -> None:
+    code = "import beautygan_cli.batch; from beautygan_cli import transfer; print(callable(transfer))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
