@@ -27,6 +27,8 @@ SHADE_LIMIT = 4.0  # L*: how far the skin as a whole may get lighter or darker, 
 FULL_SHADE_LIMIT = 16.0  # ... and at strength 1: beyond what the bundled model was trained to do
 LIGHT_BLUR = 0.04  # units: light changes over wider distances than a lip's edge
 SHADE_EDGE = 0.16  # units over which the face's shade fades out
+SPILL = 0.12  # units around the lips in which ...
+SPILL_TAKEN = 0.75  # ... this share of what is painted on the skin is left out
 MARGIN = 0.3  # of the chip's size, drawn around it: a high forehead goes on there, and so does its shade
 EDGE_RAMP = 0.08  # of the chip's size, over which paint fades out before the chip's edge
 MASK_SCALE = 2  # region masks are drawn at twice the chip's size, for teeth and lashes finer than its pixels
@@ -129,9 +131,11 @@ def change_weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths) 
     lab = rgb_to_lab(crop(pixels, canvas))
     length = regions.unit(landmarks)
     grids = regions.eye_grids(landmarks, shape)
-    lips = regions.lips_mask(landmarks, shape, grow=0.03, soft=0.025)
+    lips = regions.lips_mask(landmarks, shape, grow=0.02, soft=0.02)
     eyes = np.maximum(regions.eyes_mask(landmarks, shape, grids), 0.8 * regions.brows_mask(landmarks, shape))
-    skin = np.clip(1 - lips - eyes, 0, 1)
+    # The network's colour of the lips spills a little over their edge; the skin around them takes less paint.
+    around = regions.lips_mask(landmarks, shape, grow=SPILL, soft=0.03)
+    skin = np.clip(1 - lips - eyes, 0, 1) * (1 - SPILL_TAKEN * np.clip(around - lips, 0, 1))
     painted = strengths.lips * lips + (1 - lips) * (strengths.eyes * eyes) + strengths.skin * skin
     kept = np.maximum(
         regions.openings_mask(landmarks, shape, grids, soft=0.01),

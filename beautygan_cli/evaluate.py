@@ -112,9 +112,8 @@ def make_up(session: MakeupSession, source: Subject, reference: Subject) -> UInt
     aligned, look = (
         faces.align(item.pixels, item.face, signature.size, signature.padding) for item in (source, reference)
     )
-    first, second = pipeline.network_chips(aligned, look, signature)
-    made_up = session.transfer(first[None], second[None])
-    return pipeline.apply(source.pixels, [aligned], [first], list(made_up), FULL)
+    fed, made_up = pipeline.make_up([(aligned, look)], session)
+    return pipeline.apply(source.pixels, [aligned], fed, made_up, FULL)
 
 
 def figures(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import composite, faces, images, regions
+from beautygan_cli import composite, faces, images, regions, shades
 from beautygan_cli.colour import rgb_to_lab, weighted_mean
 from beautygan_cli.composite import Strengths
 from beautygan_cli.errors import FaceError
@@ -47,9 +47,8 @@ def transfer(
     signature = session.signature
     aligned = find_faces(pixels, signature, _name(source), which=which)
     look = find_faces(_pixels(reference), signature, _name(reference), which="largest")[0]
-    fed = [network_chips(face, look, signature) for face in aligned]
-    made_up = session.transfer(np.stack([pair[0] for pair in fed]), np.stack([pair[1] for pair in fed]))
-    return apply(pixels, aligned, [pair[0] for pair in fed], list(made_up), strengths or Strengths())
+    fed, made_up = make_up([(face, look) for face in aligned], session)
+    return apply(pixels, aligned, fed, made_up, strengths or Strengths())
 
 
 def find_faces(pixels: UInt8Array, signature: Signature, name: str, *, which: str = "all") -> list[AlignedFace]:
@@ -59,6 +58,26 @@ def find_faces(pixels: UInt8Array, signature: Signature, name: str, *, which: st
         raise FaceError(f"no face found in {name}; use a photo in which the face is larger, upright and uncovered.")
     chosen = found[:1] if which == "largest" else found
     return [faces.align(pixels, face, signature.size, signature.padding) for face in chosen]
+
+
+def make_up(
+    pairs: Sequence[tuple[AlignedFace, AlignedFace]], session: MakeupSession
+) -> tuple[list[FloatArray], list[FloatArray]]:
+    """Each source's chip as it went into the network, and made up with its reference's makeup.
+
+    pairs: (source, reference) faces, run in the session's batches. Chips are (S, S, 3) float32 RGB 0..255.
+    """
+    signature = session.signature
+    chips = [network_chips(source, reference, signature) for source, reference in pairs]
+    fed, looks = [pair[0] for pair in chips], [pair[1] for pair in chips]
+    made_up = session.transfer(np.stack(fed), np.stack(looks))
+    deepened = [
+        shades.deepen(
+            before, after, source.landmarks, look, (source if signature.warp_reference else reference).landmarks
+        )
+        for (source, reference), before, after, look in zip(pairs, fed, made_up, looks, strict=True)
+    ]
+    return fed, deepened
 
 
 def network_chips(source: AlignedFace, reference: AlignedFace, signature: Signature) -> tuple[FloatArray, FloatArray]:

@@ -234,7 +234,7 @@ def test_times_are_read(text: str, minutes: float) -> None:
 @pytest.mark.slow
 def test_a_run_trains_saves_resumes_and_its_model_loads(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "model"
-    common = ["--faces", str(BARE), "--out", str(out), "--bank", "70", "--width", "4", "--precision", "fp32"]
+    common = ["--faces", str(BARE), "--out", str(out), "--bank", "16", "--width", "4", "--precision", "fp32"]
     assert train_command([*common, "--steps", "6"]) == 0
     assert json.loads((out / "training" / "progress.json").read_text())["step"] == 6
     first = (out / "model.data-00000-of-00001").read_bytes()

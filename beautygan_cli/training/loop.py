@@ -92,7 +92,10 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
         mask=settings.mask,
         seed=settings.seed,
     )
-    check = fill(replace(plan, folder=work / "validation", count=VALIDATION_SETS, seed=settings.seed + 1), held)
+    check = fill(
+        replace(plan, folder=work / "validation", count=min(VALIDATION_SETS, settings.bank), seed=settings.seed + 1),
+        held,
+    )
     bank = Bank(plan)
     bank.start(learners, settings.workers)
 

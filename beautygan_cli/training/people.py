@@ -21,6 +21,7 @@ UInt8Array = NDArray[np.uint8]
 CHIP_SIZE = 448  # a chip cut wide and large, so that turning and scaling it later loses nothing
 CHIP_PADDING = 0.75
 HELD_OUT = 9  # every ninth person is kept for validation
+FEWEST = 4  # people: two to train on and two to validate on, since makeup goes from one to another
 REDDEST_SKIN = 18.0  # a* of skin above which a photo's colour cast is taken out, toward ...
 USUAL_SKIN = (15.0, 16.0)  # ... a* and b* of skin under neutral light
 
@@ -52,7 +53,7 @@ class Person:
 def load(folder: Path, cache: Path | None = None) -> list[Person]:
     """Everyone in a folder, sorted by name; the chips are kept in `cache` (an .npz) for the next run.
 
-    Raises DatasetError where the folder holds fewer than two people with a face.
+    Raises DatasetError where the folder holds fewer than FEWEST people with a face.
     """
     found, _ = images.find([folder])
     digest = hashlib.sha256("\n".join(f"{item.path.name} {item.path.stat().st_size}" for item in found).encode())
@@ -67,8 +68,8 @@ def load(folder: Path, cache: Path | None = None) -> list[Person]:
                     )
                 ]
     people = [person for item in found if (person := _read(item.path)) is not None]
-    if len({person.person for person in people}) < 2:
-        raise DatasetError(f"{folder} holds photos of fewer than two people with a face to be found; add some.")
+    if len({person.person for person in people}) < FEWEST:
+        raise DatasetError(f"{folder} holds photos of fewer than {FEWEST} people with a face to be found; add some.")
     if cache:
         cache.parent.mkdir(parents=True, exist_ok=True)
         np.savez(
@@ -83,10 +84,15 @@ def load(folder: Path, cache: Path | None = None) -> list[Person]:
 
 
 def split(people: list[Person]) -> tuple[list[Person], list[Person]]:
-    """Training and validation photos, no person in both: every ninth of each folder's sorted people is held out."""
+    """Training and validation photos, no person in both: every ninth of each folder's sorted people is held out.
+
+    Of a handful of people it is the first and the last one.
+    """
     held: set[str] = set()
     for folder in {person.folder for person in people}:
         held.update(sorted({person.person for person in people if person.folder == folder})[::HELD_OUT])
+    if len(held) < 2:
+        held.add(max(person.person for person in people))
     return [p for p in people if p.person not in held], [p for p in people if p.person in held]
 
 
