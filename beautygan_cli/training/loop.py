@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import time
@@ -333,7 +334,7 @@ def export(session: Any, averages: dict[str, Any], settings: Settings, progress:
         source, reference = network.placeholders(settings.size)
         network.named(*network.generator(source, reference, settings.width))
         own = tf.compat.v1.trainable_variables()
-        saver = tf.compat.v1.train.Saver(own)
+        saver = tf.compat.v1.train.Saver(own, save_relative_paths=True)
         with tf.compat.v1.Session() as plain:
             for variable in own:
                 variable.load(weights[variable.op.name], plain)
@@ -349,6 +350,7 @@ def export(session: Any, averages: dict[str, Any], settings: Settings, progress:
         padding=settings.padding,
         warp_reference=settings.warp_reference,
         mask=settings.mask,
+        sha256=hashlib.sha256((out / "model.data-00000-of-00001").read_bytes()).hexdigest(),
         about={"settings": _settings_json(settings), "step": progress.step, "minutes": round(progress.seconds / 60, 1)},
     )
     signature.save(out)
