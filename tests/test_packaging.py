@@ -1,0 +1,70 @@
+"""The wheel: it carries the model, and the command works from any folder with nothing of the checkout around."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODEL_FILES = ("checkpoint", "model.meta", "model.index", "model.data-00000-of-00001", "model.json")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--quiet"]
+    subprocess.run([*command, "--wheel-dir", str(folder), str(ROOT)], check=True, capture_output=True, text=True)
+    return next(folder.glob("beautygan_cli-*.whl"))
+
+
+def test_the_wheel_carries_the_model_and_no_photos(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    for file in MODEL_FILES:
+        assert f"beautygan_cli/bundled/default/{file}" in names
+    assert not [name for name in names if name.endswith((".jpg", ".npz", ".tem"))]
+    assert wheel.stat().st_size < 12e6
+
+
+@pytest.mark.slow
+def test_the_installed_wheel_makes_up_a_photo_from_another_folder(wheel: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    zipfile.ZipFile(wheel).extractall(site)
+    # `site` comes first on the path, so that the checkout's own package is not what runs.
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    samples = ROOT / "samples"
+    code = (
+        "import beautygan_cli, sys; print(beautygan_cli.__file__); from beautygan_cli.cli import main; sys.exit(main())"
+    )
+    photos = ["--no-makeup", str(samples / "no_makeup" / "bea.jpg"), "--ref", str(samples / "makeup" / "red.jpg")]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *photos, "--out", "results"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert str(site) in done.stdout
+    assert (tmp_path / "results" / "bea__red.jpg").is_file()
+
+
+def test_the_bundled_model_is_small_and_names_no_machine() -> None:
+    folder = ROOT / "models" / "default"
+    assert sum((folder / file).stat().st_size for file in MODEL_FILES) < 10e6
+    for file in ("checkpoint", "model.json"):
+        assert "/" not in re.sub(r"generator/\w+", "", (folder / file).read_text())
+
+
+def test_top_level_is_as_agreed() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("no git checkout")
+    top = {Path(name).parts[0] for name in listed.stdout.splitlines()}
+    agreed = {"beautygan_cli", "models", "samples", "tests", "pyproject.toml", "README.md"}
+    assert top == agreed | {"LICENSE", "CHANGELOG.md", ".ci", ".gitignore", "benchmarks"}
