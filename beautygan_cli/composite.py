@@ -165,7 +165,11 @@ def change_weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths) 
         regions.openings_mask(landmarks, shape, grids, soft=0.01),
         regions.blur(regions.teeth_mask(landmarks, lab), 0.008 * length),
     )
-    inside = (1 - kept) * regions.face_mask(landmarks, shape)
+    # Paint for the skin, and the face's shade beside lips and eyes, go on skin alone: not on hair, hat or glasses.
+    likeness = regions.skin_likeness(landmarks, lab)
+    own = np.maximum(lips, eyes)
+    likeness = own + (1 - own) * likeness
+    inside = (1 - kept) * regions.face_mask(landmarks, shape) * likeness
     # The shade fades out over more of jaw and temples than paint does, into a neck that keeps its own.
     shade = np.minimum(inside, regions.face_mask(landmarks, shape, soft=SHADE_EDGE))
     painted = np.clip(painted, 0, 1) * inside * _chip_ramp(face.placement.size, canvas.size)

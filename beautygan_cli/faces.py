@@ -22,6 +22,8 @@ DETECT_SIDE_LARGE = 1800  # second try, for faces far away
 CNN_SIDE = 1000  # third try, dlib's slower CNN detector: faces turned, covered or badly lit
 SMALLEST_SIDE = 40  # of a photo that can hold a face; dlib's CNN detector never returns from a picture of one pixel
 LANDMARK_FACE = 400  # box width at which the predictor reads a face: larger adds noise, not accuracy
+DOUBTFUL = 0.8  # score of the frontal detector below which the CNN must see the face too: badges and folds reach 0.1
+CONFIRM_SIDE = 300  # of the copy that the CNN is asked about
 MIN_OVERLAP = 0.4  # intersection over union above which two boxes are one face
 # dlib's predictor depends a little on the box it starts from; the mean over shifted and scaled boxes is steadier.
 BOX_JITTER = (
@@ -190,14 +192,29 @@ def _search(pixels: UInt8Array) -> list[tuple[float, float, float, float]]:
             break
         copy, scale = _reduced(pixels, side)
         found, scores, _ = _frontal_detector().run(copy, 1, 0.0)
-        if found:
-            return _distinct([(rect, score) for rect, score in zip(found, scores, strict=True)], scale)
+        hits = [hit for hit in zip(found, scores, strict=True) if hit[1] >= DOUBTFUL or _confirmed(copy, hit[0])]
+        if hits:
+            return _distinct(hits, scale)
     copy, scale = _reduced(pixels, CNN_SIDE)
     if min(copy.shape[:2]) < SMALLEST_SIDE:
         return []
     network = _load("mmod_human_face_detector.dat", dlib.cnn_face_detection_model_v1)
     seen = [(hit.rect, hit.confidence) for hit in network(copy, 1 if max(copy.shape[:2]) < CNN_SIDE else 0)]
     return _distinct(seen, scale)
+
+
+def _confirmed(copy: UInt8Array, rect: Any) -> bool:
+    """Whether the CNN detector, too, sees a face where the frontal one does."""
+    import dlib
+
+    reach = rect.width() // 2
+    top, left = max(0, rect.top() - reach), max(0, rect.left() - reach)
+    part, _ = _reduced(copy[top : rect.bottom() + reach, left : rect.right() + reach], CONFIRM_SIDE)
+    if min(part.shape[:2]) < SMALLEST_SIDE:
+        return False
+    network = _load("mmod_human_face_detector.dat", dlib.cnn_face_detection_model_v1)
+    # A face of less than 80 pixels is below what the network was trained on: it is asked at twice the size.
+    return bool(len(network(part, 1 if rect.width() < 80 else 0)))
 
 
 def _distinct(found: list[tuple[Any, float]], scale: float) -> list[tuple[float, float, float, float]]:

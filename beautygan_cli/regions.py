@@ -26,6 +26,8 @@ LID_TOP = 0.5  # the measured lid reaches from the lash line half of the way to 
 SHADOW_TOP = 1.0  # makeup of the eyes reaches up to the brow ...
 SHADOW_OUTWARD = 1.55  # ... half an eye's width past the outer corner ...
 SHADOW_BELOW = 0.45  # ... and this far below the lower lid, in eye widths
+LEAST_SPREAD = np.array([11.0, 4.5, 4.5])  # of skin's L*, a*, b*, as on an evenly lit face
+FARTHEST_SKIN = 4.5  # spreads from the cheeks' colour at which a pixel is surely no skin
 OPEN_MOUTH = 0.03  # inner lips further apart than this part of the mouth's width show teeth or tongue
 
 
@@ -284,6 +286,24 @@ def skin_mask(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
     )
     others = np.maximum.reduce([mouth, eyeballs, eyes_mask(landmarks, shape, grids), brows_mask(landmarks, shape)])
     return np.asarray(face_mask(landmarks, shape) * (1 - others), dtype=np.float32)
+
+
+def skin_likeness(landmarks: NDArray[Any], lab: NDArray[Any]) -> FloatArray:
+    """How far each pixel of the L*a*b* image can be this face's skin by its colour, (H, W) in 0..1.
+
+    Hair, a hat's rim, the frame of glasses and what is behind the face differ from cheeks and chin in hue; skin in
+    shade is darker, with its hue less marked in proportion, and stays.
+    """
+    cheeks = cheeks_mask(landmarks, (lab.shape[0], lab.shape[1])) > 0.8
+    if not cheeks.any():
+        return np.ones(lab.shape[:2], dtype=np.float32)
+    middle = np.median(lab[cheeks], axis=0)
+    spread = np.maximum(np.percentile(np.abs(lab[cheeks] - middle), 84, axis=0), LEAST_SPREAD)
+    shade = np.clip(lab[..., 0] / max(float(middle[0]), 1.0), 0.35, 1.0)
+    hue = (lab[..., 1:] - middle[1:] * shade[..., None]) / spread[1:]
+    light = (lab[..., 0] - middle[0]) / spread[0]
+    distance = np.sqrt(light**2 + (hue**2).sum(axis=-1))
+    return blur(smoothstep(FARTHEST_SKIN, FARTHEST_SKIN / 2, distance), 0.015 * unit(landmarks))
 
 
 def cheeks_mask(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:

@@ -153,3 +153,17 @@ def test_every_unaligned_selfie_has_its_face_where_the_template_says(path: Path)
     pupils = found[0].landmarks[36:42].mean(axis=0), found[0].landmarks[42:48].mean(axis=0)
     for pupil, point in zip(pupils, clicked[:2], strict=True):
         assert np.linalg.norm(pupil - point) < 0.12 * regions.unit(found[0].landmarks)
+
+
+def test_a_doubtful_hit_counts_only_where_the_cnn_sees_a_face_too(
+    alma: np.ndarray, alma_face: faces.Face, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dlib
+
+    left, top, right, bottom = (round(v) for v in alma_face.box)
+    assert faces._confirmed(alma, dlib.rectangle(left, top, right, bottom))
+    assert not faces._confirmed(alma, dlib.rectangle(0, 0, 180, 180))  # wall
+    monkeypatch.setattr(faces, "DOUBTFUL", 100.0)
+    found = faces.detect(alma)
+    assert len(found) == 1
+    assert np.abs(found[0].landmarks - alma_face.landmarks).max() < 1

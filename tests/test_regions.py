@@ -139,3 +139,22 @@ def test_masked_puts_mid_grey_outside() -> None:
     assert np.allclose(result[0, 0], 200)
     assert np.allclose(result[1, 1], (200 + 127.5) / 2)
     assert np.allclose(result[3, 3], 127.5)
+
+
+def test_skin_is_told_from_hair_wall_and_glasses_by_colour(alma: faces.AlignedFace) -> None:
+    chip = alma.chip.copy()
+    frame = [int(v) for v in (*alma.landmarks[36], *alma.landmarks[45])]
+    cv2.line(chip, (frame[0] - 8, frame[1] + 14), (frame[2] + 8, frame[3] + 14), (20, 20, 25), 4)
+    likeness = regions.skin_likeness(alma.landmarks, rgb_to_lab(chip))
+    cheeks = regions.cheeks_mask(alma.landmarks, SHAPE) > 0.9
+    assert likeness[cheeks].mean() > 0.97
+    assert likeness[: SHAPE[0], :10].mean() < 0.1  # the wall
+    assert likeness[int(frame[1]) + 14, frame[0] + 4 : frame[2] - 4].mean() < 0.25
+
+
+def test_skin_in_the_shade_is_still_skin() -> None:
+    for name in ("bea", "dara", "emil"):
+        face = aligned(name)
+        shade = np.linspace(0.45, 1.0, 256)[None, :, None]  # one side of the face gets less than a fifth of the light
+        likeness = regions.skin_likeness(face.landmarks, rgb_to_lab(face.chip * shade))
+        assert likeness[regions.cheeks_mask(face.landmarks, SHAPE) > 0.9].mean() > 0.9
