@@ -23,8 +23,8 @@ UInt8Array = NDArray[np.uint8]
 RADIUS = 3  # chip pixels around each pixel in which the change is fitted: a lid's crease is about that wide
 SMOOTHING = 6.0**2  # grey levels squared: contrast below this is noise and does not steer the change
 USUAL_SKIN = 0.7  # the default strength of the skin's change
-SHADE_LIMIT = 4.0  # L*: how far the skin as a whole may get lighter or darker, up to the default strength ...
-FULL_SHADE_LIMIT = 16.0  # ... and at strength 1: beyond what the bundled model was trained to do
+SHADE_LIMIT = (4.0, 5.0, 5.0)  # L*, a*, b*: how far the skin as a whole may move, up to the default strength ...
+FULL_SHADE_LIMIT = (16.0, 16.0, 16.0)  # ... and at strength 1: beyond what the bundled model was trained to do
 LIGHT_BLUR = 0.04  # units: light changes over wider distances than a lip's edge
 SHADE_EDGE = 0.16  # units over which the face's shade fades out
 SPILL = 0.12  # units around the lips in which ...
@@ -128,9 +128,8 @@ def _bounded_skin(own: NDArray[Any], full: NDArray[Any], strength: float) -> NDA
     """The mean RGB that the skin is to have, between its own and the network's."""
     lab_own, lab_full = rgb_to_lab(np.stack([own, full])[None])[0]
     beyond = max(0.0, strength - USUAL_SKIN) / (1 - USUAL_SKIN)
-    limit = SHADE_LIMIT + (FULL_SHADE_LIMIT - SHADE_LIMIT) * beyond
-    moved = strength * (lab_full - lab_own)
-    moved[0] = np.clip(moved[0], -limit, limit)
+    limit = (1 - beyond) * np.array(SHADE_LIMIT) + beyond * np.array(FULL_SHADE_LIMIT)
+    moved = np.clip(strength * (lab_full - lab_own), -limit, limit)
     return np.asarray(lab_to_rgb((lab_own + moved)[None, None])[0, 0], dtype=np.float64)
 
 

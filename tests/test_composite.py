@@ -158,8 +158,8 @@ def test_the_default_keeps_the_skins_own_lightness(bea: Case) -> None:
     own = region_mean(bea.pixels, mask)[0]
     usual = region_mean(composite.paste(bea.pixels, bea.face, bea.fed, brighter, Strengths()), mask)[0]
     full = region_mean(composite.paste(bea.pixels, bea.face, bea.fed, brighter, FULL), mask)[0]
-    assert 0 < usual - own <= composite.SHADE_LIMIT + 0.5
-    assert full - own > composite.SHADE_LIMIT + 3
+    assert 0 < usual - own <= composite.SHADE_LIMIT[0] + 0.5
+    assert full - own > composite.SHADE_LIMIT[0] + 3
 
 
 def test_a_chip_over_the_photos_edge_leaves_no_mark(bea: Case) -> None:

@@ -10,12 +10,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from standin import StandIn
 
 from beautygan_cli import MakeupSession, Strengths, images, transfer
 from beautygan_cli import faces as faces_module
 from beautygan_cli.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.errors import FaceError, PhotoError
-from beautygan_cli.regions import lids_mask, lips_mask
+from beautygan_cli.regions import cheeks_mask, face_mask, lids_mask, lips_mask
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 BARE = sorted((SAMPLES / "no_makeup").glob("*.jpg"))
@@ -115,3 +116,28 @@ def test_transfer_is_the_function_whatever_was_imported_before() -> None:
     code = "import beautygan_cli.batch; from beautygan_cli import transfer; print(callable(transfer))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True"
+
+
+def test_glasses_and_a_fringe_of_the_reference_leave_no_ghost(session: MakeupSession) -> None:
+    look = images.read(SAMPLES / "makeup" / "plum.jpg").pixels
+    landmarks = faces_module.detect(look)[0].landmarks
+    covered = look.copy()
+    for eye in (landmarks[36:42].mean(axis=0), landmarks[42:48].mean(axis=0)):
+        cv2.ellipse(covered, (int(eye[0]), int(eye[1]) + 12), (92, 74), 0, 0, 360, (15, 15, 20), 8, cv2.LINE_AA)
+    source = images.read(SAMPLES / "no_makeup" / "bea.jpg").pixels
+    own = faces_module.detect(source)[0].landmarks
+    plain, through = (transfer(source, item, session=session).astype(int) for item in (look, covered))
+    cheeks = cheeks_mask(own, source.shape[:2]) > 0.9
+    assert np.abs(rgb_to_lab(plain) - rgb_to_lab(through))[cheeks].max(axis=-1).mean() < 2
+
+
+def test_a_model_of_the_published_contract_runs_the_same_way(tmp_path: Path) -> None:
+    StandIn(width=4, batch=1, blocks=1).save(tmp_path)
+    with MakeupSession(tmp_path) as published:
+        assert not published.signature.warp_reference
+        pixels = images.read(BARE[0]).pixels
+        result = transfer(pixels, LOOKS[0], session=published)
+        assert published.runs == 1
+    outside = face_mask(faces_module.detect(pixels)[0].landmarks, pixels.shape[:2], soft=0.2) == 0
+    far = cv2.erode(outside.astype(np.uint8), np.ones((61, 61))) > 0
+    assert np.array_equal(result[far], pixels[far])
