@@ -24,7 +24,8 @@ FOREHEAD = 0.80  # height of the masked forehead in parts of brow-to-nose-base, 
 FACE_EDGE = 0.07  # softness of the face mask's edge, in units
 LID_TOP = 0.5  # the measured lid reaches from the lash line half of the way to the brow
 SHADOW_TOP = 1.0  # makeup of the eyes reaches up to the brow ...
-SHADOW_OUTWARD = 1.55  # ... half an eye's width past the outer corner ...
+SHADOW_OUTWARD = 1.85  # ... most of an eye's width past the outer corner, fading over SHADOW_FADE of it ...
+SHADOW_FADE = 0.6
 SHADOW_BELOW = 0.45  # ... and this far below the lower lid, in eye widths
 LEAST_SPREAD = np.array([11.0, 4.5, 4.5])  # of skin's L*, a*, b*, as on an evenly lit face
 FARTHEST_SKIN = 4.5  # spreads from the cheeks' colour at which a pixel is surely no skin
@@ -238,8 +239,8 @@ def eyes_mask(
     """Where makeup of the eyes lies: lids up to the brow, the wing, the lower lid; without the eyeball."""
     total = np.zeros(shape, dtype=np.float32)
     for grid in grids or eye_grids(landmarks, shape):
-        inward = smoothstep(-0.35, -0.05, grid.u) * smoothstep(SHADOW_OUTWARD, SHADOW_OUTWARD - 0.3, grid.u)
-        upper = smoothstep(SHADOW_TOP + 0.15, SHADOW_TOP - 0.15, grid.v) * (grid.v > -0.3)
+        inward = smoothstep(-0.35, -0.05, grid.u) * smoothstep(SHADOW_OUTWARD, SHADOW_OUTWARD - SHADOW_FADE, grid.u)
+        upper = smoothstep(SHADOW_TOP + 0.2, SHADOW_TOP - 0.2, grid.v)
         lower = smoothstep(SHADOW_BELOW, SHADOW_BELOW - 0.25, grid.below) * (grid.v <= 0)
         total = np.maximum(total, inward * np.maximum(upper * (grid.v > 0), lower) * (1 - grid.opening))
     return blur(total, 0.015 * unit(landmarks))

@@ -18,6 +18,7 @@ FloatArray = NDArray[np.float32]
 
 LIMITS = {"lips": 1.5, "eyes": 1.8}
 EXPOSURE_SHARE = 0.35  # of the two skins' difference in lightness that counts as light, not as makeup
+EYES_EDGE = 0.06  # units by which the edge of deepened eyes is softened
 LEAST_CHANGE = 4.0  # L*a*b* distance; a smaller mean change is no makeup, and has no direction to scale it in
 
 
@@ -35,7 +36,7 @@ def deepen(
     shade = weighted_mean(after - before, skin)
     light = weighted_mean(wanted, regions.cheeks_mask(worn, reference_shape))[0] - weighted_mean(after, skin)[0]
     measured = {"lips": _lips, "eyes": regions.lids_mask}
-    applied = {"lips": regions.lips_mask(landmarks, shape, grow=0.01), "eyes": regions.eyes_mask(landmarks, shape)}
+    applied = {"lips": regions.lips_mask(landmarks, shape, grow=0.01), "eyes": _around_eyes(landmarks, shape)}
     result: FloatArray = after
     for name, limit in LIMITS.items():
         mask = measured[name](landmarks, shape)
@@ -49,6 +50,12 @@ def deepen(
 
 def _lips(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
     return regions.lips_mask(landmarks, shape, soft=0)
+
+
+def _around_eyes(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
+    """The eyes' makeup with a wide soft edge: deepened shadow must not show where its region ends."""
+    soft = regions.blur(regions.eyes_mask(landmarks, shape), EYES_EDGE * regions.unit(landmarks))
+    return np.asarray(soft * (1 - regions.openings_mask(landmarks, shape)), dtype=np.float32)
 
 
 def _gain(moved: NDArray[np.float64], needed: NDArray[np.float64], limit: float) -> float:
