@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from beautygan_cli.batch import Options, Outcome, Reference
-    from beautygan_cli.images import Found
-    from beautygan_cli.session import MakeupSession
 
 DONE, SOME_FAILED, NOT_STARTED, INTERRUPTED = 0, 1, 2, 130
 
@@ -21,8 +15,11 @@ examples:
   beautygan --no-makeup me.jpg --ref look.jpg
   beautygan --no-makeup selfies/ --ref looks/ --out made_up/ --grid grid.jpg
   beautygan --no-makeup me.jpg --ref look.jpg --lips 1 --eyes 0.5 --skin 0
+  beautygan --no-makeup - --ref look.jpg --out - <me.jpg >made_up.jpg
 
-exit status: 0 all done; 1 some photo failed, the rest is done; 2 nothing could start.
+A run that was stopped or killed goes on where it ended when the same command is given again.
+
+exit status: 0 all done; 1 some photo failed, the rest is done; 2 nothing could start; 130 stopped by Ctrl-C.
 """
 
 
@@ -35,13 +32,17 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     result.add_argument(
-        "--no-makeup", nargs="+", required=True, metavar="PATH", help="photos to make up, or folders of them"
+        "--no-makeup",
+        nargs="+",
+        required=True,
+        metavar="PATH",
+        help="photos to make up, or folders of them; - for stdin",
     )
     result.add_argument(
         "--ref", nargs="+", required=True, metavar="PATH", help="photos of the makeup to take, or folders of them"
     )
     result.add_argument(
-        "--out", type=Path, default=Path("made_up"), metavar="DIR", help="where the results go (default: made_up)"
+        "--out", default="made_up", metavar="DIR", help="where the results go (default: made_up); - for stdout"
     )
     result.add_argument(
         "--model", type=Path, metavar="DIR", help="folder of another BeautyGAN checkpoint (default: the bundled model)"
@@ -74,7 +75,29 @@ def parser() -> argparse.ArgumentParser:
         help="of the results (default: same as the photo)",
     )
     result.add_argument("--quality", type=_quality, default=95, metavar="1..100", help="of lossy formats (default: 95)")
-    result.add_argument("--overwrite", action="store_true", help="write over earlier results instead of keeping them")
+    result.add_argument("--overwrite", action="store_true", help="make all anew, over whatever file is in the way")
+    result.add_argument(
+        "--retry-failed", action="store_true", help="make only what failed in earlier runs into the same folder"
+    )
+    result.add_argument(
+        "--min-identity",
+        type=_distance,
+        metavar="DISTANCE",
+        help="largest distance of face descriptors between photo and result, such as 0.3 (two people are 0.6 or more"
+        " apart): a result beyond it is made weaker, and fails if that is not enough",
+    )
+    result.add_argument(
+        "--report", type=_report, metavar="FILE", help="write a table of all results and their figures, .json or .csv"
+    )
+    result.add_argument(
+        "--gallery", action="store_true", help="write index.html beside the results, to look through them"
+    )
+    result.add_argument(
+        "--watch", action="store_true", help="go on with what arrives in the folders of --no-makeup, until Ctrl-C"
+    )
+    result.add_argument(
+        "--check", action="store_true", help="make nothing up; list what in the photos would spoil a result"
+    )
     result.add_argument(
         "--batch-size", type=_count, default=8, metavar="N", help="faces per run of the network (default: 8)"
     )
@@ -98,149 +121,36 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
-    options = parser().parse_args(arguments)
+    command = parser()
+    options = command.parse_args(arguments)
+    if complaint := _complaint(options):
+        command.error(complaint)
     # Nothing heavy before this line, so that --help and a misspelt option answer at once.
+    from beautygan_cli import commands
     from beautygan_cli.errors import BeautyGANError
 
     try:
-        return _run(options)
+        return commands.check(options) if options.check else commands.make_up(options)
     except BeautyGANError as error:
-        _say(str(error))
+        commands.say(str(error))
         return NOT_STARTED
     except KeyboardInterrupt:
-        _say("stopped; the results so far are kept, and the same command goes on from there")
+        commands.say("stopped at once; the results so far are kept, and the same command goes on from there")
         return INTERRUPTED
+    except BrokenPipeError:  # whoever read our stdout has heard enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return SOME_FAILED
 
 
-def _run(options: argparse.Namespace) -> int:
-    from concurrent.futures import ThreadPoolExecutor
-
-    from beautygan_cli import batch, images
-    from beautygan_cli.report import Grid
-    from beautygan_cli.session import MakeupSession, bundled_model
-    from beautygan_cli.signature import Signature
-
-    sources, source_problems = images.find(options.no_makeup)
-    sources = _without_results(sources, options.out, options.no_makeup)
-    references, reference_problems = images.find(options.ref)
-    problems = [*source_problems, *reference_problems]
-    for problem in problems:
-        _say(problem.message)
-    if not sources or not references:
-        _say("nothing to do: give at least one photo with --no-makeup and one with --ref.")
-        return NOT_STARTED
-
-    with ExitStack() as stack:
-        # TensorFlow takes seconds to import; the references are read meanwhile.
-        starter = stack.enter_context(ThreadPoolExecutor(1))
-        starting = starter.submit(MakeupSession, options.model, batch_size=options.batch_size)
-        signature = Signature.load(options.model or bundled_model())
-        looks, failures = batch.read_references(references, signature, options.max_pixels)
-        session = stack.enter_context(starting.result())
-        if session.signature != signature:
-            looks, failures = batch.read_references(references, session.signature, options.max_pixels)
-        for failure in failures:
-            _say(failure.reason)
-        if not looks:
-            _say("none of the references can be used.")
-            return NOT_STARTED
-        if options.verbose:
-            _say(f"model {session.signature.name!r} from {session.path}, SHA-256 {session.digest}")
-        images.sweep(options.out)
-        grid = Grid(looks, len(sources)) if options.grid else None
-        counts = _work(sources, looks, session, options, [item.path for item in references], grid)
-        if grid:
-            grid.write(options.grid, overwrite=True)
-    if not options.quiet:
-        _say(_summary(counts))
-    return SOME_FAILED if counts["failed"] or failures or problems else DONE
-
-
-def _work(
-    sources: Sequence[Found],
-    looks: Sequence[Reference],
-    session: MakeupSession,
-    options: argparse.Namespace,
-    inputs: Sequence[Path],
-    grid: object,
-) -> dict[str, int]:
-    """Run the batch: results' paths to stdout, progress and failures to stderr; returns how many of each status."""
-    from tqdm import tqdm
-
-    from beautygan_cli import batch
-    from beautygan_cli.report import Grid
-
-    counts = {"made": 0, "kept": 0, "failed": 0}
-    named: set[tuple[Path, str]] = set()
-    quiet = options.quiet or not sys.stderr.isatty()
-    with tqdm(total=len(sources) * len(looks), unit="result", disable=quiet, file=sys.stderr) as bar:
-        for outcome in batch.run(sources, looks, session, _batch_options(options), inputs=inputs):
-            counts[outcome.status] += 1
-            bar.update()
-            if isinstance(grid, Grid):
-                grid.add(outcome)
-            if outcome.status == "made":
-                with tqdm.external_write_mode(file=sys.stdout):
-                    print(_printable(outcome), flush=True)
-                if options.verbose:
-                    tqdm.write(f"beautygan: {outcome.faces} face(s), {outcome.seconds:.2f} s", file=sys.stderr)
-            elif outcome.status == "failed" and (outcome.source, outcome.reason) not in named:
-                named.add((outcome.source, outcome.reason))
-                tqdm.write(f"beautygan: {outcome.reason}", file=sys.stderr)
-    return counts
-
-
-def _batch_options(options: argparse.Namespace) -> Options:
-    from beautygan_cli.batch import Options
-    from beautygan_cli.composite import Strengths
-
-    return Options(
-        out=options.out,
-        strengths=Strengths(options.lips, options.eyes, options.skin).scaled(options.strength),
-        which=options.faces,
-        crop=options.crop,
-        format=options.format,
-        quality=options.quality,
-        overwrite=options.overwrite,
-        max_pixels=options.max_pixels,
-        mark=not options.no_mark,
-        strip_location=options.strip_location,
-    )
-
-
-def _without_results(sources: Sequence[Found], out: Path, named: Sequence[str]) -> list[Found]:
-    """The sources without what lies below the folder of results, where that folder is inside a source folder."""
-    place = out.resolve()
-    folders = [Path(name).resolve() for name in named if Path(name).is_dir()]
-    if place in folders:  # results go right beside the sources, and can't be told apart by folder
-        return list(sources)
-    explicit = {Path(name).resolve() for name in named}
-    return [
-        item
-        for item in sources
-        if item.path.resolve() in explicit
-        or place not in item.path.resolve().parents
-        or any(place in folder.parents for folder in folders)
-    ]
-
-
-def _printable(outcome: Outcome) -> str:
-    """A result's path as it is, but for bytes that the terminal's encoding lacks."""
-    encoding = sys.stdout.encoding or "utf-8"
-    return str(outcome.output).encode(encoding, "backslashreplace").decode(encoding)
-
-
-def _summary(counts: dict[str, int]) -> str:
-    parts = [f"{counts['made']} made"]
-    if counts["kept"]:
-        parts.append(f"{counts['kept']} kept as they were (--overwrite makes them anew)")
-    if counts["failed"]:
-        parts.append(f"{counts['failed']} failed")
-    return ", ".join(parts)
-
-
-def _say(message: str) -> None:
-    print(f"beautygan: {message}", file=sys.stderr, flush=True)
+def _complaint(options: argparse.Namespace) -> str | None:
+    """What is wrong with options that are each right by themselves."""
+    if "-" in options.ref or options.no_makeup.count("-") > 1:
+        return "- stands for one photo on stdin, and --no-makeup alone takes it"
+    if options.watch and ("-" in options.no_makeup or options.check):
+        return "--watch needs folders to watch, and makes their photos up"
+    if options.out == "-" and (options.watch or options.gallery):
+        return "--out - writes one photo to stdout; --watch and --gallery need a folder"
+    return None
 
 
 def _share(text: str) -> float:
@@ -263,6 +173,22 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 1 or more")
     return int(text)
+
+
+def _distance(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 2:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0, such as 0.3")
+    return value
+
+
+def _report(text: str) -> Path:
+    if Path(text).suffix.lower() not in (".json", ".csv"):
+        raise argparse.ArgumentTypeError(f"{text!r} ends neither in .json nor in .csv")
+    return Path(text)
 
 
 class _Version(argparse.Action):

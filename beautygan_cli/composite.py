@@ -57,27 +57,32 @@ class Strengths:
 
 
 def paste(
-    pixels: UInt8Array, face: AlignedFace, fed: NDArray[Any], made_up: NDArray[Any], strengths: Strengths
+    pixels: UInt8Array,
+    face: AlignedFace,
+    fed: NDArray[Any],
+    made_up: NDArray[Any],
+    strengths: Strengths,
+    weights: FloatArray | None = None,
 ) -> UInt8Array:
     """The photo with one face made up.
 
     pixels: (H, W, 3) uint8 RGB, the photo; fed, made_up: (S, S, 3) RGB 0..255, the chip as it went into the network
-    and as it came out. Pixels outside the face are the photo's own, bit for bit; so is everything at strength 0.
+    and as it came out; weights: what `change_weights` gives, where it is known already. Pixels outside the face are the photo's own, bit for bit; so is everything at strength 0.
     """
     if strengths.none:
         return pixels.copy()
     canvas = mask_canvas(face.placement)
-    on_canvas = change_weights(pixels, face, strengths)
+    on_canvas = change_weights(pixels, face, strengths) if weights is None else weights
     left, top, right, bottom = _box(canvas, on_canvas, pixels.shape[:2])
     part = pixels[top:bottom, left:right]
-    weights = _to_photo(on_canvas, _from_part(canvas, left, top), part.shape[:2])
+    share = _to_photo(on_canvas, _from_part(canvas, left, top), part.shape[:2])
     change, shade = split_change(fed, made_up, face, strengths)
     painted = _at_full_size(part, face.chip, change, _from_part(face.placement, left, top))
-    painted *= weights[..., :1]
-    painted += weights[..., 1:] * shade
+    painted *= share[..., :1]
+    painted += share[..., 1:] * shade
     painted += part
     result = pixels.copy()
-    inside = np.maximum(weights[..., 0], weights[..., 1]) > LEAST_WEIGHT
+    inside = np.maximum(share[..., 0], share[..., 1]) > LEAST_WEIGHT
     result[top:bottom, left:right][inside] = _to_bytes(painted)[inside]
     return result
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,9 +141,22 @@ def apply(
     strengths: Strengths,
 ) -> UInt8Array:
     """The photo with each of its faces made up, the smallest first, so that a larger one before it wins."""
-    for face, before, after in reversed(list(zip(aligned, fed, made_up, strict=True))):
-        pixels = composite.paste(pixels, face, before, after, strengths)
+    weights = [_weights(pixels, face, strengths) for face in aligned]
+    for face, before, after, share in reversed(list(zip(aligned, fed, made_up, weights, strict=True))):
+        pixels = composite.paste(pixels, face, before, after, strengths, share)
     return pixels
+
+
+# A face's weights are the same with every reference; the last ones are kept for as long as the face is.
+_known_weights: WeakKeyDictionary[AlignedFace, tuple[Strengths, FloatArray]] = WeakKeyDictionary()
+
+
+def _weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths) -> FloatArray:
+    known = _known_weights.get(face)
+    if known is None or known[0] != strengths:
+        known = (strengths, composite.change_weights(pixels, face, strengths))
+        _known_weights[face] = known
+    return known[1]
 
 
 def _pixels(photo: PhotoLike) -> UInt8Array:

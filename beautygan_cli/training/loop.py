@@ -107,7 +107,7 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
         towers = {half: _tower(settings, half, rate) for half in (True, False)}
         saver = tf.compat.v1.train.Saver(max_to_keep=2)
         start = tf.compat.v1.global_variables_initializer()
-    with tf.compat.v1.Session(graph=graph, config=_config(settings.precision)) as session:
+    with tf.compat.v1.Session(graph=graph, config=configuration(settings.precision)) as session:
         session.run(start)
         progress = Progress()
         latest = tf.train.latest_checkpoint(str(work))
@@ -142,18 +142,18 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
                 losses.clear()
             if now - saved > settings.save_every:
                 saved = now
-                _save(session, saver, progress, work)
-                say(_validate(session, towers[False], check, out))
+                save_state(session, saver, progress, work)
+                say(validate(session, towers[False], check, out))
                 export(session, towers[False].averages, settings, progress, out)
-        _save(session, saver, progress, work)
-        say(_validate(session, towers[False], check, out))
+        save_state(session, saver, progress, work)
+        say(validate(session, towers[False], check, out))
         export(session, towers[False].averages, settings, progress, out)
     bank.stop()
     return out
 
 
 @dataclass(frozen=True)
-class _Tower:
+class Tower:
     """One size of the training graph: its feeds by name, losses and steps, and outputs of the averaged weights."""
 
     feeds: dict[str, Any]
@@ -166,7 +166,7 @@ class _Tower:
     averages: dict[str, Any]
 
 
-def _tower(settings: Settings, half: bool, rate: Any) -> _Tower:
+def _tower(settings: Settings, half: bool, rate: Any) -> Tower:
     import tensorflow as tf
 
     size = settings.size
@@ -179,18 +179,14 @@ def _tower(settings: Settings, half: bool, rate: Any) -> _Tower:
     masks, face = values["masks"] / 255.0, values["face"] / 255.0
     xs, ys = network.generator(pictures["source"], pictures["reference"], settings.width)
 
-    worn = tf.reduce_mean(tf.abs(pictures["target"] - pictures["source"]), 3, keepdims=True)
-    regions = REGION_WEIGHT * tf.maximum(masks[..., :1], masks[..., 1:2])
-    weight = 0.1 + face * (1.0 + regions + WORN_WEIGHT * worn)
-    made_up = _difference(xs, pictures["target"], weight, masks)
-    removed = _difference(ys, pictures["removed"], weight, masks)
+    made_up, removed = paired_losses(xs, ys, pictures, masks, face)
     variables = tf.compat.v1.trainable_variables()
     # Both sizes share one optimiser and one average; the names keep them apart from the graph's other half.
     with tf.compat.v1.variable_scope("optimiser", reuse=tf.compat.v1.AUTO_REUSE):
-        adam = _Adam(variables)
+        adam = Adam(variables)
     step_one = adam.step(made_up, rate, settings.clip, settings.warm_up)
     step_both = adam.step(made_up + REMOVED_WEIGHT * removed, rate, settings.clip, settings.warm_up)
-    return _Tower(
+    return Tower(
         feeds=feeds,
         loss=made_up,
         error=tf.reduce_mean(tf.abs(xs - pictures["target"])),
@@ -202,7 +198,17 @@ def _tower(settings: Settings, half: bool, rate: Any) -> _Tower:
     )
 
 
-def _difference(result: Any, target: Any, weight: Any, masks: Any) -> Any:
+def paired_losses(xs: Any, ys: Any, pictures: dict[str, Any], masks: Any, face: Any) -> tuple[Any, Any]:
+    """Loss of `xs` to the target and of `ys` to the bare reference, by a training set's pictures in [-1, 1]."""
+    import tensorflow as tf
+
+    worn = tf.reduce_mean(tf.abs(pictures["target"] - pictures["source"]), 3, keepdims=True)
+    regions = REGION_WEIGHT * tf.maximum(masks[..., :1], masks[..., 1:2])
+    weight = 0.1 + face * (1.0 + regions + WORN_WEIGHT * worn)
+    return difference(xs, pictures["target"], weight, masks), difference(ys, pictures["removed"], weight, masks)
+
+
+def difference(result: Any, target: Any, weight: Any, masks: Any) -> Any:
     """L1 by region, L1 of the gradients, and L1 of the region means."""
     import tensorflow as tf
 
@@ -216,7 +222,7 @@ def _difference(result: Any, target: Any, weight: Any, masks: Any) -> Any:
     return plain + GRADIENT_WEIGHT * gradient + MEAN_WEIGHT * tf.reduce_mean(tf.abs(means))
 
 
-class _Adam:
+class Adam:
     """Adam (Kingma, Ba 2015) with beta2 0.99 and clipping, and the weights' moving average beside it."""
 
     def __init__(self, variables: list[Any]) -> None:
@@ -272,7 +278,7 @@ def _rate(settings: Settings, progress: Progress, share: float) -> float:
     return settings.fine_rate * max(0.01, 0.5 * (1 + float(np.cos(np.pi * part))))
 
 
-def _config(precision: str) -> Any:
+def configuration(precision: str) -> Any:
     import tensorflow as tf
 
     config = tf.compat.v1.ConfigProto()
@@ -292,14 +298,14 @@ def _has_bfloat16() -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
-def _save(session: Any, saver: Any, progress: Progress, work: Path) -> None:
+def save_state(session: Any, saver: Any, progress: Progress, work: Path) -> None:
     saver.save(session, str(work / "state"), global_step=progress.step, write_meta_graph=False)
     part = work / "progress.json.part"
     part.write_text(json.dumps(asdict(progress)))
     part.replace(work / "progress.json")
 
 
-def _validate(session: Any, tower: _Tower, check: Bank, out: Path, batch: int = 8) -> str:
+def validate(session: Any, tower: Tower, check: Bank, out: Path, batch: int = 8) -> str:
     """The mean error on held-out people, with a picture of the first sets, by the weights of this moment."""
     errors, identities, rows = [], [], []
     for start in range(0, check.plan.count, batch):

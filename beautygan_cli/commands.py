@@ -1,0 +1,349 @@
+"""What the command line asks for, done: the story of a run, its outputs and its end. `cli.py` has the options."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import sys
+import tempfile
+import threading
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from beautygan_cli import batch, images
+from beautygan_cli.composite import Strengths
+from beautygan_cli.errors import BeautyGANError, OutputError, PhotoError
+from beautygan_cli.images import Found, Problem
+from beautygan_cli.manifest import Manifest
+from beautygan_cli.progress import Progress
+from beautygan_cli.report import Grid, Rows, write_report
+from beautygan_cli.result import Options, Outcome, Reference
+from beautygan_cli.session import MakeupSession, bundled_model
+from beautygan_cli.signature import Signature
+
+DONE, SOME_FAILED, NOT_STARTED = 0, 1, 2
+PIPE = "-"  # stdin among the photos, stdout for the result
+PREVIEW = 480  # longest side of the gallery's pictures: sharp on a card of 240 pixels at two device pixels each
+LONGEST_STDIN = 1 << 30  # bytes of a photo on stdin
+
+
+class NothingToDoError(BeautyGANError):
+    """The run can't start with what it was given."""
+
+
+@dataclass
+class Given:
+    """The photos that were named, and the names that gave none."""
+
+    sources: list[Found]
+    references: list[Found]
+    problems: list[Problem]
+
+
+@dataclass
+class End:
+    """How a run ended: how many failed, and by which signal it was stopped."""
+
+    failed: int = 0
+    stopped_by: int = 0
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def status(self) -> int:
+        """The exit status; a signal's is 128 more than its number, as shells have it."""
+        if self.stopped_by:
+            return 128 + self.stopped_by
+        return SOME_FAILED if self.failed else DONE
+
+
+def make_up(options: Namespace) -> int:
+    """Every source with every reference, from finding the photos to the last report; returns the exit status."""
+    with ExitStack() as stack:
+        given = _given(options, stack)
+        end = End(failed=len(given.problems))
+        session, looks = _open(options, given, end, stack)
+        settings = _settings(options, stack)
+        manifest = stack.enter_context(Manifest(None if options.out == PIPE else settings.out, _command(options)))
+        images.sweep(settings.out)
+        sources = [item for item in given.sources if _is_source(item.path, options, settings.out, manifest)]
+        outputs = Outputs(options, settings, looks, len(sources), session, stack)
+        with _stopped_by_signals(end):
+            coming = _arrivals(options, settings, manifest, end, outputs) if options.watch else sources
+            outcomes = batch.run(
+                *(coming, looks, session, settings, manifest),
+                inputs=[item.path for item in given.references],
+                wanted=outputs.wants,
+                stop=end.stop,
+            )
+            try:
+                for outcome in outcomes:
+                    outputs.take(outcome)
+                if not end.stop.is_set():
+                    manifest.finish_run()
+            except OutputError as error:  # no result can be recorded any more; those so far are
+                outputs.progress.say(str(error))
+                end.failed += 1
+            outputs.finish(end)
+        return end.status
+
+
+def check(options: Namespace) -> int:
+    """Go through the photos and say what would spoil a result; returns the exit status."""
+    from beautygan_cli.check import faults
+
+    with ExitStack() as stack:
+        given = _given(options, stack)
+        signature = Signature.load(options.model or bundled_model())
+        counts = {"sound": 0, "faulty": len(given.problems)}
+        for role, items in (("source", given.sources), ("reference", given.references)):
+            for item in items:
+                found = faults(*(item.path, role, signature), which=options.faces, max_pixels=options.max_pixels)
+                for fault in found:
+                    print(_printable(f"{images.shown(item.path)}: {fault}"), flush=True)
+                counts["faulty" if found else "sound"] += 1
+        if not options.quiet:
+            say(f"{counts['sound']} photos are fit, {counts['faulty']} have faults")
+        return SOME_FAILED if counts["faulty"] else DONE
+
+
+def say(message: str) -> None:
+    """A line on stderr."""
+    print(f"beautygan: {message}", file=sys.stderr, flush=True)
+
+
+# Before the run
+
+
+def _given(options: Namespace, stack: ExitStack) -> Given:
+    """The photos that the command names; NothingToDoError where there are none to begin with."""
+    names = [_from_stdin(stack) if name == PIPE else name for name in options.no_makeup]
+    sources, problems = images.find(names)
+    references, reference_problems = images.find(options.ref)
+    if options.watch:
+        problems = [problem for problem in problems if not problem.path.is_dir()]  # a folder may be empty as yet
+    for problem in (*problems, *reference_problems):
+        say(problem.message)
+    if not references or not (sources or options.watch):
+        raise NothingToDoError("nothing to do: give at least one photo with --no-makeup and one with --ref.")
+    if options.watch and (wrong := [name for name in names if not Path(name).is_dir()]):
+        raise NothingToDoError(f"--watch needs folders to watch, and {images.shown(wrong[0])} is none.")
+    if options.out == PIPE and len(sources) * len(references) != 1:
+        raise NothingToDoError("--out - writes one photo: give one with --no-makeup and one with --ref.")
+    return Given(sources, references, [*problems, *reference_problems])
+
+
+def _from_stdin(stack: ExitStack) -> Path:
+    """The photo on stdin, as a file with the suffix of its format."""
+    from PIL import Image, UnidentifiedImageError
+    from pillow_heif import register_heif_opener
+
+    content = sys.stdin.buffer.read(LONGEST_STDIN + 1)
+    if not content or len(content) > LONGEST_STDIN:
+        raise PhotoError(f"stdin holds {'no photo' if not content else 'too much'}; send one photo into it.")
+    path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="beautygan-"))) / "stdin"
+    path.write_bytes(content)
+    register_heif_opener()
+    try:
+        with Image.open(path) as image:
+            suffix = images.suffix_for(images.Photo(np.zeros((1, 1, 3), np.uint8), format=str(image.format)), "same")
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError):
+        suffix = ".png"  # reading it will say what is wrong
+    return path.rename(path.with_suffix(suffix))
+
+
+def _open(options: Namespace, given: Given, end: End, stack: ExitStack) -> tuple[MakeupSession, list[Reference]]:
+    """The model and the references; NothingToDoError when none of these can be used."""
+    measure = bool(options.report or options.gallery)
+    # TensorFlow takes seconds to import; the references are read meanwhile.
+    starter = stack.enter_context(ThreadPoolExecutor(1))
+    starting = starter.submit(MakeupSession, options.model, batch_size=options.batch_size)
+    signature = Signature.load(options.model or bundled_model())
+    looks, failures = batch.read_references(given.references, signature, options.max_pixels, measure=measure)
+    session = stack.enter_context(starting.result())
+    if session.signature != signature:  # the graph has a size of its own
+        looks, failures = batch.read_references(
+            given.references, session.signature, options.max_pixels, measure=measure
+        )
+    for failure in failures:
+        say(failure.reason)
+    end.failed += len(failures)
+    if not looks:
+        raise NothingToDoError("none of the references can be used.")
+    if options.verbose:
+        say(f"model {session.signature.name!r} from {session.path}, SHA-256 {session.digest}")
+    return session, looks
+
+
+def _settings(options: Namespace, stack: ExitStack) -> Options:
+    if options.out == PIPE:
+        out = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="beautygan-")))
+    else:
+        out = Path(options.out)
+    return Options(
+        out=out,
+        strengths=Strengths(options.lips, options.eyes, options.skin).scaled(options.strength),
+        which=options.faces,
+        crop=options.crop,
+        format=options.format,
+        quality=options.quality,
+        overwrite=options.overwrite,
+        max_pixels=options.max_pixels,
+        mark=not options.no_mark,
+        strip_location=options.strip_location,
+        batch_size=options.batch_size,
+        largest_distance=options.min_identity,
+        measure=bool(options.report or options.gallery),
+        chips=bool(options.grid),
+        previews=PREVIEW if options.gallery else 0,
+        again="failed" if options.retry_failed else "all",
+    )
+
+
+def _command(options: Namespace) -> str:
+    """The command as the manifest remembers it, to tell whether a run that did not end is being gone on with."""
+    return json.dumps({name: str(value) for name, value in sorted(vars(options).items())})
+
+
+def _is_source(path: Path, options: Namespace, out: Path, manifest: Manifest) -> bool:
+    """Whether a photo found in a source folder is a photo to make up, and no result of an earlier run."""
+    named = [Path(name) for name in options.no_makeup if name != PIPE]
+    if any(path == name for name in named) or path.resolve() in {name.resolve() for name in named}:
+        return True
+    if manifest.owns(path):
+        return False
+    place = out.resolve()
+    folders = [name.resolve() for name in named if name.is_dir()]
+    beside = any(folder == place or place in folder.parents for folder in folders)
+    return beside or place not in path.resolve().parents
+
+
+# During the run
+
+
+def _arrivals(
+    options: Namespace, settings: Options, manifest: Manifest, end: End, outputs: Outputs
+) -> Iterator[Found | None]:
+    from beautygan_cli.watch import arrivals
+
+    folders = [Path(name) for name in options.no_makeup]
+    if not options.quiet:
+        outputs.progress.say(f"watching {', '.join(images.shown(folder) for folder in folders)}; Ctrl-C ends it")
+    return arrivals(folders, end.stop, lambda path: _is_source(path, options, settings.out, manifest))
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(end: End) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the run in good order: they set `end.stop`. A second one ends it at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if end.stop.is_set():
+            raise KeyboardInterrupt
+        end.stopped_by = number
+        end.stop.set()
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Outputs:
+    """All that is told of outcomes: progress, paths, grid, report, gallery, and the result on stdout."""
+
+    def __init__(
+        self,
+        options: Namespace,
+        settings: Options,
+        looks: Sequence[Reference],
+        sources: int,
+        session: MakeupSession,
+        stack: ExitStack,
+    ) -> None:
+        self.options, self.settings, self.session = options, settings, session
+        self.began = datetime.now(timezone.utc)
+        self.progress = stack.enter_context(
+            Progress(
+                None if options.watch else sources * len(looks),
+                quiet=options.quiet,
+                verbose=options.verbose,
+                paths=options.out != PIPE,
+            )
+        )
+        self.grid = Grid(looks, sources) if options.grid else None
+        self.rows = stack.enter_context(contextlib.closing(Rows())) if options.report or options.gallery else None
+        self.gallery: Any = None
+        if options.gallery:
+            from beautygan_cli.gallery import Gallery
+
+            self.gallery = Gallery(settings.out)
+
+    def wants(self, output: Path) -> bool:
+        """Whether the pictures of a result that is kept are asked for."""
+        return self.grid is not None or (self.gallery is not None and not self.gallery.has(output))
+
+    def take(self, outcome: Outcome) -> None:
+        """Pass an outcome on to each of them."""
+        self.progress.tell(outcome)
+        if self.grid:
+            self.grid.add(outcome)
+        if self.rows:
+            self.rows.add(outcome)
+        if self.gallery:
+            self.gallery.add(outcome)
+        if self.options.out == PIPE and outcome.status == "made" and outcome.output:
+            sys.stdout.buffer.write(outcome.output.read_bytes())
+            sys.stdout.buffer.flush()
+
+    def finish(self, end: End) -> None:
+        """Write what is written at the end, and print the summary. A part that can't be written stops no other."""
+        end.failed += self.progress.counts["failed"]
+        parts: list[Callable[[], None]] = []
+        if self.grid:
+            grid = self.grid
+            parts.append(lambda: grid.write(self.options.grid, overwrite=True))
+        if self.rows:
+            rows, about = self.rows, self._about(end)
+            if self.options.report:
+                parts.append(lambda: write_report(rows, self.options.report, about))
+            if self.gallery:
+                parts.append(lambda: self.gallery.write(rows, about))
+        for part in parts:
+            try:
+                part()
+            except OutputError as error:
+                self.progress.say(str(error))
+                end.failed += 1
+        if not self.options.quiet:
+            stopped = "stopped; the same command goes on from here: " if end.stopped_by else ""
+            self.progress.say(stopped + self.progress.summary())
+
+    def _about(self, end: End) -> dict[str, Any]:
+        return {
+            "beautygan": metadata.version("beautygan-cli"),
+            "model": {"name": self.session.signature.name, "sha256": self.session.digest},
+            "options": self.settings.recipe,
+            "began": self.began.isoformat(timespec="seconds"),
+            "seconds": round((datetime.now(timezone.utc) - self.began).total_seconds(), 1),
+            "stopped": bool(end.stopped_by),
+        }
+
+
+def _printable(text: str) -> str:
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)

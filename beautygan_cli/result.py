@@ -1,0 +1,304 @@
+"""One source with one reference: the work before and after the network, and what is told of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beautygan_cli import composite, evaluate, faces, images, pipeline
+from beautygan_cli.colour import ciede2000, rgb_to_lab, weighted_mean
+from beautygan_cli.composite import Strengths
+from beautygan_cli.errors import BeautyGANError, OutputError
+from beautygan_cli.faces import AlignedFace, Face, Placement
+from beautygan_cli.images import Found, Photo
+
+if TYPE_CHECKING:
+    from beautygan_cli.signature import Signature
+
+UInt8Array = NDArray[np.uint8]
+FloatArray = NDArray[np.float32]
+Figures = Mapping[str, float | None]  # by name of MEASURED; None where a photo gives no ground for one
+
+STAGES = ("read", "detect", "network", "composite", "measure", "write")
+MEASURED = ("lips_before", "lips_after", "lids_before", "lids_after", "skin_before", "skin_after", "identity", "detail")
+
+LIMITED_SHARES = (1.0, 0.75, 0.5, 0.25)  # of the asked strengths, tried in turn under an identity limit
+PREVIEW_MARGIN = 1.3  # side of a preview to that of the box around all chips
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a batch does with each pair of photos.
+
+    largest_distance: of dlib's descriptors of source and result; a result beyond it is made weaker. measure: take the
+    figures of MEASURED. chips, previews: small pictures for the outcome, of that longest side, 0 for none. again: "all"
+    makes what needs making, "failed" only what failed before.
+    """
+
+    out: Path
+    strengths: Strengths = field(default_factory=Strengths)
+    which: str = "all"
+    crop: bool = False
+    format: str = "same"
+    quality: int = 95
+    overwrite: bool = False
+    max_pixels: int = images.MAX_PIXELS
+    mark: bool = True
+    strip_location: bool = False
+    batch_size: int = 8
+    largest_distance: float | None = None
+    measure: bool = False
+    chips: bool = False
+    previews: int = 0
+    again: str = "all"
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Of the options, those that a result's pixels or metadata follow from."""
+        names = ("which", "crop", "format", "quality", "mark", "strip_location", "largest_distance")
+        return {"strengths": asdict(self.strengths), **{name: getattr(self, name) for name in names}}
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What became of one source with one reference.
+
+    status: "made", "kept" (it was there before) or "failed", with the reason. strength: the share of the asked
+    strengths that the result has, less than 1 where the identity limit asked for it. seconds by name of STAGES; figures
+    where they were asked for. chips: the source's and the result's chip of the largest face, (S, S, 3) uint8 RGB, and
+    previews: the faces in both with something around them, where they were asked for.
+    """
+
+    source: Path
+    reference: Path | None
+    output: Path | None
+    status: str
+    reason: str = ""
+    faces: int = 0
+    size: tuple[int, int] = (0, 0)
+    strength: float = 1.0
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    figures: Figures = field(default_factory=dict)
+    chips: tuple[UInt8Array, UInt8Array] | None = None
+    previews: tuple[UInt8Array, UInt8Array] | None = None
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What the manifest keeps of it, for the reports of later runs."""
+        names = ("faces", "size", "strength", "seconds", "figures")
+        return {name: getattr(self, name) for name in names}
+
+    def with_details(self, details: Mapping[str, Any]) -> Outcome:
+        """The inverse of `details`."""
+        known = {**details, "size": tuple(details["size"])} if details else {}
+        return replace(self, **known)
+
+
+class BeyondLimitError(BeautyGANError):
+    """A result that no strength brings within the identity limit; the outcome tells of the weakest one."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.reason)
+        self.outcome = outcome
+
+
+# Before the network
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """A reference that is ready: where it came from, its face, and for measuring its regions' mean L*a*b* colours."""
+
+    item: Found
+    face: AlignedFace
+    colours: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+
+    @property
+    def path(self) -> Path:
+        """Its photo."""
+        return self.item.path
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A source that was read: its photo and its faces, largest first, at least one."""
+
+    path: Path
+    photo: Photo
+    aligned: Sequence[AlignedFace]
+    seconds: Mapping[str, float]
+    crop: bool
+
+    @cached_property
+    def subjects(self) -> list[evaluate.Subject]:
+        """The faces as they are measured: in the photo, or with `crop` each alone in its chip."""
+        name, nowhere = images.shown(self.path), (0.0, 0.0, 0.0, 0.0)
+        if self.crop:
+            return [evaluate.Subject(name, face.chip, Face(nowhere, face.landmarks)) for face in self.aligned]
+        places = [face.placement.to_photo(face.landmarks) for face in self.aligned]
+        return [evaluate.Subject(name, self.photo.pixels, Face(nowhere, landmarks)) for landmarks in places]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of its results."""
+        shape = self.aligned[0].chip.shape if self.crop else self.photo.pixels.shape
+        return shape[1], shape[0]
+
+
+def read_reference(item: Found, signature: Signature, max_pixels: int, *, measure: bool) -> Reference:
+    """A reference read, aligned and (`measure`) measured. PhotoError or FaceError."""
+    photo = images.read(item.path, max_pixels=max_pixels)
+    face = pipeline.find_faces(photo.pixels, signature, images.shown(item.path), which="largest")[0]
+    if not measure:
+        return Reference(item, face)
+    masks = evaluate.face_masks(face.placement.to_photo(face.landmarks), photo.pixels.shape[:2])
+    return Reference(item, face, _colours(photo.pixels, masks))
+
+
+def read_source(path: Path, signature: Signature, options: Options) -> Source:
+    """A source read, with its faces found. PhotoError or FaceError."""
+    began = time.monotonic()
+    photo = images.read(path, max_pixels=options.max_pixels)
+    read = time.monotonic()
+    aligned = pipeline.find_faces(photo.pixels, signature, images.shown(path), which=options.which)
+    return Source(path, photo, aligned, {"read": read - began, "detect": time.monotonic() - read}, options.crop)
+
+
+# After the network
+
+
+def make(
+    source: Source,
+    reference: Reference,
+    fed: Sequence[FloatArray],
+    made_up: Sequence[FloatArray],
+    outcome: Outcome,
+    options: Options,
+) -> tuple[Outcome, list[Photo]]:
+    """From the network's chips, one of each face, to the photos of a result, and the outcome filled in.
+
+    Raises BeyondLimitError when no strength keeps the face's distance to itself within the limit.
+    """
+    limit = options.largest_distance
+    spent = {**outcome.seconds, "composite": 0.0, "measure": 0.0}
+    for share in (1.0,) if limit is None else LIMITED_SHARES:
+        began = time.monotonic()
+        photos = _composed(source, fed, made_up, options.strengths.scaled(share))
+        composed = time.monotonic()
+        figures: Figures = {}
+        if options.measure or limit is not None:
+            figures = measure(source, reference, photos, everything=options.measure)
+        spent["composite"] += composed - began
+        spent["measure"] += time.monotonic() - composed
+        outcome = replace(outcome, strength=share, seconds=spent, figures=figures)
+        if limit is None or (figures["identity"] or 0.0) <= limit:
+            break
+    else:
+        reason = (
+            f"{images.shown(source.path)} with {images.shown(reference.path)}: even at {share:g} of the strength the"
+            f" face's distance to itself is {figures['identity']:.2f}, over --min-identity {limit:g}."
+        )
+        raise BeyondLimitError(replace(outcome, status="failed", reason=reason))
+    reason = f"made at {share:g} of the strength to stay within --min-identity {limit:g}" if share < 1 else ""
+    return replace(outcome, status="made", reason=reason), photos
+
+
+def _composed(
+    source: Source, fed: Sequence[FloatArray], made_up: Sequence[FloatArray], strengths: Strengths
+) -> list[Photo]:
+    """The whole photo made up, or with `crop` the chip of each face."""
+    if not source.crop:
+        pixels = pipeline.apply(source.photo.pixels, source.aligned, fed, made_up, strengths)
+        return [replace(source.photo, pixels=pixels)]
+    photos = []
+    for face, before, after in zip(source.aligned, fed, made_up, strict=True):
+        alone = AlignedFace(face.chip, _itself(face.placement.size), face.landmarks)
+        pixels = composite.paste(face.chip, alone, before, after, strengths)
+        photos.append(replace(source.photo, pixels=pixels, alpha=None))
+    return photos
+
+
+def measure(source: Source, reference: Reference, photos: Sequence[Photo], *, everything: bool = True) -> Figures:
+    """The figures of MEASURED: colours and detail of the largest face, identity of the face that changed most.
+
+    `everything` False: identity alone.
+    """
+    subjects = source.subjects
+    first, result = subjects[0], photos[0].pixels
+    values: dict[str, float] = {}
+    if everything:
+        for when, pixels in (("before", first.pixels), ("after", result)):
+            for region, colour in _colours(pixels, first.masks).items():
+                values[f"{region}_{when}"] = float(ciede2000(colour, reference.colours[region]))
+        values["detail"] = evaluate.detail_correlation(first.pixels, result, first.masks)
+    of_each = [photo.pixels for photo in photos] if source.crop else [result] * len(subjects)
+    values["identity"] = max(
+        float(np.linalg.norm(subject.descriptor - faces.descriptor(pixels, subject.face)))
+        for subject, pixels in zip(subjects, of_each, strict=True)
+    )
+    return {name: round(value, 4) if np.isfinite(value) else None for name, value in values.items()}
+
+
+def _colours(pixels: UInt8Array, masks: evaluate.FaceMasks) -> dict[str, NDArray[np.float64]]:
+    """The mean L*a*b* colour of each measured region of a photo."""
+    lab = rgb_to_lab(masks.part(pixels))
+    return {name: weighted_mean(lab, mask) for name, mask in masks.regions.items()}
+
+
+def with_pictures(outcome: Outcome, source: Source, photos: Sequence[Photo], options: Options) -> Outcome:
+    """The outcome with the chips and previews that were asked for."""
+    face, result = source.aligned[0], photos[0].pixels
+    if options.chips:
+        lies = _itself(face.placement.size) if source.crop else face.placement
+        outcome = replace(outcome, chips=(face.chip, faces.crop(result, lies)))
+    if options.previews:
+        before = face.chip if source.crop else source.photo.pixels
+        part = np.s_[:, :] if source.crop else _around(source.aligned, before.shape[:2])
+        outcome = replace(
+            outcome, previews=(_small(before[part], options.previews), _small(result[part], options.previews))
+        )
+    return outcome
+
+
+def write(photos: Sequence[Photo], files: Sequence[Path], options: Options, *, overwrite: bool) -> None:
+    """Write each photo of a result to its file. OutputError."""
+    if not overwrite and (taken := [file for file in files if file.exists()]):
+        raise OutputError(f"{images.shown(taken[0])} exists already; allow --overwrite or choose another --out.")
+    for photo, file in zip(photos, files, strict=True):
+        images.write(
+            photo,
+            file,
+            quality=options.quality,
+            overwrite=overwrite,
+            strip_location=options.strip_location,
+            mark=options.mark,
+        )
+
+
+def _itself(size: int) -> Placement:
+    """How a chip lies in itself."""
+    return Placement(np.eye(2, 3, dtype=np.float32), size)
+
+
+def _around(aligned: Sequence[AlignedFace], shape: tuple[int, int]) -> tuple[slice, slice]:
+    """The part of a photo that shows its faces and something around them."""
+    boxes = np.array([faces.footprint(face.placement, shape) for face in aligned])
+    (left, top), (right, bottom) = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
+    half = round(PREVIEW_MARGIN * max(right - left, bottom - top) / 2)
+    x, y = (left + right) // 2, (top + bottom) // 2
+    return slice(max(0, y - half), y + half), slice(max(0, x - half), x + half)
+
+
+def _small(pixels: UInt8Array, longest: int) -> UInt8Array:
+    import cv2
+
+    scale = min(1.0, longest / max(pixels.shape[:2]))
+    size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)

@@ -1,0 +1,112 @@
+"""What overlapping the stations of a batch brings, and which of them hold Python's interpreter lock.
+
+    python benchmarks/overlap.py [--photos 24]
+
+First each station alone, with the longest time for which another thread could not run meanwhile: a station that holds
+the lock shows its whole duration there. Then the rate of a batch with the stations one after the other and overlapped,
+in turns, so that whatever else the machine does falls on both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path, PurePath
+
+from folder import SAMPLES, generate
+
+from beautygan_cli import batch, faces, images, pipeline
+from beautygan_cli.composite import Strengths
+from beautygan_cli.images import Found
+from beautygan_cli.manifest import Manifest
+from beautygan_cli.result import Options
+from beautygan_cli.session import MakeupSession
+
+SETTINGS = ("READERS", "READ_AHEAD", "FINISHERS", "MOST_UNFINISHED")
+OVERLAPPED = {name: getattr(batch, name) for name in SETTINGS}
+
+
+def main() -> int:
+    """Print both tables; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=int, default=24)
+    parser.add_argument("--turns", type=int, default=3)
+    options = parser.parse_args()
+    with MakeupSession() as session, tempfile.TemporaryDirectory(prefix="beautygan-benchmark-") as folder:
+        print_locks(session, Path(folder))
+        print_rates(session, Path(folder), options.photos, options.turns)
+    return 0
+
+
+def print_locks(session: MakeupSession, folder: Path) -> None:
+    """Each station's time, and how long it kept other threads from running."""
+    path = next(iter(sorted((SAMPLES / "no_makeup").glob("*.jpg"))))
+    photo = images.read(path)
+    aligned = pipeline.find_faces(photo.pixels, session.signature, str(path))[:1]
+    fed, made_up = pipeline.make_up([(face, face) for face in aligned], session)
+    face = faces.detect(photo.pixels)[0]
+    faces.descriptor(photo.pixels, face)  # its network is loaded by the first call
+    stations: dict[str, Callable[[], object]] = {
+        "read": lambda: images.read(path),
+        "detect": lambda: faces.detect(photo.pixels),
+        "network": lambda: pipeline.make_up([(aligned[0], aligned[0])] * 8, session),
+        "composite": lambda: pipeline.apply(photo.pixels, aligned, fed, made_up, Strengths()),
+        "descriptor": lambda: faces.descriptor(photo.pixels, face),
+        "write": lambda: images.write(photo, folder / "out.jpg", overwrite=True),
+    }
+    print("station      seconds  longest wait of another thread")
+    for name, work in stations.items():
+        spent, waited = min(watched(work) for _ in range(5))
+        print(f"{name:12} {spent:7.3f}  {waited:7.3f}", flush=True)
+
+
+def watched(work: Callable[[], object]) -> tuple[float, float]:
+    """Seconds that the work took, and the longest time in it for which another thread did not get to run."""
+    done, waits = threading.Event(), [0.0]
+
+    def tick() -> None:
+        last = time.perf_counter()
+        while not done.is_set():
+            time.sleep(0.001)
+            now = time.perf_counter()
+            waits[0] = max(waits[0], now - last)
+            last = now
+
+    ticker = threading.Thread(target=tick)
+    ticker.start()
+    began = time.perf_counter()
+    work()
+    spent = time.perf_counter() - began
+    done.set()
+    ticker.join()
+    return spent, waits[0]
+
+
+def print_rates(session: MakeupSession, folder: Path, count: int, turns: int) -> None:
+    """Results a second, one station after the other and overlapped, each the best of some turns."""
+    generate(folder / "photos", count, seed=1)
+    sources = [Found(path, PurePath()) for path in sorted((folder / "photos").iterdir())]
+    looks = [Found(next(iter(sorted((SAMPLES / "makeup").glob("*.jpg")))), PurePath())]
+    references, _ = batch.read_references(looks, session.signature)
+    one_by_one = {"READERS": 1, "READ_AHEAD": 0, "FINISHERS": 1, "MOST_UNFINISHED": 1}
+    rates: dict[str, float] = {}
+    for turn in range(turns):
+        for name, settings in (("one after the other", one_by_one), ("overlapped", OVERLAPPED)):
+            for setting, value in settings.items():
+                setattr(batch, setting, value)
+            out = folder / f"{name}{turn}"
+            began = time.perf_counter()
+            with Manifest(out) as manifest:
+                for outcome in batch.run(sources, references, session, Options(out=out), manifest):
+                    assert outcome.status == "made", outcome.reason
+            rates[name] = max(rates.get(name, 0.0), count / (time.perf_counter() - began))
+    for name, rate in rates.items():
+        print(f"{name}: {rate:.2f} results a second")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
