@@ -67,7 +67,8 @@ def paste(
     """The photo with one face made up.
 
     pixels: (H, W, 3) uint8 RGB, the photo; fed, made_up: (S, S, 3) RGB 0..255, the chip as it went into the network
-    and as it came out; weights: what `change_weights` gives, where it is known already. Pixels outside the face are the photo's own, bit for bit; so is everything at strength 0.
+    and as it came out; weights: what `change_weights` gives, where it is known already. Pixels outside the face are
+    the photo's own, bit for bit; so is everything at strength 0.
     """
     if strengths.none:
         return pixels.copy()

@@ -1,4 +1,4 @@
-"""`beautygan-train`: a model from a folder of bare-faced photos."""
+"""`beautygan-train`: a model from a folder of bare-faced photos, new or from one that is there already."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
+from pathlib import Path
 
-from beautygan_cli.errors import BeautyGANError
+from beautygan_cli.errors import BeautyGANError, ModelError
+from beautygan_cli.session import bundled_model
+from beautygan_cli.training.finetune import Tuning, finetune
 from beautygan_cli.training.loop import Settings, train
 
 
@@ -22,13 +25,31 @@ def parser() -> argparse.ArgumentParser:
     default = {item.name: item.default for item in fields(Settings)}
     result.add_argument("--faces", required=True, metavar="DIR", help="folder of bare-faced photos, searched below")
     result.add_argument("--out", required=True, metavar="DIR", help="folder that the model is saved to, for --model")
+    result.add_argument(
+        "--init",
+        nargs="?",
+        const="",
+        metavar="DIR",
+        help="fine-tune the model in this folder in place of training a new one (without DIR: the bundled model)",
+    )
+    result.add_argument(
+        "--makeup",
+        metavar="DIR",
+        help="with --init: folder of real made-up photos to learn from as well, by BeautyGAN's unpaired losses",
+    )
     budget = result.add_mutually_exclusive_group()
     budget.add_argument("--time", type=_minutes, default=60.0, metavar="2h", help="how long to train (default: 1h)")
-    budget.add_argument("--steps", type=int, metavar="N", help="how many steps to train, in place of --time")
+    budget.add_argument("--steps", type=_positive, metavar="N", help="how many steps to train, in place of --time")
     result.add_argument("--resume", action="store_true", help="go on with the run in --out where it ended")
-    result.add_argument("--workers", type=int, default=default["workers"], help="processes that draw training sets")
-    result.add_argument("--bank", type=int, default=default["bank"], help="training sets kept on disk (1 MB each)")
-    result.add_argument("--width", type=int, default=default["width"], help="channels of the first layer")
+    result.add_argument(
+        "--workers", type=_positive, default=default["workers"], help="processes that draw training sets"
+    )
+    result.add_argument(
+        "--bank", type=_positive, default=default["bank"], help="training sets kept on disk (1 MB each)"
+    )
+    result.add_argument(
+        "--width", type=_positive, help=f"channels of a new model's first layer (default: {default['width']})"
+    )
     result.add_argument("--seed", type=int, default=default["seed"])
     result.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
     return result
@@ -37,19 +58,16 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train; 0 when done, 2 when it could not start, 130 after Ctrl-C."""
     options = parser().parse_args(arguments)
-    settings = Settings(
-        faces=options.faces,
-        out=options.out,
-        minutes=options.time,
-        steps=options.steps,
-        workers=options.workers,
-        bank=options.bank,
-        width=options.width,
-        seed=options.seed,
-        precision=options.precision,
-    )
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
     try:
-        train(settings, resume=options.resume, say=lambda line: print(line, file=sys.stderr, flush=True))
+        _refuse_misplaced(options)
+        if options.init is not None:
+            finetune(_tuning(options), resume=options.resume, say=say)
+        else:
+            train(_settings(options), resume=options.resume, say=say)
     except BeautyGANError as error:
         print(f"beautygan-train: {error}", file=sys.stderr)
         return 2
@@ -58,6 +76,51 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     print(options.out)
     return 0
+
+
+def _refuse_misplaced(options: argparse.Namespace) -> None:
+    """Raise ModelError for options that say nothing together."""
+    if options.makeup and options.init is None:
+        raise ModelError("--makeup adds to fine-tuning; name the model to start from with --init")
+    if options.width and options.init is not None:
+        raise ModelError("--width is for a new model; leave it out, the one that --init names has its own")
+    if options.resume and options.init is None and (Path(options.out) / "finetuning").is_dir():
+        raise ModelError(f"{options.out} holds a fine-tuning run; name the model that it started from with --init")
+
+
+def _tuning(options: argparse.Namespace) -> Tuning:
+    return Tuning(
+        init=options.init or str(bundled_model()),
+        faces=options.faces,
+        out=options.out,
+        makeup=options.makeup,
+        minutes=options.time,
+        steps=options.steps,
+        bank=options.bank,
+        workers=options.workers,
+        seed=options.seed,
+        precision=options.precision,
+    )
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    return Settings(
+        faces=options.faces,
+        out=options.out,
+        minutes=options.time,
+        steps=options.steps,
+        workers=options.workers,
+        bank=options.bank,
+        width=options.width or Settings.width,
+        seed=options.seed,
+        precision=options.precision,
+    )
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 1 or more")
+    return int(text)
 
 
 def _minutes(text: str) -> float:

@@ -82,6 +82,9 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
     out = Path(settings.out)
     work = out / "training"
     work.mkdir(parents=True, exist_ok=True)
+    if not resume:  # sets of another run may be of another size, seed or folder of faces
+        for old in ("bank", "validation"):
+            shutil.rmtree(work / old, ignore_errors=True)
     learners, held = split(load(Path(settings.faces), work / "people.npz"))
     say(f"{len(learners)} photos to train on, {len(held)} held out")
     plan = BankPlan(
