@@ -18,7 +18,7 @@ from beautygan_cli.cli import main as beautygan
 HERE = Path(__file__).parent
 PAIRS = (("bea", "red"), ("chi", "plum"), ("dara", "berry"), ("tilted", "teal"), ("alma", "smoky"))
 HEIGHT = 400  # pixels of a portrait
-INSET = 130  # pixels of the reference in its corner
+INSET = 112  # pixels of the reference in its corner
 GAP = 6
 
 
