@@ -74,6 +74,75 @@ _ALLOWED_BY_KIND = {
 ALLOWED_OPERATIONS = frozenset(name for names in _ALLOWED_BY_KIND.values() for name in names.split())
 VARIABLE_OPERATIONS = frozenset({"VariableV2", "Variable", "VarHandleOp"})
 PLACEHOLDER_OPERATIONS = frozenset({"Placeholder", "PlaceholderWithDefault"})
+LEARNT_OPERATIONS = frozenset(
+    ["Conv2D", "DepthwiseConv2dNative", "Conv2DBackpropInput", "MatMul", "BatchMatMul", "BatchMatMulV2"]
+)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What the encoders give
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """Chips as a model's encoder sees them, from `encode_sources` or `encode_references`.
+
+    arrays: one float32 array for each tensor at which the graph is cut, the first axis of each counting the chips.
+    """
+
+    arrays: tuple[NDArray[np.float32], ...]
+
+    def __len__(self) -> int:
+        return len(self.arrays[0]) if self.arrays else 0
+
+    def __getitem__(self, which: int | slice) -> "Features":
+        """The features of one chip (a `Features` of length 1) or of a slice of them."""
+        if isinstance(which, slice):
+            return Features(tuple(array[which] for array in self.arrays))
+        return self.take([which])
+
+    def take(self, indices: Sequence[int]) -> "Features":
+        """The features of these chips, in this order; an index may occur more than once."""
+        return Features(tuple(array[list(indices)] for array in self.arrays))
+
+    @staticmethod
+    def joined(parts: Sequence["Features"]) -> "Features":
+        """Several features, of the same side of the same model, one after the other. ValueError for none."""
+        if len(parts) == 1:
+            return parts[0]
+        _check_alike(parts)
+        return Features(tuple(np.concatenate(arrays) for arrays in zip(*(part.arrays for part in parts), strict=True)))
+
+    @staticmethod
+    def mixed(parts: Sequence[tuple["Features", float]]) -> "Features":
+        """The weighted mean of features of the same side of the same model, chip by chip.
+
+        parts: (features, weight) pairs, as many chips in each; the weights, none below 0, are scaled to a sum of 1. A
+        part that has all of the weight is given back as it is, to the bit. ValueError for anything else.
+        """
+        weights = [weight for _, weight in parts]
+        total = math.fsum(weights)
+        if not parts or not math.isfinite(total) or min(weights) < 0 or total <= 0:
+            raise ValueError(f"weights must be 0 or more, with one above 0, but are {weights}")
+        _check_alike([features for features, _ in parts])
+        if len({len(features) for features, _ in parts}) != 1:
+            raise ValueError("features of unequal numbers of chips can't be mixed")
+        counted = [(features, np.float32(weight / total)) for features, weight in parts if weight > 0]
+        if len(counted) == 1:
+            return counted[0][0]
+        by_tensor = zip(*(features.arrays for features, _ in counted), strict=True)
+        shares = [share for _, share in counted]
+        return Features(
+            tuple(
+                np.asarray(sum(array * share for array, share in zip(arrays, shares, strict=True)), np.float32)
+                for arrays in by_tensor
+            )
+        )
+
+
+def _check_alike(parts: Sequence[Features]) -> None:
+    if len({tuple(array.shape[1:] for array in part.arrays) for part in parts}) != 1:
+        raise ValueError("features must be some of the same side of the same model")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -108,6 +177,7 @@ class MakeupSession:
         self._precision = precision
         self._threads = threads
         self._runs = 0
+        self._encoded = 0
         self._networks: dict[str, Network] = {}
         self._closed = False
 
@@ -135,6 +205,49 @@ class MakeupSession:
         return self._run(self._signature.removed, sources=bare, references=made_up)
 
     @property
+    def can_mix(self) -> bool:
+        """Whether the graph can be cut behind encoders of its own for source and reference.
+
+        Where it can't be (as when both chips are joined before the first convolution), `encode_sources`,
+        `encode_references` and `decode` raise ModelError.
+        """
+        return self._network(self._signature.made_up).cut is not None
+
+    def encode_sources(self, chips: NDArray[Any]) -> Features:
+        """The source chips as the model sees them, for `decode`.
+
+        `chips`: NHWC RGB, uint8 or floats in 0..255, as in `transfer`. Raises as `transfer`, and ModelError for a
+        model that can't mix.
+        """
+        network, cut = self._cut_network()
+        return self._encode(network, "sources", network.source, cut.sources, chips)
+
+    def encode_references(self, chips: NDArray[Any]) -> Features:
+        """The reference chips as the model sees them, for `decode`; as `encode_sources`."""
+        network, cut = self._cut_network()
+        return self._encode(network, "references", network.reference, cut.references, chips)
+
+    def decode(self, sources: Features, references: Features) -> NDArray[np.float32]:
+        """What `transfer` gives for the chips that were encoded: each source with the reference at its side.
+
+        As many of one as of the other, or one of either, which then goes with each of the other. Returns float32 NHWC
+        RGB in 0..255, not rounded. Raises ValueError for features of another model, otherwise as `transfer`.
+        """
+        network, cut = self._cut_network()
+        _check_features("sources", sources, cut.sources)
+        _check_features("references", references, cut.references)
+        count = _pair_count(len(sources), len(references))
+        results = np.empty((count, network.size, network.size, 3), np.float32)
+        for part in self._parts(network, count):
+            feeds = {
+                **dict(zip(cut.sources, _each(sources, part, count).arrays, strict=True)),
+                **dict(zip(cut.references, _each(references, part, count).arrays, strict=True)),
+            }
+            (values,) = self._run_once(network, [network.output], feeds)
+            results[part] = to_pixels(values, self._signature)
+        return results
+
+    @property
     def signature(self) -> Signature:
         """The model's contract; its size is the graph's own where the graph has one."""
         return self._signature
@@ -146,8 +259,13 @@ class MakeupSession:
 
     @property
     def runs(self) -> int:
-        """How many times a network has been run."""
+        """How many times a network, or a part of one, has been run."""
         return self._runs
+
+    @property
+    def encoded(self) -> int:
+        """How many chips have gone through an encoder, alone or in a run of the whole network."""
+        return self._encoded
 
     @cached_property
     def digest(self) -> str:
@@ -201,35 +319,65 @@ class MakeupSession:
         if len(sources) != len(references):
             raise ValueError(f"{len(sources)} sources can't be paired with {len(references)} references")
         results = np.empty((len(sources), network.size, network.size, 3), np.float32)
-        step = network.batch or self._batch_size
-        for start in range(0, len(sources), step):
-            part = slice(start, start + step)
-            results[part] = self._run_once(network, sources[part], references[part])
+        for part in self._parts(network, len(sources)):
+            feeds = {
+                network.source: to_network(sources[part], self._signature),
+                network.reference: to_network(references[part], self._signature),
+            }
+            (values,) = self._run_once(network, [network.output], feeds)
+            self._encoded += 2 * len(values)
+            results[part] = to_pixels(values, self._signature)
         return results
 
-    def _run_once(self, network: "Network", sources: NDArray[Any], references: NDArray[Any]) -> NDArray[np.float32]:
-        """One run of the network, on no more pairs than it takes at once."""
-        count = len(sources)
+    def _cut_network(self) -> tuple["Network", "Cut"]:
+        network = self._network(self._signature.made_up)
+        if network.cut is None:
+            raise ModelError(
+                f"{self._path} sees source and reference together from its first layer on, so references can't be"
+                " mixed with it; use one reference at a time or another model"
+            )
+        return network, network.cut
+
+    def _encode(
+        self, network: "Network", name: str, placeholder: Any, cut: Sequence[Any], chips: NDArray[Any]
+    ) -> Features:
+        _check_chips(name, chips, network.size)
+        inner = [tensor for tensor in cut if tensor is not placeholder]
+        arrays = [np.empty((len(chips), *tensor.shape.as_list()[1:]), np.float32) for tensor in cut]
+        for part in self._parts(network, len(chips)):
+            fed = to_network(chips[part], self._signature)
+            values = iter(self._run_once(network, inner, {placeholder: fed}))
+            self._encoded += len(fed)
+            for tensor, array in zip(cut, arrays, strict=True):
+                array[part] = fed if tensor is placeholder else next(values)
+        return Features(tuple(arrays))
+
+    def _parts(self, network: "Network", count: int) -> Iterator[slice]:
+        """So many chips in parts of no more than the network takes at once."""
+        step = network.batch or self._batch_size
+        return (slice(start, min(start + step, count)) for start in range(0, count, step))
+
+    def _run_once(
+        self, network: "Network", fetches: Sequence[Any], feeds: Mapping[Any, NDArray[np.float32]]
+    ) -> list[NDArray[np.float32]]:
+        """One run of the network or a part of it, on no more chips than it takes at once."""
+        count = len(next(iter(feeds.values())))
         if network.batch is not None and count < network.batch:
             padding = [*range(count), *[count - 1] * (network.batch - count)]
-            sources, references = sources[padding], references[padding]
+            feeds = {tensor: values[padding] for tensor, values in feeds.items()}
         try:
-            values = network.session.run(
-                network.output,
-                {
-                    network.source: to_network(sources, self._signature),
-                    network.reference: to_network(references, self._signature),
-                },
-            )
+            results = network.session.run(fetches, feeds)
         except quiet_tensorflow().errors.OpError as error:
             raise ModelError(
-                f"{self._path}: the network failed on {_pairs(len(sources))} of chips at once ({_reason(error)});"
-                " try a smaller batch, or copy the model again"
+                f"{self._path}: the network failed on {_pairs(network.batch or count)} of chips at once"
+                f" ({_reason(error)}); try a smaller batch, or copy the model again"
             ) from error
         self._runs += 1
-        if not np.isfinite(values).all():
+        if any(len(values) != (network.batch or count) for values in results):
+            raise ModelError(f"{self._path}: the network doesn't give one result for each pair; use another model")
+        if not all(np.isfinite(values).all() for values in results):
             raise ModelError(f"{self._path}: the network gave values that are no numbers; copy the model again")
-        return to_pixels(values[:count], self._signature)
+        return [values[:count] for values in results]
 
 
 def bundled_model() -> Path:
@@ -249,6 +397,26 @@ def _pairs(count: int) -> str:
 def _check_chips(name: str, chips: NDArray[Any], size: int) -> None:
     if chips.ndim != 4 or chips.shape[1:] != (size, size, 3):
         raise ValueError(f"{name} must be NHWC RGB of {size} x {size} pixels, but their shape is {chips.shape}")
+
+
+def _check_features(name: str, features: Features, cut: Sequence[Any]) -> None:
+    expected = [tensor.shape.as_list()[1:] for tensor in cut]
+    if [list(array.shape[1:]) for array in features.arrays] != expected:
+        raise ValueError(f"{name} are features of another model, or of the other side of this one")
+
+
+def _pair_count(sources: int, references: int) -> int:
+    """How many pairs so many sources and references make; one of either goes with each of the other."""
+    if sources != references and 1 not in (sources, references):
+        raise ValueError(f"{sources} sources can't be paired with {references} references")
+    return sources if references == 1 else references
+
+
+def _each(features: Features, part: slice, count: int) -> Features:
+    """The features of a part of the pairs; those of a single chip are repeated."""
+    if len(features) == count:
+        return features[part]
+    return features.take([0] * (part.stop - part.start))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -305,7 +473,10 @@ def _standard_error_held_back() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Network:
-    """The frozen graph for one output, open. `batch`: pairs per run, None where any number will do."""
+    """The frozen graph for one output, open.
+
+    `batch`: pairs per run, None where any number will do. `cut`: where its encoders end, None where it has none.
+    """
 
     graph: Any
     session: Any
@@ -314,6 +485,14 @@ class Network:
     output: Any
     size: int
     batch: int | None
+    cut: "Cut | None" = None
+
+
+class Cut(NamedTuple):
+    """Where a network's encoders end: fed here, the rest of it needs neither source nor reference."""
+
+    sources: tuple[Any, ...]  # tensors that follow from the source alone, used together with the reference
+    references: tuple[Any, ...]  # and the other way round
 
 
 @dataclass(frozen=True)
@@ -880,7 +1059,45 @@ def open_network(
     except Exception as error:  # as in `_make`
         raise ModelError(f"{path}: TensorFlow refuses the graph ({_reason(error)}); copy the model again") from error
     session = tf.compat.v1.Session(graph=graph, config=_configuration(precision, threads))
-    return Network(graph, session, source, reference, result, fed.size, fed.batch)
+    return Network(graph, session, source, reference, result, fed.size, fed.batch, find_cut(graph, source, reference))
+
+
+def find_cut(graph: Any, source: Any, reference: Any) -> Cut | None:
+    """The tensors at which what follows from source or reference alone meets the other.
+
+    None where one of the two has nothing learnt of its own before they meet. What isn't a float32 for each chip
+    (a tensor's shape, say) is worked out again from the placeholder, which then is one of the tensors itself.
+    """
+    float32 = quiet_tensorflow().float32
+    placeholders = (source, reference)
+    follows_from: dict[str, frozenset[int]] = {}  # operation -> which of the placeholders
+    learnt: set[str] = set()  # operations with learnt ones between them and a placeholder
+    sides: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
+    for operation in graph.get_operations():  # each comes after its inputs
+        sources = [follows_from[tensor.op.name] for tensor in operation.inputs]
+        of = frozenset().union(*sources)
+        of |= {side for side, placeholder in enumerate(placeholders) if placeholder.op is operation}
+        follows_from[operation.name] = of
+        if of and (operation.type in LEARNT_OPERATIONS or any(t.op.name in learnt for t in operation.inputs)):
+            learnt.add(operation.name)
+        if len(of) < 2:
+            continue
+        for tensor, before in zip(operation.inputs, sources, strict=True):
+            if len(before) == 1:
+                (side,) = before
+                tensor = tensor if _one_a_chip(tensor, placeholders[side], float32) else placeholders[side]
+                sides[side][tensor.name] = tensor
+    if not all(any(tensor.op.name in learnt for tensor in side.values()) for side in sides):
+        return None
+    return Cut(tuple(sides[0].values()), tuple(sides[1].values()))
+
+
+def _one_a_chip(tensor: Any, placeholder: Any, float32: Any) -> bool:
+    """Whether a tensor is float32 of a known size for each of the chips."""
+    if tensor.dtype != float32 or tensor.shape.rank is None or tensor.shape.rank < 1:
+        return False
+    count, *sizes = tensor.shape.as_list()
+    return count == placeholder.shape.as_list()[0] and None not in sizes
 
 
 def _configuration(precision: str, threads: int | None) -> Any:
