@@ -8,14 +8,9 @@ checkpoint reader and frozen into it. The rest of the meta-graph is never handed
 import dataclasses
 import hashlib
 import importlib.resources
-import logging
 import math
-import os
 import re
-import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PureWindowsPath
@@ -27,6 +22,8 @@ from numpy.typing import NDArray
 
 from beautygan_cli.errors import ModelError
 from beautygan_cli.pixels import to_network, to_pixels
+from beautygan_cli.runtime import quiet_tensorflow as quiet_tensorflow
+from beautygan_cli.runtime import runtime
 from beautygan_cli.signature import Signature
 
 PRECISIONS = ("fp32", "bf16")
@@ -367,7 +364,7 @@ class MakeupSession:
             feeds = {tensor: values[padding] for tensor, values in feeds.items()}
         try:
             results = network.session.run(fetches, feeds)
-        except quiet_tensorflow().errors.OpError as error:
+        except runtime().OpError as error:
             raise ModelError(
                 f"{self._path}: the network failed on {_pairs(network.batch or count)} of chips at once"
                 f" ({_reason(error)}); try a smaller batch, or copy the model again"
@@ -417,54 +414,6 @@ def _each(features: Features, part: slice, count: int) -> Features:
     if len(features) == count:
         return features[part]
     return features.take([0] * (part.stop - part.start))
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# TensorFlow, quietly
-
-
-def quiet_tensorflow() -> Any:
-    """Import TensorFlow without its and absl's log lines, and return the module.
-
-    Whoever sets TF_CPP_MIN_LOG_LEVEL to anything but 3 gets them all, as does whoever imported TensorFlow before.
-    """
-    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") != "3" or "tensorflow" in sys.modules:
-        import tensorflow
-
-        return tensorflow
-    from absl import logging as absl_logging
-
-    absl_logging.set_verbosity(absl_logging.ERROR)
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    with _standard_error_held_back():
-        import tensorflow
-    return tensorflow
-
-
-@contextmanager
-def _standard_error_held_back() -> Iterator[None]:
-    """Keep what is written to descriptor 2 to ourselves, and pass it on only if an exception is raised.
-
-    TensorFlow's libraries log while they are loaded, before they look at TF_CPP_MIN_LOG_LEVEL.
-    """
-    try:
-        original = os.dup(2)
-    except OSError:  # there is no standard error to hold back
-        yield
-        return
-    with tempfile.TemporaryFile() as held_back:
-        sys.stderr.flush()
-        os.dup2(held_back.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            held_back.seek(0)
-            os.write(original, held_back.read())
-            raise
-        finally:
-            sys.stderr.flush()
-            os.dup2(original, 2)
-            os.close(original)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -587,13 +536,12 @@ def _checkpoint_name(folder: Path) -> str:
 
 def _name_from_state(state_file: Path) -> str:
     """The last part of the path that the file `checkpoint` gives: it was written on another machine."""
-    quiet_tensorflow()
+    state_type = runtime().CheckpointState
     from google.protobuf import text_format  # type: ignore[import-untyped]
-    from tensorflow.python.training.checkpoint_state_pb2 import CheckpointState
 
     broken = f"{state_file} names no checkpoint; copy it again, or delete it if the folder holds one checkpoint only"
     try:
-        state = text_format.Parse(_read(state_file).decode("utf-8"), CheckpointState())
+        state = text_format.Parse(_read(state_file).decode("utf-8"), state_type())
     except (text_format.ParseError, UnicodeDecodeError, RecursionError) as error:
         raise ModelError(broken) from error
     name = PureWindowsPath(state.model_checkpoint_path).name  # knows both kinds of separators
@@ -655,11 +603,11 @@ def _read(path: Path) -> bytes:
 
 def read_meta_graph(path: Path) -> Any:
     """The MetaGraphDef in a `.meta` file."""
-    tf = quiet_tensorflow()
+    tf = runtime()
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     try:
-        meta_graph = tf.compat.v1.MetaGraphDef.FromString(_read(path))
+        meta_graph = tf.MetaGraphDef.FromString(_read(path))
     except DecodeError as error:
         raise ModelError(f"{path} is not a TensorFlow meta-graph; copy it again") from error
     if not meta_graph.graph_def.node:
@@ -679,7 +627,7 @@ def nodes_by_name(meta_graph: Any, path: Path) -> dict[str, Any]:
 
 def check_tensors(nodes: Mapping[str, Any], signature: Signature, path: Path) -> None:
     """Raise ModelError unless the graph has the signature's four tensors, the first two placeholders of float32."""
-    tf = quiet_tensorflow()
+    tf = runtime()
     for tensor in (signature.source, signature.reference, signature.made_up, signature.removed):
         if _node_name(tensor) not in nodes:
             raise ModelError(
@@ -763,7 +711,7 @@ def _data_inputs(node: Any) -> list[str]:
 
 
 def _bare_node(node: Any, inputs: Sequence[str]) -> Any:
-    bare = quiet_tensorflow().compat.v1.NodeDef(name=node.name, op=node.op, input=inputs)
+    bare = runtime().NodeDef(name=node.name, op=node.op, input=inputs)
     for key, value in node.attr.items():
         if not key.startswith("_"):
             bare.attr[key].CopyFrom(value)
@@ -832,7 +780,7 @@ def _constant_bytes(node: Any, path: Path) -> int:
 
 def _number_type(enum: int) -> Any:
     """The TensorFlow type of a number or truth value. Raises TypeError or ValueError for text, handles and others."""
-    dtype = quiet_tensorflow().dtypes.as_dtype(enum).base_dtype
+    dtype = runtime().as_dtype(enum).base_dtype
     if not (dtype.is_floating or dtype.is_integer or dtype.is_bool):
         raise ValueError(f"{dtype.name} is no type of number")
     return dtype
@@ -843,9 +791,9 @@ def _number_type(enum: int) -> Any:
 
 def open_reader(files: CheckpointFiles) -> Any:
     """TensorFlow's reader of the checkpoint. Raises ModelError if the index is broken or the shards are too short."""
-    tf = quiet_tensorflow()
+    tf = runtime()
     try:
-        reader = tf.compat.v1.train.NewCheckpointReader(str(files.folder / files.name))
+        reader = tf.NewCheckpointReader(str(files.folder / files.name))
         shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
     except _checkpoint_errors() as error:
         raise ModelError(
@@ -915,7 +863,7 @@ def _declared_shape(node: Any) -> list[int] | None:
 
 def read_weights(variables: Mapping[str, Variable], reader: Any, files: CheckpointFiles) -> dict[str, Any]:
     """The variables' values as TensorProtos, by their node's names."""
-    tf = quiet_tensorflow()
+    tf = runtime()
     weights = {}
     for name, variable in variables.items():
         try:
@@ -930,7 +878,7 @@ def read_weights(variables: Mapping[str, Variable], reader: Any, files: Checkpoi
 
 def _checkpoint_errors() -> tuple[type[Exception], ...]:
     """What the checkpoint reader raises for broken files: it turns each status of its own into another kind."""
-    return (quiet_tensorflow().errors.OpError, RuntimeError, ValueError, IndexError, KeyError, TypeError)
+    return (runtime().OpError, RuntimeError, ValueError, IndexError, KeyError, TypeError)
 
 
 # The graph, checked and opened
@@ -953,7 +901,7 @@ def replace_nodes(kept: Iterable[Any], replacements: Mapping[str, Any]) -> list[
 
 def fed_placeholders(signature: Signature, batch: int | None, size: int) -> dict[str, Any]:
     """Placeholders for source and reference that take `batch` chips (None: any number) of `size` pixels square."""
-    dtype, shape = quiet_tensorflow().float32, [batch, size, size, 3]
+    dtype, shape = runtime().float32, [batch, size, size, 3]
     return {
         _node_name(tensor): _placeholder(_node_name(tensor), dtype, shape)
         for tensor in (signature.source, signature.reference)
@@ -966,15 +914,15 @@ def variable_placeholders(variables: Mapping[str, Variable]) -> dict[str, Any]:
 
 
 def _placeholder(name: str, dtype: Any, shape: Sequence[int | None]) -> Any:
-    tf = quiet_tensorflow()
-    node = tf.compat.v1.NodeDef(name=name, op="Placeholder")
+    tf = runtime()
+    node = tf.NodeDef(name=name, op="Placeholder")
     node.attr["dtype"].type = dtype.as_datatype_enum
     node.attr["shape"].shape.CopyFrom(tf.TensorShape(shape).as_proto())
     return node
 
 
 def _identity(node: Any) -> Any:
-    identity = quiet_tensorflow().compat.v1.NodeDef(name=node.name, op="Identity", input=node.input)
+    identity = runtime().NodeDef(name=node.name, op="Identity", input=node.input)
     identity.attr["T"].CopyFrom(node.attr["dtype"])
     return identity
 
@@ -985,7 +933,7 @@ def check_sizes(nodes: Iterable[Any], chips: Sequence[int], output: str, path: P
     Builds the graph node by node, with TensorFlow's shape inference. Each tensor's size is known and in bounds before
     a node that takes it is made, so constant folding during the inference meets no large one either.
     """
-    tf = quiet_tensorflow()
+    tf = runtime()
     tensors: dict[str, Any] = {}
     total = 0
     with tf.Graph().as_default() as scratch:
@@ -1026,7 +974,7 @@ def _make(graph: Any, node: Any, tensors: Mapping[str, Any], path: Path) -> list
 
 def constants(weights: Mapping[str, Any], variables: Mapping[str, Variable]) -> dict[str, Any]:
     """A Const of each variable's value."""
-    node_type = quiet_tensorflow().compat.v1.NodeDef
+    node_type = runtime().NodeDef
     nodes = {}
     for name, value in weights.items():
         nodes[name] = node_type(name=name, op="Const")
@@ -1047,18 +995,18 @@ def open_network(
     path: Path,
 ) -> Network:
     """The frozen nodes as a graph with a session of its own."""
-    tf = quiet_tensorflow()
-    graph_def = tf.compat.v1.GraphDef(node=nodes)
+    tf = runtime()
+    graph_def = tf.GraphDef(node=nodes)
     graph_def.versions.producer = producer
-    graph = tf.compat.v1.Graph()
+    graph = tf.Graph()
     try:
         with graph.as_default():
-            source, reference, result = tf.compat.v1.import_graph_def(
+            source, reference, result = tf.import_graph_def(
                 graph_def, name="", return_elements=[signature.source, signature.reference, output]
             )
     except Exception as error:  # as in `_make`
         raise ModelError(f"{path}: TensorFlow refuses the graph ({_reason(error)}); copy the model again") from error
-    session = tf.compat.v1.Session(graph=graph, config=_configuration(precision, threads))
+    session = tf.Session(graph=graph, config=_configuration(precision, threads))
     return Network(graph, session, source, reference, result, fed.size, fed.batch, find_cut(graph, source, reference))
 
 
@@ -1068,7 +1016,7 @@ def find_cut(graph: Any, source: Any, reference: Any) -> Cut | None:
     None where one of the two has nothing learnt of its own before they meet. What isn't a float32 for each chip
     (a tensor's shape, say) is worked out again from the placeholder, which then is one of the tensors itself.
     """
-    float32 = quiet_tensorflow().float32
+    float32 = runtime().float32
     placeholders = (source, reference)
     follows_from: dict[str, frozenset[int]] = {}  # operation -> which of the placeholders
     learnt: set[str] = set()  # operations with learnt ones between them and a placeholder
@@ -1101,14 +1049,12 @@ def _one_a_chip(tensor: Any, placeholder: Any, float32: Any) -> bool:
 
 
 def _configuration(precision: str, threads: int | None) -> Any:
-    tf = quiet_tensorflow()
-    from tensorflow.core.protobuf import rewriter_config_pb2
-
-    configuration = tf.compat.v1.ConfigProto(intra_op_parallelism_threads=threads or 0)
+    tf = runtime()
+    configuration = tf.ConfigProto(intra_op_parallelism_threads=threads or 0)
     configuration.gpu_options.allow_growth = True
     if precision == "bf16":
         rewriting = configuration.graph_options.rewrite_options
-        rewriting.auto_mixed_precision_onednn_bfloat16 = rewriter_config_pb2.RewriterConfig.ON
+        rewriting.auto_mixed_precision_onednn_bfloat16 = tf.RewriterConfig.ON
     return configuration
 
 

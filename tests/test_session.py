@@ -10,6 +10,7 @@ from standin import StandIn, generator_nodes, published_variables
 
 from beautygan_cli import session as session_module
 from beautygan_cli.errors import ModelError
+from beautygan_cli.runtime import _standard_error_held_back
 from beautygan_cli.session import MakeupSession, find_checkpoint, quiet_tensorflow
 from beautygan_cli.signature import Signature
 
@@ -697,13 +698,13 @@ class TestQuiet:
         assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
     def test_what_was_held_back_is_told_when_the_import_fails(self, capfd):
-        with pytest.raises(ImportError), session_module._standard_error_held_back():
+        with pytest.raises(ImportError), _standard_error_held_back():
             os.write(2, b"a library is missing\n")
             raise ImportError
         assert capfd.readouterr().err == "a library is missing\n"
 
     def test_what_was_held_back_is_dropped_otherwise(self, capfd):
-        with session_module._standard_error_held_back():
+        with _standard_error_held_back():
             os.write(2, b"chatter\n")
         os.write(2, b"after\n")
         assert capfd.readouterr().err == "after\n"
@@ -716,7 +717,7 @@ class TestBundledModel:
         package = root / "beautygan_cli"
         package.mkdir()
         (package / "__init__.py").touch()
-        for name in ("errors.py", "pixels.py", "session.py", "signature.py"):
+        for name in ("errors.py", "pixels.py", "runtime.py", "session.py", "signature.py"):
             shutil.copy(REPOSITORY / "beautygan_cli" / name, package)
         installed, checkout = package / "bundled" / "default", root / "models" / "default"
         if layout in ("installed", "both"):
