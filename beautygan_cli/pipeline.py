@@ -86,7 +86,7 @@ def network_chips(source: AlignedFace, reference: AlignedFace, signature: Signat
     shape = (signature.size, signature.size)
     first, second = source.chip.astype(np.float32), reference.chip.astype(np.float32)
     if signature.warp_reference:
-        second = _uncovered(_mouth_shut(second, reference), reference)
+        second = tidied(second, reference.landmarks)
         second = warp_onto(second, reference.landmarks, source.landmarks, shape)
     if signature.mask:
         mask = regions.face_mask(source.landmarks, shape)
@@ -95,24 +95,29 @@ def network_chips(source: AlignedFace, reference: AlignedFace, signature: Signat
     return first, second
 
 
-def _mouth_shut(chip: FloatArray, face: AlignedFace) -> FloatArray:
+def tidied(chip: FloatArray, landmarks: NDArray[Any]) -> FloatArray:
+    """A reference's chip, (S, S, 3) RGB 0..255, with teeth and what covers its skin painted over, ready to be bent."""
+    return _uncovered(_mouth_shut(chip, landmarks), landmarks)
+
+
+def _mouth_shut(chip: FloatArray, landmarks: NDArray[Any]) -> FloatArray:
     """The chip with what shows between the lips painted as the lips are.
 
     Bent onto a shut mouth, the reference's teeth would lie on the lips as a pale band.
     """
     lab = rgb_to_lab(chip)
     shape = (chip.shape[0], chip.shape[1])
-    between = regions.teeth_mask(face.landmarks, lab)
+    between = regions.teeth_mask(landmarks, lab)
     if between.max() <= 0:
         return chip
-    lips = weighted_mean(chip, regions.lips_mask(face.landmarks, shape, soft=0) * (1 - between))
+    lips = weighted_mean(chip, regions.lips_mask(landmarks, shape, soft=0) * (1 - between))
     if not np.isfinite(lips).all():
         return chip
-    cover = regions.blur(between, 0.015 * regions.unit(face.landmarks))[..., None]
+    cover = regions.blur(between, 0.015 * regions.unit(landmarks))[..., None]
     return np.asarray(chip + cover * (lips - chip), dtype=np.float32)
 
 
-def _uncovered(chip: FloatArray, face: AlignedFace) -> FloatArray:
+def _uncovered(chip: FloatArray, landmarks: NDArray[Any]) -> FloatArray:
     """The chip with hair, a hat's rim or the frame of glasses before the skin painted over with the skin around them.
 
     Bent onto another face, they would leave a ghost there: the network tells most of what covers a reference from
@@ -120,15 +125,15 @@ def _uncovered(chip: FloatArray, face: AlignedFace) -> FloatArray:
     """
     lab = rgb_to_lab(chip)
     shape = (chip.shape[0], chip.shape[1])
-    skin = regions.skin_mask(face.landmarks, shape)
-    likeness = regions.skin_likeness(face.landmarks, lab)
+    skin = regions.skin_mask(landmarks, shape)
+    likeness = regions.skin_likeness(landmarks, lab)
     middle = weighted_mean(lab[..., :1], skin * likeness)[0]
     if not np.isfinite(middle):
         return chip
     # Blush and contour differ from the skin in colour too, but not by as much light.
     covered = skin * (1 - likeness) * regions.smoothstep(12, 24, np.abs(lab[..., 0] - middle))
     clear = skin * likeness
-    reach = 0.2 * regions.unit(face.landmarks)
+    reach = 0.2 * regions.unit(landmarks)
     around = regions.blur(chip * clear[..., None], reach) / np.maximum(regions.blur(clear, reach), 1e-3)[..., None]
     return np.asarray(chip + covered[..., None] * (around - chip), dtype=np.float32)
 

@@ -57,6 +57,15 @@ def test_lipstick_gives_the_lips_its_colour_and_stays_on_them(
     assert np.abs(result - chip.chip)[far].max() < 1.5
 
 
+def test_a_rare_shade_of_skin_is_drawn_more_often_but_not_without_bound(everyone: list[people.Person]) -> None:
+    darkest = min(everyone, key=lambda person: person.lightness)
+    light = [person for person in everyone if person.lightness > darkest.lightness + 2 * people.SHADE_STEP]
+    crowd = people.evened([darkest, *[light[0]] * 20])
+    assert crowd.count(darkest) == people.MOST_TIMES
+    assert crowd.count(light[0]) == 20
+    assert people.evened([light[0]] * 3) == [light[0]] * 3
+
+
 def test_lipstick_keeps_the_lips_own_texture(chip: faces.AlignedFace) -> None:
     result = makeup.render(chip.chip, chip.landmarks, Style(lipstick=Lipstick((36, 55, 30), 0.97)))
     lips = regions.lips_mask(chip.landmarks, result.shape[:2], soft=0) > 0.99

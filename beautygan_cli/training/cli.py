@@ -50,6 +50,9 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--width", type=_positive, help=f"channels of a new model's first layer (default: {default['width']})"
     )
+    result.add_argument(
+        "--rate", type=float, metavar="R", help="with --init: learning rate at the start (default: 2e-4)"
+    )
     result.add_argument("--seed", type=int, default=default["seed"])
     result.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
     return result
@@ -82,6 +85,8 @@ def _refuse_misplaced(options: argparse.Namespace) -> None:
     """Raise ModelError for options that say nothing together."""
     if options.makeup and options.init is None:
         raise ModelError("--makeup adds to fine-tuning; name the model to start from with --init")
+    if options.rate and options.init is None:
+        raise ModelError("--rate is for fine-tuning; a new model's rate follows a schedule of its own")
     if options.width and options.init is not None:
         raise ModelError("--width is for a new model; leave it out, the one that --init names has its own")
     if options.resume and options.init is None and (Path(options.out) / "finetuning").is_dir():
@@ -99,6 +104,7 @@ def _tuning(options: argparse.Namespace) -> Tuning:
         bank=options.bank,
         workers=options.workers,
         seed=options.seed,
+        rate=options.rate or Tuning.rate,
         precision=options.precision,
     )
 

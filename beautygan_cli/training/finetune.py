@@ -82,7 +82,7 @@ def finetune(tuning: Tuning, *, resume: bool = False, say: Callable[[str], None]
     checks = max(1, min(VALIDATION_SETS, tuning.bank) // size) * size  # whole batches, for graphs that take no others
     check = fill(replace(plan, folder=work / "validation", count=checks, seed=tuning.seed + 1), held)
     bank = Bank(plan)
-    bank.start(learners, tuning.workers)
+    bank.start(people.evened(learners), tuning.workers)
     try:
         graph = tf.Graph()
         with graph.as_default():

@@ -19,7 +19,7 @@ from beautygan_cli.session import quiet_tensorflow
 from beautygan_cli.signature import Signature
 from beautygan_cli.training import network
 from beautygan_cli.training.bank import Bank, BankPlan, fill
-from beautygan_cli.training.people import load, split
+from beautygan_cli.training.people import evened, load, split
 
 REGION_WEIGHT = 3.0  # lips and eyes count four times the rest: they are small, and they are what one looks at
 WORN_WEIGHT = 6.0  # by the target's own change: L1 alone draws dark lids and liner at half their depth
@@ -101,7 +101,7 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
         held,
     )
     bank = Bank(plan)
-    bank.start(learners, settings.workers)
+    bank.start(evened(learners), settings.workers)
 
     graph = tf.Graph()
     with graph.as_default():

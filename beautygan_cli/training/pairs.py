@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from beautygan_cli import faces, regions
 from beautygan_cli.colour import lab_to_rgb, rgb_to_lab, weighted_mean
+from beautygan_cli.pipeline import tidied
 from beautygan_cli.regions import blur
 from beautygan_cli.signature import Signature
 from beautygan_cli.training import makeup
@@ -27,6 +28,7 @@ FloatArray = NDArray[np.float32]
 UInt8Array = NDArray[np.uint8]
 
 LANDMARK_NOISE = 0.01  # sd, in units: how far dlib's points wander between two photos of one face
+TIDIED_SHARE = 0.7  # of the references that come as in use, teeth and covers painted over; the rest teach by themselves
 MATCH_SHARE = 0.9  # of the difference between two skins that the finish takes over ...
 MATCH_LIMIT = np.array(
     [14.0, 12.0, 12.0]
@@ -85,6 +87,8 @@ def make_set(people: list[Person], rng: np.random.Generator, signature: Signatur
     source_marks = _jittered(source_marks, rng)
     reference_marks = _jittered(reference_marks, rng)
     if signature.warp_reference:
+        if rng.random() < TIDIED_SHARE:
+            made_up, reference = (tidied(item, reference_marks) for item in (made_up, reference))
         both = np.concatenate([made_up, reference], axis=2)
         field = field_onto(reference_marks, source_marks, (size, size))
         both = _remap(both, field)

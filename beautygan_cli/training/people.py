@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ HELD_OUT = 9  # every ninth person is kept for validation
 FEWEST = 4  # people: two to train on and two to validate on, since makeup goes from one to another
 REDDEST_SKIN = 18.0  # a* of skin above which a photo's colour cast is taken out, toward ...
 USUAL_SKIN = (15.0, 16.0)  # ... a* and b* of skin under neutral light
+SHADE_STEP = 8.0  # L* of skin: photos within one step of each other count as of one shade
+MOST_TIMES = 4  # that a photo of a rare shade is drawn as often as one of the commonest
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +46,12 @@ class Person:
     def person(self) -> str:
         """Who it is: the part of the file's name before the first `_`."""
         return self.name.rsplit("/", 1)[-1].split("_")[0]
+
+    @cached_property
+    def lightness(self) -> float:
+        """Mean L* of the skin."""
+        lab = rgb_to_lab(self.chip)
+        return float(weighted_mean(lab, skin_mask(self.landmarks, lab.shape[:2]))[0])
 
     @property
     def folder(self) -> str:
@@ -94,6 +103,14 @@ def split(people: list[Person]) -> tuple[list[Person], list[Person]]:
     if len(held) < 2:
         held.add(max(person.person for person in people))
     return [p for p in people if p.person not in held], [p for p in people if p.person in held]
+
+
+def evened(people: list[Person]) -> list[Person]:
+    """The same photos, those of rarer shades of skin several times, so that all shades are learned from alike."""
+    shades = [round(person.lightness / SHADE_STEP) for person in people]
+    commonest = max(shades.count(shade) for shade in shades)
+    times = [min(MOST_TIMES, round(commonest / shades.count(shade))) for shade in shades]
+    return [person for person, count in zip(people, times, strict=True) for _ in range(count)]
 
 
 def _read(path: Path) -> Person | None:
