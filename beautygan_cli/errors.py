@@ -16,6 +16,10 @@ class FaceError(BeautyGANError):
     """A photo in which no usable face was found."""
 
 
+class LookError(BeautyGANError):
+    """A look file that says what no look can say, or whose references can't be used."""
+
+
 class ModelError(BeautyGANError):
     """A model folder that lacks a file, a tensor or a variable, or holds what a model may not hold."""
 
