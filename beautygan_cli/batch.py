@@ -1,4 +1,4 @@
-"""Every source with every reference: order, work and outcomes. A failure is a value here, not an exception.
+"""Every source with every look: order, work and outcomes. A failure is a value here, not an exception.
 
 Photos move along a line, so that reading, the network and writing overlap: readers open the next photos and find
 their faces; the network takes face after face in full batches, across photos; finishers bring the makeup to full
@@ -26,8 +26,9 @@ from beautygan_cli import images, pipeline, result
 from beautygan_cli.errors import BeautyGANError, FaceError, OutputError, PhotoError
 from beautygan_cli.faces import AlignedFace
 from beautygan_cli.images import Found, Photo
+from beautygan_cli.look import REGIONS, Look
 from beautygan_cli.naming import Names, face_path, output_name
-from beautygan_cli.result import MEASURED, Options, Outcome, Reference, Source
+from beautygan_cli.result import MEASURED, Options, Outcome, ReadyLook, Source
 
 if TYPE_CHECKING:
     from beautygan_cli.manifest import Manifest, Record
@@ -45,23 +46,28 @@ MOST_UNFINISHED = 4  # results that wait for a finisher or are with one
 MOST_PIXELS_WAITING = 100_000_000  # of photos with a face in the batch that is being filled: it is run before more wait
 
 
-def read_references(
-    found: Sequence[Found], signature: Signature, max_pixels: int = images.MAX_PIXELS, *, measure: bool = False
-) -> tuple[list[Reference], list[Outcome]]:
-    """The references with a face, each read once, and the failures of the others."""
-    ready: list[Reference] = []
+def read_looks(
+    looks: Sequence[tuple[Found, Look]],
+    signature: Signature,
+    max_pixels: int = images.MAX_PIXELS,
+    *,
+    measure: bool = False,
+) -> tuple[list[ReadyLook], list[Outcome]]:
+    """The looks whose photos can be read and have a face, and the failures of the others."""
+    ready: list[ReadyLook] = []
     failed: list[Outcome] = []
-    for item in found:
+    for item, look in looks:
         try:
-            ready.append(result.read_reference(item, signature, max_pixels, measure=measure))
+            ready.append(result.read_look(item, look, signature, max_pixels, measure=measure))
         except BeautyGANError as error:
-            failed.append(Outcome(item.path, item.path, None, "failed", str(error)))
+            of = "" if item.path in look.references else f"{images.shown(item.path)}: "
+            failed.append(Outcome(item.path, item.path, None, "failed", f"{of}{error}"))
     return ready, failed
 
 
 def run(
     sources: Iterable[Found | None],
-    references: Sequence[Reference],
+    looks: Sequence[ReadyLook],
     session: MakeupSession,
     options: Options,
     manifest: Manifest,
@@ -70,14 +76,14 @@ def run(
     wanted: Callable[[Path], bool] = lambda _: False,
     stop: threading.Event | None = None,
 ) -> Iterator[Outcome]:
-    """Make up every source with every reference and yield each outcome as it is known, source by source.
+    """Make up every source with every look and yield each outcome as it is known, source by source.
 
     What the manifest knows to be done is kept. `sources` may go on forever; None among them says that no more will
     come for a while, so that no batch waits to be filled. `inputs` are files that are never written over. `wanted`
     tells of an output that is kept whether its pictures are asked for all the same. After `stop` is set, what is with
     a finisher is finished, the rest is dropped, and the iterator ends. OutputError where nothing can be recorded.
     """
-    line = _Line(sources, references, session, options, manifest, inputs, wanted, stop or threading.Event())
+    line = _Line(sources, looks, session, options, manifest, inputs, wanted, stop or threading.Event())
     try:
         yield from line.outcomes()
     finally:
@@ -86,9 +92,10 @@ def run(
 
 @dataclass(frozen=True, eq=False)
 class _Target:
-    """One result that is to be: the reference, where it goes, its key, and what is known of it from before."""
+    """One result that is to be: the look, how strong, where it goes, its key, and what is known of it from before."""
 
-    reference: Reference
+    look: ReadyLook
+    asked: float
     output: Path
     key: str
     known: Record | None = None
@@ -116,26 +123,36 @@ class _Plan:
 
 @dataclass(eq=False)
 class _Pair:
-    """One source with one reference on its way: chips that go through the network, and the slot for the outcome."""
+    """One source with one look on its way through the network: its chips, and the results that are made of them."""
 
     source: Source
-    target: _Target
-    slot: Future[Outcome]
+    look: ReadyLook
+    wanted: list[_Wanted] = field(default_factory=list)
     fed: list[FloatArray] = field(default_factory=list)
     made_up: list[FloatArray] = field(default_factory=list)
     network_seconds: float = 0.0
 
+
+@dataclass(frozen=True, eq=False)
+class _Wanted:
+    """One result of a pair, and the slot for its outcome."""
+
+    pair: _Pair
+    target: _Target
+    slot: Future[Outcome]
+
     def outcome(self, status: str, reason: str = "") -> Outcome:
         """What is known of its outcome after the network."""
         return Outcome(
-            self.source.path,
-            self.target.reference.path,
+            self.pair.source.path,
+            self.target.look.path,
             self.target.output,
             status,
             reason,
-            faces=len(self.source.aligned),
-            size=self.source.size,
-            seconds={**self.source.seconds, "network": self.network_seconds},
+            faces=len(self.pair.source.aligned),
+            size=self.pair.source.size,
+            asked=self.target.asked,
+            seconds={**self.pair.source.seconds, "network": self.pair.network_seconds / len(self.pair.wanted)},
         )
 
 
@@ -145,7 +162,7 @@ class _Line:
     def __init__(
         self,
         sources: Iterable[Found | None],
-        references: Sequence[Reference],
+        looks: Sequence[ReadyLook],
         session: MakeupSession,
         options: Options,
         manifest: Manifest,
@@ -153,15 +170,16 @@ class _Line:
         wanted: Callable[[Path], bool],
         stop: threading.Event,
     ) -> None:
-        self.sources, self.references, self.session = sources, references, session
+        self.sources, self.session = sources, session
         self.options, self.manifest, self.wanted, self.stop = options, manifest, wanted, stop
-        self.protected = {_identity(path) for path in (*inputs, *(reference.path for reference in references))}
+        given = [path for look in looks for path in (look.path, *look.look.references)]
+        self.protected = {_identity(path) for path in (*inputs, *given)}
         self.names = Names(manifest, "source")
         if isinstance(sources, Sequence):  # all known: names don't depend on which comes first
             self._admit([item for item in sources if item is not None])
-        names = Names(manifest, "reference").of([reference.item for reference in references])
-        contents = [manifest.content(reference.path) for reference in references]
-        self.looks = list(zip(references, names, contents, strict=True))
+        names = Names(manifest, "reference").of([look.item for look in looks])
+        contents = [_content(look, manifest) for look in looks]
+        self.looks = list(zip(looks, names, contents, strict=True))
         self.model = {**asdict(session.signature), "about": None, "sha256": session.digest}
         self.readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self.finishers = ThreadPoolExecutor(FINISHERS, thread_name_prefix="finisher")
@@ -203,14 +221,19 @@ class _Line:
     def _feed(self, plan: _Plan) -> Iterator[Outcome]:
         """Put a source's faces into the batch, and yield what comes out at the end of the line meanwhile."""
         for outcome in plan.settled:
-            self._slot().set_result(outcome)
+            slot: Future[Outcome] = Future()
+            slot.set_result(outcome)
+            self.slots.append(slot)
         if plan.source is not None:
-            for target in plan.revisit:
-                self._hand_on(_Pair(plan.source, target, self._slot()), self._revisit)
-            for target in plan.make:
+            for pair in self._pairs(plan.source, plan.revisit):
+                for wanted in pair.wanted:
+                    self.slots.append(wanted.slot)
+                    self._hand_on(wanted, self._revisit)
+            for pair in self._pairs(plan.source, plan.make):
                 if self.stop.is_set():
                     return
-                pair = _Pair(plan.source, target, self._slot())
+                for wanted in pair.wanted:
+                    self.slots.append(wanted.slot)
                 for face in plan.source.aligned:
                     self.filling.append((pair, face))
                     if len(self.filling) >= self.options.batch_size or self._too_many_pixels():
@@ -218,10 +241,13 @@ class _Line:
                 yield from self._in_order()
         yield from self._in_order()
 
-    def _slot(self) -> Future[Outcome]:
-        slot: Future[Outcome] = Future()
-        self.slots.append(slot)
-        return slot
+    def _pairs(self, source: Source, targets: Sequence[_Target]) -> list[_Pair]:
+        """The source with each look once, however many strengths of it are wanted."""
+        pairs: dict[ReadyLook, _Pair] = {}
+        for target in targets:
+            pair = pairs.setdefault(target.look, _Pair(source, target.look))
+            pair.wanted.append(_Wanted(pair, target, Future()))
+        return list(pairs.values())
 
     def _in_order(self, wait: bool = False) -> Iterator[Outcome]:
         """The outcomes that are known, up to the first that is not; `wait`: of all that have been handed on."""
@@ -247,9 +273,12 @@ class _Line:
         try:
             plan = self._plan(item, self._targets(item, outputs))
         except PhotoError as error:
-            self.manifest.announce([(output, "") for output in outputs if not _present(output)])
-            pairs = zip(self.references, outputs, strict=True)
-            return _Plan([Outcome(item.path, look.path, output, "failed", str(error)) for look, output in pairs])
+            self.manifest.announce([(output, "") for _, _, _, output in outputs if not _present(output)])
+            failed = [
+                Outcome(item.path, look.path, output, "failed", str(error), asked=asked)
+                for look, _, asked, output in outputs
+            ]
+            return _Plan(failed)
         if not plan.make and not plan.revisit:
             return plan
         try:
@@ -265,21 +294,30 @@ class _Line:
             failed = [_settled(item.path, target, "failed", reason) for target in (*plan.make, *plan.revisit)]
             return _Plan([*plan.settled, *failed])
 
-    def _outputs(self, item: Found, name: str) -> list[Path]:
-        """Where each of a source's results goes; the suffix by the source's own when the format stays."""
+    def _outputs(self, item: Found, name: str) -> list[tuple[ReadyLook, str, float, Path]]:
+        """Look, the look's content, strength and place of each of a source's results.
+
+        The suffix is by the source's own when the format stays.
+        """
         photo_format = images.FORMATS.get(item.path.suffix.lower(), "PNG")
         nothing = Photo(np.zeros((1, 1, 3), np.uint8), path=item.path, format=photo_format)
         suffix = images.suffix_for(nothing, self.options.format)
-        return [self.options.out / item.inside / output_name(name, look, suffix) for _, look, _ in self.looks]
+        folder, sweep = self.options.out / item.inside, self.options.sweep
+        return [
+            (look, content, asked, folder / output_name(name, look_name, suffix, asked if len(sweep) > 1 else None))
+            for look, look_name, content in self.looks
+            for asked in sweep
+        ]
 
-    def _targets(self, item: Found, outputs: Sequence[Path]) -> list[_Target]:
+    def _targets(self, item: Found, outputs: Sequence[tuple[ReadyLook, str, float, Path]]) -> list[_Target]:
         """Key and past of each of a source's results. PhotoError when the source can't even be read as a file."""
         content = self.manifest.content(item.path)
         targets = []
-        for output, (reference, _, look_content) in zip(outputs, self.looks, strict=True):
-            parts = {"source": content, "look": look_content, "model": self.model, "options": self.options.recipe}
+        for look, look_content, asked, output in outputs:
+            recipe = {"strengths": asdict(look.look.strengths.scaled(asked)), **self.options.recipe}
+            parts = {"source": content, "look": look_content, "model": self.model, "options": recipe}
             key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-            targets.append(_Target(reference, output, key, self.manifest.result(output)))
+            targets.append(_Target(look, asked, output, key, self.manifest.result(output)))
         return targets
 
     def _plan(self, item: Found, targets: Sequence[_Target]) -> _Plan:
@@ -343,13 +381,14 @@ class _Line:
             return
         began = time.monotonic()
         pairs = list(dict.fromkeys(pair for pair, _ in batch))
-        self.manifest.announce([(pair.target.output, pair.target.key) for pair in pairs])
+        targets = [wanted.target for pair in pairs for wanted in pair.wanted]
+        self.manifest.announce([(target.output, target.key) for target in targets])
         try:
-            fed, made_up = pipeline.make_up([(face, pair.target.reference.face) for pair, face in batch], self.session)
+            faces = [(face, pair.look.wearing) for pair, face in batch]
+            fed, made_up = pipeline.make_up(faces, self.session, remove=self.options.remove)
         except Exception as error:
-            for pair in pairs:
-                if not pair.slot.done():
-                    pair.slot.set_result(pair.outcome("failed", _reason(error, pair.source.path)))
+            for wanted in (wanted for pair in pairs for wanted in pair.wanted if not wanted.slot.done()):
+                wanted.slot.set_result(wanted.outcome("failed", _reason(error, wanted.pair.source.path)))
             return
         seconds = (time.monotonic() - began) / len(batch)
         for (pair, _), chip, made in zip(batch, fed, made_up, strict=True):
@@ -358,31 +397,32 @@ class _Line:
             pair.network_seconds += seconds
         for pair in pairs:
             if len(pair.made_up) == len(pair.source.aligned):
-                self._hand_on(pair, self._finish)
+                for wanted in pair.wanted:
+                    self._hand_on(wanted, self._finish)
 
     # Third station: finishers
 
-    def _hand_on(self, pair: _Pair, work: Callable[[_Pair], Outcome]) -> None:
-        """Give a pair to a finisher, as soon as there is room."""
+    def _hand_on(self, wanted: _Wanted, work: Callable[[_Wanted], Outcome]) -> None:
+        """Give a result to a finisher, as soon as there is room."""
         self.room.acquire()
-        pair.slot.set_running_or_notify_cancel()
+        wanted.slot.set_running_or_notify_cancel()
 
         def finish() -> None:
             try:
-                pair.slot.set_result(work(pair))
+                wanted.slot.set_result(work(wanted))
             except Exception as error:  # not the photo's, but the run's: nothing can be recorded
-                pair.slot.set_exception(error)
+                wanted.slot.set_exception(error)
             finally:
                 self.room.release()
 
         self.finishers.submit(finish)
 
-    def _finish(self, pair: _Pair) -> Outcome:
+    def _finish(self, wanted: _Wanted) -> Outcome:
         """From the network's chips to a file, recorded."""
-        target, options = pair.target, self.options
+        pair, target, options = wanted.pair, wanted.target, self.options
         try:
-            made = pair.outcome("made")
-            outcome, photos = result.make(pair.source, target.reference, pair.fed, pair.made_up, made, options)
+            made = wanted.outcome("made")
+            outcome, photos = result.make(pair.source, target.look, pair.fed, pair.made_up, made, options)
             files = [face_path(target.output, number) for number in range(1, len(photos) + 1)]
             self._refuse_protected(files)
             began = time.monotonic()
@@ -392,7 +432,7 @@ class _Line:
         except result.BeyondLimitError as error:
             outcome, files = error.outcome, []
         except Exception as error:  # of the disk or the program: not recorded, and so tried again by the next run
-            return pair.outcome("failed", _reason(error, pair.source.path))
+            return wanted.outcome("failed", _reason(error, pair.source.path))
         self.manifest.record(
             *(target.output, target.key, outcome.status),
             reason=outcome.reason,
@@ -401,24 +441,34 @@ class _Line:
         )
         return outcome
 
-    def _revisit(self, pair: _Pair) -> Outcome:
+    def _revisit(self, wanted: _Wanted) -> Outcome:
         """Take figures and pictures of a result that is there already."""
-        target, known = pair.target, pair.target.known
+        source, target, known = wanted.pair.source, wanted.target, wanted.target.known
         assert known is not None
-        outcome = _settled(pair.source.path, target, "kept")
+        outcome = _settled(source.path, target, "kept")
         files = [target.output.parent / name for name, _, _ in known.files]
         try:
             photos = [images.read(file, max_pixels=self.options.max_pixels) for file in files]
             if self._lacks_figures(target):
-                figures = result.measure(pair.source, target.reference, photos)
+                figures = result.measure(source, target.look, photos)
                 outcome = outcome.with_details({**outcome.details, "figures": figures})
-            outcome = result.with_pictures(outcome, pair.source, photos, self.options)
+            outcome = result.with_pictures(outcome, source, photos, self.options)
         except Exception as error:
-            return _settled(pair.source.path, target, "failed", _reason(error, target.output))
+            return _settled(source.path, target, "failed", _reason(error, target.output))
         self.manifest.record(
             *(target.output, target.key, known.state), reason=known.reason, files=files, details=outcome.details
         )
         return outcome
+
+
+def _content(look: ReadyLook, manifest: Manifest) -> str:
+    """What of a look its results follow from, beside its strengths: its photos' contents, as they are mixed."""
+    parts = {region: look.look.part(region) for region in REGIONS}
+    mixes = {
+        region: part and [(manifest.content(item.ref), item.weight) for item in part.mix]
+        for region, part in parts.items()
+    }
+    return json.dumps(mixes)
 
 
 def _settled(source: Path, target: _Target, status: str, reason: str | None = None) -> Outcome:
@@ -426,7 +476,7 @@ def _settled(source: Path, target: _Target, status: str, reason: str | None = No
     known = target.known
     if reason is None:
         reason = known.reason if known else ""
-    outcome = Outcome(source, target.reference.path, target.output, status, reason)
+    outcome = Outcome(source, target.look.path, target.output, status, reason, asked=target.asked)
     return outcome.with_details(known.details) if known and status == "kept" else outcome
 
 

@@ -15,6 +15,8 @@ examples:
   beautygan --no-makeup me.jpg --ref look.jpg
   beautygan --no-makeup selfies/ --ref looks/ --out made_up/ --grid grid.jpg
   beautygan --no-makeup me.jpg --ref look.jpg --lips 1 --eyes 0.5 --skin 0
+  beautygan --no-makeup me.jpg --look evening.toml --strength 0.5,1 --grid grid.jpg
+  beautygan --no-makeup party.jpg --remove
   beautygan --no-makeup - --ref look.jpg --out - <me.jpg >made_up.jpg
 
 A run that was stopped or killed goes on where it ended when the same command is given again.
@@ -33,31 +35,55 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument(
         "--no-makeup",
+        "--photos",
         nargs="+",
         required=True,
         metavar="PATH",
         help="photos to make up, or folders of them; - for stdin",
     )
     result.add_argument(
-        "--ref", nargs="+", required=True, metavar="PATH", help="photos of the makeup to take, or folders of them"
+        "--ref",
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="photos of the makeup to take, or folders of them; with --remove of bare faces",
     )
+    result.add_argument(
+        "--look",
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="look files (.toml), or folders of them: for each region a reference of its own, or several mixed",
+    )
+    result.add_argument(
+        "--remove",
+        action="store_true",
+        help="take makeup off, by the example of the bare face in --ref (default: one that comes along)",
+    )
+    result.add_argument("--save-look", type=Path, metavar="FILE", help="save the look of this command for --look")
     result.add_argument(
         "--out", default="made_up", metavar="DIR", help="where the results go (default: made_up); - for stdout"
     )
     result.add_argument(
         "--model", type=Path, metavar="DIR", help="folder of another BeautyGAN checkpoint (default: the bundled model)"
     )
-    result.add_argument("--strength", type=_share, default=1.0, metavar="0..1", help="of all makeup (default: 1)")
-    result.add_argument("--lips", type=_share, default=1.0, metavar="0..1", help="strength on the lips (default: 1)")
     result.add_argument(
-        "--eyes", type=_share, default=1.0, metavar="0..1", help="strength around the eyes (default: 1)"
+        "--strength",
+        type=_sweep,
+        default=(1.0,),
+        metavar="0..1",
+        help="of all makeup (default: 1); several, such as 0.25,0.5,1, give a result for each",
+    )
+    result.add_argument("--lips", type=_share, metavar="0..1", help="strength on the lips (default: 1, or the look's)")
+    result.add_argument(
+        "--eyes", type=_share, metavar="0..1", help="strength around the eyes (default: 1, or the look's)"
     )
     result.add_argument(
         "--skin",
         type=_share,
-        default=0.7,
         metavar="0..1",
-        help="strength on the skin (default: 0.7, which keeps the skin's own lightness; 1: the full change of finish)",
+        help="strength on the skin (default: 0.7, which keeps the skin's own lightness, or the look's; 1: the full"
+        " change of finish)",
     )
     result.add_argument(
         "--faces", choices=("all", "largest"), default="all", help="which faces of a photo (default: all)"
@@ -144,6 +170,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _complaint(options: argparse.Namespace) -> str | None:
     """What is wrong with options that are each right by themselves."""
+    if not (options.ref or options.look or options.remove):
+        return "give the makeup to take with --ref or --look"
+    if options.remove and options.look:
+        return "--remove goes by a bare face; give that with --ref in place of --look"
+    if options.save_look and (options.remove or options.check):
+        return "--save-look saves a look to wear; leave out --remove and --check"
     if "-" in options.ref or options.no_makeup.count("-") > 1:
         return "- stands for one photo on stdin, and --no-makeup alone takes it"
     if options.watch and ("-" in options.no_makeup or options.check):
@@ -161,6 +193,11 @@ def _share(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to 1")
     return value
+
+
+def _sweep(text: str) -> tuple[float, ...]:
+    """`0.5` or `0.25,0.5,1`: each once, in the order given."""
+    return tuple(dict.fromkeys(_share(part) for part in text.split(",")))
 
 
 def _quality(text: str) -> int:

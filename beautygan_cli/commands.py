@@ -21,14 +21,15 @@ from typing import Any
 
 import numpy as np
 
-from beautygan_cli import batch, images
+from beautygan_cli import batch, images, look, pipeline
 from beautygan_cli.composite import Strengths
-from beautygan_cli.errors import BeautyGANError, OutputError, PhotoError
+from beautygan_cli.errors import BeautyGANError, LookError, OutputError, PhotoError
 from beautygan_cli.images import Found, Problem
+from beautygan_cli.look import Look
 from beautygan_cli.manifest import Manifest
 from beautygan_cli.progress import Progress
 from beautygan_cli.report import Grid, Rows, write_report
-from beautygan_cli.result import Options, Outcome, Reference
+from beautygan_cli.result import Options, Outcome, ReadyLook
 from beautygan_cli.session import MakeupSession, bundled_model
 from beautygan_cli.signature import Signature
 
@@ -44,10 +45,10 @@ class NothingToDoError(BeautyGANError):
 
 @dataclass
 class Given:
-    """The photos that were named, and the names that gave none."""
+    """The photos and looks that were named, and the names that gave none."""
 
     sources: list[Found]
-    references: list[Found]
+    looks: list[tuple[Found, Look]]
     problems: list[Problem]
 
 
@@ -68,9 +69,11 @@ class End:
 
 
 def make_up(options: Namespace) -> int:
-    """Every source with every reference, from finding the photos to the last report; returns the exit status."""
+    """Every source with every look, from finding the photos to the last report; returns the exit status."""
     with ExitStack() as stack:
         given = _given(options, stack)
+        if options.save_look:
+            _save_look(options, given)
         end = End(failed=len(given.problems))
         session, looks = _open(options, given, end, stack)
         settings = _settings(options, stack)
@@ -82,7 +85,7 @@ def make_up(options: Namespace) -> int:
             coming = _arrivals(options, settings, manifest, end, outputs) if options.watch else sources
             outcomes = batch.run(
                 *(coming, looks, session, settings, manifest),
-                inputs=[item.path for item in given.references],
+                inputs=[path for item, worn in given.looks for path in (item.path, *worn.references)],
                 wanted=outputs.wants,
                 stop=end.stop,
             )
@@ -106,11 +109,12 @@ def check(options: Namespace) -> int:
         given = _given(options, stack)
         signature = Signature.load(options.model or bundled_model())
         counts = {"sound": 0, "faulty": len(given.problems)}
-        for role, items in (("source", given.sources), ("reference", given.references)):
-            for item in items:
-                found = faults(*(item.path, role, signature), which=options.faces, max_pixels=options.max_pixels)
+        references = list(dict.fromkeys(path for _, worn in given.looks for path in worn.references))
+        for role, paths in (("source", [item.path for item in given.sources]), ("reference", references)):
+            for path in paths:
+                found = faults(*(path, role, signature), which=options.faces, max_pixels=options.max_pixels)
                 for fault in found:
-                    print(_printable(f"{images.shown(item.path)}: {fault}"), flush=True)
+                    print(_printable(f"{images.shown(path)}: {fault}"), flush=True)
                 counts["faulty" if found else "sound"] += 1
         if not options.quiet:
             say(f"{counts['sound']} photos are fit, {counts['faulty']} have faults")
@@ -129,18 +133,46 @@ def _given(options: Namespace, stack: ExitStack) -> Given:
     """The photos that the command names; NothingToDoError where there are none to begin with."""
     names = [_from_stdin(stack) if name == PIPE else name for name in options.no_makeup]
     sources, problems = images.find(names)
-    references, reference_problems = images.find(options.ref)
+    looks, look_problems = _looks(options)
     if options.watch:
         problems = [problem for problem in problems if not problem.path.is_dir()]  # a folder may be empty as yet
-    for problem in (*problems, *reference_problems):
+    for problem in (*problems, *look_problems):
         say(problem.message)
-    if not references or not (sources or options.watch):
-        raise NothingToDoError("nothing to do: give at least one photo with --no-makeup and one with --ref.")
+    if not looks or not (sources or options.watch):
+        raise NothingToDoError("nothing to do: give at least one photo with --no-makeup and one with --ref or --look.")
     if options.watch and (wrong := [name for name in names if not Path(name).is_dir()]):
         raise NothingToDoError(f"--watch needs folders to watch, and {images.shown(wrong[0])} is none.")
-    if options.out == PIPE and len(sources) * len(references) != 1:
-        raise NothingToDoError("--out - writes one photo: give one with --no-makeup and one with --ref.")
-    return Given(sources, references, [*problems, *reference_problems])
+    if options.out == PIPE and len(sources) * len(looks) * len(options.strength) != 1:
+        raise NothingToDoError("--out - writes one photo: give one photo, one --ref or --look and one --strength.")
+    return Given(sources, looks, [*problems, *look_problems])
+
+
+def _looks(options: Namespace) -> tuple[list[tuple[Found, Look]], list[Problem]]:
+    """What is to be worn, by --ref and by --look, and the names that gave nothing."""
+    names = [pipeline.bare_face()] if options.remove and not options.ref and not options.look else options.ref
+    references, problems = images.find(names)
+    asked = {region: getattr(options, region) for region in look.REGIONS}
+    default = dict.fromkeys(look.REGIONS, 1.0) if options.remove else look.USUAL  # a finish comes off as a whole
+    usual = {region: default[region] if value is None else value for region, value in asked.items()}
+    looks = [(item, Look.of(item.path, Strengths(**usual))) for item in references]
+    files, file_problems = look.find(options.look)
+    problems += file_problems
+    for item in files:
+        try:
+            worn = look.scaled(look.read(item.path), {k: 1.0 if v is None else v for k, v in asked.items()})
+            looks.append((item, worn))
+        except LookError as error:
+            problems.append(Problem(item.path, str(error)))
+    return looks, problems
+
+
+def _save_look(options: Namespace, given: Given) -> None:
+    """Write what the command's one look says to --save-look."""
+    if len(given.looks) != 1 or len(options.strength) != 1:
+        raise NothingToDoError("--save-look saves one look: give one --ref or --look, and one --strength.")
+    worn = given.looks[0][1]
+    overall = dict.fromkeys(look.REGIONS, options.strength[0])
+    look.write(look.scaled(worn, overall), options.save_look, overwrite=options.overwrite)
 
 
 def _from_stdin(stack: ExitStack) -> Path:
@@ -162,24 +194,28 @@ def _from_stdin(stack: ExitStack) -> Path:
     return path.rename(path.with_suffix(suffix))
 
 
-def _open(options: Namespace, given: Given, end: End, stack: ExitStack) -> tuple[MakeupSession, list[Reference]]:
-    """The model and the references; NothingToDoError when none of these can be used."""
+def _open(options: Namespace, given: Given, end: End, stack: ExitStack) -> tuple[MakeupSession, list[ReadyLook]]:
+    """The model and the looks; NothingToDoError when none of these can be used."""
     measure = bool(options.report or options.gallery)
     # TensorFlow takes seconds to import; the references are read meanwhile.
     starter = stack.enter_context(ThreadPoolExecutor(1))
     starting = starter.submit(MakeupSession, options.model, batch_size=options.batch_size)
     signature = Signature.load(options.model or bundled_model())
-    looks, failures = batch.read_references(given.references, signature, options.max_pixels, measure=measure)
+    looks, failures = batch.read_looks(given.looks, signature, options.max_pixels, measure=measure)
     session = stack.enter_context(starting.result())
     if session.signature != signature:  # the graph has a size of its own
-        looks, failures = batch.read_references(
-            given.references, session.signature, options.max_pixels, measure=measure
-        )
+        looks, failures = batch.read_looks(given.looks, session.signature, options.max_pixels, measure=measure)
     for failure in failures:
         say(failure.reason)
     end.failed += len(failures)
     if not looks:
         raise NothingToDoError("none of the references can be used.")
+    mixed = [ready for ready in looks if any(len(mix) > 1 for mix in ready.wearing.mixes.values())]
+    if mixed and not session.can_mix:
+        raise NothingToDoError(
+            f"{images.shown(mixed[0].path)} mixes references, which the model in {images.shown(session.path)} can't do;"
+            " give each region one reference."
+        )
     if options.verbose:
         say(f"model {session.signature.name!r} from {session.path}, SHA-256 {session.digest}")
     return session, looks
@@ -192,7 +228,8 @@ def _settings(options: Namespace, stack: ExitStack) -> Options:
         out = Path(options.out)
     return Options(
         out=out,
-        strengths=Strengths(options.lips, options.eyes, options.skin).scaled(options.strength),
+        sweep=options.strength,
+        remove=options.remove,
         which=options.faces,
         crop=options.crop,
         format=options.format,
@@ -270,7 +307,7 @@ class Outputs:
         self,
         options: Namespace,
         settings: Options,
-        looks: Sequence[Reference],
+        looks: Sequence[ReadyLook],
         sources: int,
         session: MakeupSession,
         stack: ExitStack,
@@ -279,13 +316,13 @@ class Outputs:
         self.began = datetime.now(timezone.utc)
         self.progress = stack.enter_context(
             Progress(
-                None if options.watch else sources * len(looks),
+                None if options.watch else sources * len(looks) * len(settings.sweep),
                 quiet=options.quiet,
                 verbose=options.verbose,
                 paths=options.out != PIPE,
             )
         )
-        self.grid = Grid(looks, sources) if options.grid else None
+        self.grid = Grid(looks, sources, settings.sweep) if options.grid else None
         self.rows = stack.enter_context(contextlib.closing(Rows())) if options.report or options.gallery else None
         self.gallery: Any = None
         if options.gallery:
@@ -337,7 +374,7 @@ class Outputs:
         return {
             "beautygan": metadata.version("beautygan-cli"),
             "model": {"name": self.session.signature.name, "sha256": self.session.digest},
-            "options": self.settings.recipe,
+            "options": {"strengths": list(self.settings.sweep), **self.settings.recipe},
             "began": self.began.isoformat(timespec="seconds"),
             "seconds": round((datetime.now(timezone.utc) - self.began).total_seconds(), 1),
             "stopped": bool(end.stopped_by),

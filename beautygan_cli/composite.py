@@ -31,6 +31,7 @@ SPILL = 0.12  # units around the lips in which ...
 SPILL_TAKEN = 0.75  # ... this share of what is painted on the skin is left out
 LEAST_WEIGHT = 1e-4  # below it a pixel is the photo's own, to the bit
 MARGIN = 0.3  # of the chip's size, drawn around it: a high forehead goes on there, and so does its shade
+SPARED_BELOW = 0.25  # strength under which a region takes less than its share of the face's shade too, none at 0
 EDGE_RAMP = 0.08  # of the chip's size, over which paint fades out before the chip's edge
 MASK_SCALE = 2  # region masks are drawn at twice the chip's size, for teeth and lashes finer than its pixels
 
@@ -177,6 +178,10 @@ def change_weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths) 
     inside = (1 - kept) * regions.face_mask(landmarks, shape) * likeness
     # The shade fades out over more of jaw and temples than paint does, into a neck that keeps its own.
     shade = np.minimum(inside, regions.face_mask(landmarks, shape, soft=SHADE_EDGE))
+    for mask, strength in ((lips, strengths.lips), (eyes, strengths.eyes)):
+        # Lips and eyes share the skin's shade, but a region that is to stay as it is gets none of that either.
+        spared = 1 - max(0.0, 1 - strength / SPARED_BELOW) * regions.smoothstep(0, 0.5, mask)
+        painted, shade = painted * spared, shade * spared
     painted = np.clip(painted, 0, 1) * inside * _chip_ramp(face.placement.size, canvas.size)
     return np.stack([painted, shade], axis=-1).astype(np.float32)
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from beautygan_cli import images
 from beautygan_cli.errors import OutputError
-from beautygan_cli.report import Rows, write_text
+from beautygan_cli.report import Rows
 from beautygan_cli.result import MEASURED, Outcome
 
 UInt8Array = NDArray[np.uint8]
@@ -54,7 +54,7 @@ class Gallery:
         """Write the page with a card for each row. OutputError."""
         page = importlib.resources.files("beautygan_cli").joinpath("gallery.html").read_text(encoding="utf-8")
         head, tail = page.split(_MARKER)
-        write_text(self.folder / PAGE, self._page(head, rows, tail))
+        images.write_text(self.folder / PAGE, self._page(head, rows, tail))
 
     def _page(self, head: str, rows: Rows, tail: str) -> Iterator[str]:
         yield head

@@ -306,6 +306,21 @@ def suffix_for(photo: Photo, choice: str) -> str:
     return _FIRST_SUFFIX[photo.format]
 
 
+def write_text(path: Path, parts: Iterator[str]) -> None:
+    """Write text to a file, whole or not at all: a temporary file beside it first. OutputError."""
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+                file.writelines(parts)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{shown(path)} can't be written: {error.strerror}; choose another place.") from error
+
+
 def sweep(folder: Path | str) -> int:
     """Remove the temporary files that a killed run left in and below a folder; return how many.
 

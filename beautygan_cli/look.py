@@ -72,7 +72,8 @@ class Look:
     def of(cls, reference: Path | str, strengths: Strengths | None = None) -> Look:
         """All of one reference's makeup, by default at the usual strengths."""
         mix, wanted = (Ingredient(Path(reference)),), strengths or Strengths()
-        return cls(**{region: Part(mix, getattr(wanted, region)) for region in REGIONS}, name=Path(reference).stem)
+        lips, eyes, skin = (Part(mix, getattr(wanted, region)) for region in REGIONS)
+        return cls(lips, eyes, skin, name=Path(reference).stem)
 
     @property
     def strengths(self) -> Strengths:
@@ -310,9 +311,9 @@ def _quoted(text: str) -> str:
 
 def scaled(look: Look, strengths: Mapping[str, float]) -> Look:
     """The look with each region's strength times the given one."""
-    changes = {
-        region: replace(part, strength=part.strength * strengths[region])
-        for region in REGIONS
-        if (part := look.part(region)) is not None
-    }
-    return replace(look, **changes)
+
+    def scaled_part(region: str) -> Part | None:
+        part = look.part(region)
+        return None if part is None else replace(part, strength=part.strength * strengths[region])
+
+    return replace(look, lips=scaled_part("lips"), eyes=scaled_part("eyes"), skin=scaled_part("skin"))

@@ -12,12 +12,14 @@ from beautygan_cli.images import Found
 from beautygan_cli.manifest import Manifest
 
 JOINT = "__"  # between the source's and the reference's name
+STRONG = "@"  # before the strength in percent, where a sweep gives several results
 LONGEST_STEM = 100  # bytes of each name that an output's name takes over: most file systems end at 255
 
 
-def output_name(source: str, reference: str, suffix: str) -> str:
-    """The name of a result by the names of its two photos."""
-    return f"{source}{JOINT}{reference}{suffix}"
+def output_name(source: str, reference: str, suffix: str, strength: float | None = None) -> str:
+    """The name of a result by the names of its two photos, and its strength where it has others beside it."""
+    behind = "" if strength is None else f"{STRONG}{100 * strength:.4g}"
+    return f"{source}{JOINT}{reference}{behind}{suffix}"
 
 
 def face_path(output: Path, number: int) -> Path:
@@ -93,10 +95,12 @@ def _short(stem: str) -> str:
 def _ending(stem: str) -> str:
     """A reference's stem without what would let two pairs of names read the same once they are joined.
 
-    `a__b` with `c` and `a` with `b__c` are both `a__b__c`; and `_face2` is put behind by --crop.
+    `a__b` with `c` and `a` with `b__c` are both `a__b__c`; `_face2` is put behind by --crop, `@50` by a sweep.
     """
     while JOINT in stem:
         stem = stem.replace(JOINT, "_")
+    head, at, percent = stem.rpartition(STRONG)
+    stem = f"{head}-{percent}" if at and percent.replace(".", "", 1).isdecimal() else stem
     head, face, number = stem.rpartition("_face")
     stem = f"{head}-face{number}" if face and number.isdecimal() else stem
     return stem.lstrip("_") or "look"

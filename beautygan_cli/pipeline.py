@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -15,7 +16,9 @@ from beautygan_cli.colour import rgb_to_lab, weighted_mean
 from beautygan_cli.composite import Strengths
 from beautygan_cli.errors import FaceError
 from beautygan_cli.faces import AlignedFace
-from beautygan_cli.session import MakeupSession
+from beautygan_cli.look import REGIONS, SUFFIX, Look
+from beautygan_cli.look import read as read_look
+from beautygan_cli.session import Features, MakeupSession
 from beautygan_cli.signature import Signature
 from beautygan_cli.warp import warp_onto
 
@@ -24,32 +27,106 @@ FloatArray = NDArray[np.float32]
 PhotoLike = str | Path | images.Photo | NDArray[np.uint8]
 
 
+Mix = tuple[tuple[AlignedFace, float], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Wearing:
+    """A look whose photos are read: for each region the faces whose makeup it takes, with weights; empty for none."""
+
+    lips: Mix = ()
+    eyes: Mix = ()
+    skin: Mix = ()
+
+    @classmethod
+    def all_of(cls, face: AlignedFace) -> Wearing:
+        """All of one face's makeup."""
+        return cls(*(((face, 1.0),),) * len(REGIONS))
+
+    @property
+    def mixes(self) -> dict[str, Mix]:
+        """By region, those that wear something."""
+        parts = {region: getattr(self, region) for region in REGIONS}
+        return {region: mix for region, mix in parts.items() if mix}
+
+    @property
+    def face(self) -> AlignedFace:
+        """The face to show where there is room for one: the heaviest of the first region that wears something."""
+        return max(next(iter(self.mixes.values())), key=lambda item: item[1])[0]
+
+
 def transfer(
     source: PhotoLike,
-    reference: PhotoLike,
+    look: PhotoLike | Look,
+    strengths: Strengths | None = None,
     *,
     session: MakeupSession | None = None,
-    strengths: Strengths | None = None,
     which: str = "all",
 ) -> UInt8Array:
-    """The source photo wearing the reference's makeup, (H, W, 3) uint8 RGB, upright, at the source's own size.
+    """The source photo wearing a look, (H, W, 3) uint8 RGB, upright, at the source's own size.
 
-    source, reference: a path, a `Photo`, or an (H, W, 3) uint8 RGB array. session: an open `MakeupSession` (None
-    opens the bundled model for this call). strengths: 0 to 1 by region, all 1 by default. which: "all" faces of the
-    source or the "largest".
+    source: a path, a `Photo`, or an (H, W, 3) uint8 RGB array. look: a reference photo, given in the same ways, or a
+    `Look`, or the path of a `.toml` file that holds one. strengths: 0 to 1 by region; by default those of the look,
+    for a reference photo all but the skin's 1. session: an open `MakeupSession` (None opens the bundled model for this
+    call). which: "all" faces of the source or the "largest".
 
-    Raises PhotoError for a photo that can't be read, FaceError where there is no face, ModelError for a model that
-    can't be used.
+    Raises PhotoError for a photo that can't be read, FaceError where there is no face, LookError for a look file that
+    is none, ModelError for a model that can't be used.
     """
     if session is None:
         with MakeupSession() as opened:
-            return transfer(source, reference, session=opened, strengths=strengths, which=which)
+            return transfer(source, look, strengths, session=opened, which=which)
     pixels = _pixels(source)
-    signature = session.signature
-    aligned = find_faces(pixels, signature, _name(source), which=which)
-    look = find_faces(_pixels(reference), signature, _name(reference), which="largest")[0]
-    fed, made_up = make_up([(face, look) for face in aligned], session)
-    return apply(pixels, aligned, fed, made_up, strengths or Strengths())
+    aligned = find_faces(pixels, session.signature, _name(source), which=which)
+    wearing, usual = _worn(look, session.signature)
+    fed, made_up = make_up([(face, wearing) for face in aligned], session)
+    return apply(pixels, aligned, fed, made_up, strengths or usual)
+
+
+def remove(
+    source: PhotoLike,
+    bare: PhotoLike | None = None,
+    strengths: Strengths | None = None,
+    *,
+    session: MakeupSession | None = None,
+    which: str = "all",
+) -> UInt8Array:
+    """The source photo with its makeup taken off, (H, W, 3) uint8 RGB, upright, at the source's own size.
+
+    bare: a bare-faced photo as an example of how skin looks without; None takes the one that comes with the package.
+    strengths: 1 by default, the skin's too. The rest as in `transfer`.
+    """
+    if session is None:
+        with MakeupSession() as opened:
+            return remove(source, bare, strengths, session=opened, which=which)
+    pixels = _pixels(source)
+    aligned = find_faces(pixels, session.signature, _name(source), which=which)
+    wearing, _ = _worn(bare_face() if bare is None else bare, session.signature)
+    fed, removed = make_up([(face, wearing) for face in aligned], session, remove=True)
+    return apply(pixels, aligned, fed, removed, strengths or Strengths(skin=1.0))
+
+
+def bare_face() -> Path:
+    """The bare face that comes with the package, of nobody, for `remove`."""
+    return Path(__file__).resolve().parent / "bare_face.jpg"
+
+
+def wear(look: Look, faces_of: Callable[[Path], AlignedFace]) -> Wearing:
+    """The look with its photos' faces, each asked for once."""
+    known = {path: faces_of(path) for path in look.references}
+    parts = {region: part for region in REGIONS if (part := look.part(region))}
+    return Wearing(**{region: tuple((known[i.ref], i.weight) for i in part.mix) for region, part in parts.items()})
+
+
+def _worn(look: PhotoLike | Look, signature: Signature) -> tuple[Wearing, Strengths]:
+    def face_of(photo: PhotoLike) -> AlignedFace:
+        return find_faces(_pixels(photo), signature, _name(photo), which="largest")[0]
+
+    if isinstance(look, (str, Path)) and Path(look).suffix.lower() == SUFFIX:
+        look = read_look(Path(look))
+    if isinstance(look, Look):
+        return wear(look, face_of), look.strengths
+    return Wearing.all_of(face_of(look)), Strengths()
 
 
 def find_faces(pixels: UInt8Array, signature: Signature, name: str, *, which: str = "all") -> list[AlignedFace]:
@@ -61,24 +138,88 @@ def find_faces(pixels: UInt8Array, signature: Signature, name: str, *, which: st
     return [faces.align(pixels, face, signature.size, signature.padding) for face in chosen]
 
 
-def make_up(
-    pairs: Sequence[tuple[AlignedFace, AlignedFace]], session: MakeupSession
-) -> tuple[list[FloatArray], list[FloatArray]]:
-    """Each source's chip as it went into the network, and made up with its reference's makeup.
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """What one face takes of one mix: chips as they go into the network, (S, S, 3) float32 RGB 0..255 each."""
 
-    pairs: (source, reference) faces, run in the session's batches. Chips are (S, S, 3) float32 RGB 0..255.
+    source: AlignedFace
+    mix: Mix
+    chips: list[tuple[FloatArray, FloatArray]]
+
+
+def make_up(
+    pairs: Sequence[tuple[AlignedFace, AlignedFace | Wearing]], session: MakeupSession, *, remove: bool = False
+) -> tuple[list[FloatArray], list[FloatArray]]:
+    """Each source's chip as it went into the network, and made up with its look.
+
+    pairs: (source, reference or look), run in the session's batches, a look whose regions take different references
+    once for each. Chips are (S, S, 3) float32 RGB 0..255. `remove`: the second chip has its makeup off in place of on,
+    after the reference's example. ModelError where a mix is asked for that the model can't give.
     """
-    signature = session.signature
-    chips = [network_chips(source, reference, signature) for source, reference in pairs]
-    fed, looks = [pair[0] for pair in chips], [pair[1] for pair in chips]
-    made_up = session.transfer(np.stack(fed), np.stack(looks))
-    deepened = [
-        shades.deepen(
-            before, after, source.landmarks, look, (source if signature.warp_reference else reference).landmarks
-        )
-        for (source, reference), before, after, look in zip(pairs, fed, made_up, looks, strict=True)
-    ]
-    return fed, deepened
+    looks = [look if isinstance(look, Wearing) else Wearing.all_of(look) for _, look in pairs]
+    jobs = {
+        (number, mix): _Job(source, mix, [network_chips(source, face, session.signature) for face, _ in mix])
+        for number, ((source, _), look) in enumerate(zip(pairs, looks, strict=True))
+        for mix in look.mixes.values()
+    }
+    made = dict(zip(jobs, _run(list(jobs.values()), session, remove), strict=True))
+    fed, made_up = [], []
+    for number, ((source, _), look) in enumerate(zip(pairs, looks, strict=True)):
+        before = jobs[number, next(iter(look.mixes.values()))].chips[0][0]
+        worn = {region: made[number, mix] for region, mix in look.mixes.items()}
+        fed.append(before)
+        made_up.append(_joined(before, worn, source.landmarks))
+    return fed, made_up
+
+
+def _run(jobs: Sequence[_Job], session: MakeupSession, remove: bool) -> list[FloatArray]:
+    """The network's chip for each job, with its makeup as deep as the reference's."""
+    first = [job.chips[0] for job in jobs]
+    fed, looks = np.stack([pair[0] for pair in first]), np.stack([pair[1] for pair in first])
+    if remove:
+        return list(session.remove(fed, looks))
+    single = [place for place, job in enumerate(jobs) if len(job.mix) == 1]
+    result: list[FloatArray] = [np.empty(0, np.float32)] * len(jobs)
+    if single:
+        for place, after in zip(single, session.transfer(fed[single], looks[single]), strict=True):
+            result[place] = after
+    for place, job in enumerate(jobs):
+        if len(job.mix) > 1:
+            result[place] = _mixed(job, session)
+    return [_deepened(job, after, session.signature) for job, after in zip(jobs, result, strict=True)]
+
+
+def _mixed(job: _Job, session: MakeupSession) -> FloatArray:
+    """The network's chip with the references mixed as the network sees them."""
+    features = session.encode_references(np.stack([look for _, look in job.chips]))
+    weights = [weight for _, weight in job.mix]
+    mixed = Features.mixed([(features[number], weight) for number, weight in enumerate(weights)])
+    chip: FloatArray = session.decode(session.encode_sources(job.chips[0][0][None]), mixed)[0]
+    return chip
+
+
+def _deepened(job: _Job, after: FloatArray, signature: Signature) -> FloatArray:
+    source, (reference, _) = job.source, job.mix[0]
+    before, look = job.chips[0]
+    if len(job.mix) > 1:
+        if not signature.warp_reference:  # the references' lips lie in different places: there is no mean of them
+            return after
+        look = np.average([chip for _, chip in job.chips], axis=0, weights=[weight for _, weight in job.mix])
+    worn = source.landmarks if signature.warp_reference else reference.landmarks
+    return shades.deepen(before, after, source.landmarks, look, worn)
+
+
+def _joined(before: FloatArray, worn: Mapping[str, FloatArray], landmarks: NDArray[Any]) -> FloatArray:
+    """One chip of those that the regions wear; a region without one stays as it was before."""
+    chips = [worn.get(region, before) for region in REGIONS]
+    if all(chip is chips[0] for chip in chips):
+        return chips[0]
+    lips, eyes, skin = chips
+    shape = (before.shape[0], before.shape[1])
+    around_lips = regions.lips_mask(landmarks, shape, grow=0.05, soft=0.02)[..., None]
+    around_eyes = np.maximum(regions.eyes_mask(landmarks, shape), regions.brows_mask(landmarks, shape))[..., None]
+    result = skin + around_eyes * (eyes - skin)
+    return np.asarray(result + around_lips * (lips - result), dtype=np.float32)
 
 
 def network_chips(source: AlignedFace, reference: AlignedFace, signature: Signature) -> tuple[FloatArray, FloatArray]:

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli import images
-from beautygan_cli.errors import OutputError
-from beautygan_cli.result import MEASURED, STAGES, Outcome, Reference
+from beautygan_cli.result import MEASURED, STAGES, Outcome, ReadyLook
 
 UInt8Array = NDArray[np.uint8]
 
@@ -25,13 +24,14 @@ SUFFIXES = (".json", ".csv")
 # Every field of a row, with what it says. The README's table is held against it by a test.
 FIELDS: Mapping[str, str] = {
     "source": "path of the photo that was to be made up",
-    "reference": "path of the photo whose makeup was taken",
+    "reference": "path of the photo whose makeup was taken, or of the look file",
     "output": "path of the result; of a failed one, where it would be",
     "status": "`made`, `kept` (it was there before) or `failed`",
     "reason": "why it failed, was kept or was made weaker",
     "faces": "faces made up",
     "width": "of the result in pixels",
     "height": "of the result in pixels",
+    "asked": "overall strength that was asked for with `--strength`",
     "strength": "share of the asked strengths that was applied; below 1 where `--min-identity` asked for it",
     "read_seconds": "time to read and decode the source",
     "detect_seconds": "time to find and align its faces",
@@ -62,6 +62,7 @@ def row(outcome: Outcome) -> dict[str, Any]:
         "faces": outcome.faces,
         "width": width or None,
         "height": height or None,
+        "asked": outcome.asked,
         "strength": outcome.strength,
     }
     values |= {f"{stage}_seconds": _rounded(outcome.seconds.get(stage)) for stage in STAGES}
@@ -99,7 +100,7 @@ def write_report(rows: Rows, path: Path, about: Mapping[str, Any]) -> None:
     `about`: what the JSON says of the run beside its schema and its rows.
     """
     text = _csv(rows) if path.suffix.lower() == ".csv" else _json(rows, about)
-    write_text(path, text)
+    images.write_text(path, text)
 
 
 def _json(rows: Rows, about: Mapping[str, Any]) -> Iterator[str]:
@@ -129,61 +130,62 @@ def _cell(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
-def write_text(path: Path, parts: Iterator[str]) -> None:
-    """Write text to a file, whole or not at all: a temporary file beside it first. OutputError."""
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-                file.writelines(parts)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{images.shown(path)} can't be written: {error.strerror}; choose another place.") from error
-
-
 # The grid
 
 LARGEST_GRID = 80_000_000  # pixels; with more results the cells get smaller
 SMALLEST_CELL = 48
 GAP = 4  # white pixels between cells
+LABEL = 0.14  # height of a column's label, of a cell's
 
 
 class Grid:
-    """Collects chips as results come in: first row the references, then a row a source, itself in front."""
+    """Collects chips as results come in: first row the references, then a row a source, itself in front.
 
-    def __init__(self, references: Sequence[Reference], sources: int) -> None:
-        columns, rows = len(references) + 1, sources + 1
-        largest = references[0].face.chip.shape[0]
+    With several strengths each look has a column for each, under a label that says how strong.
+    """
+
+    def __init__(self, looks: Sequence[ReadyLook], sources: int, sweep: Sequence[float] = (1.0,)) -> None:
+        self.columns = [(look, asked) for look in looks for asked in sweep]
+        columns, rows = len(self.columns) + 1, sources + 1
+        largest = looks[0].face.chip.shape[0]
         self.cell = int(np.clip((LARGEST_GRID / (columns * rows)) ** 0.5 - GAP, SMALLEST_CELL, largest))
-        self.references = list(references)
+        self.label = round(LABEL * self.cell) if len(sweep) > 1 else 0
         self.rows: dict[Path, list[UInt8Array | None]] = {}
 
     def add(self, outcome: Outcome) -> None:
         """Take in an outcome; one that was not made leaves its cell white."""
-        row = self.rows.setdefault(outcome.source, [None] * (len(self.references) + 1))
+        row = self.rows.setdefault(outcome.source, [None] * (len(self.columns) + 1))
         if outcome.chips is None:
             return
         before, after = outcome.chips
         row[0] = self._fit(before)
-        for column, reference in enumerate(self.references, start=1):
-            if reference.path == outcome.reference:
+        for column, (look, asked) in enumerate(self.columns, start=1):
+            if (look.path, asked) == (outcome.reference, outcome.asked):
                 row[column] = self._fit(after)
 
     def picture(self) -> UInt8Array:
         """The grid so far, (H, W, 3) uint8 RGB."""
-        head: list[UInt8Array | None] = [None, *(self._fit(reference.face.chip) for reference in self.references)]
+        head: list[UInt8Array | None] = [None, *(self._fit(look.face.chip) for look, _ in self.columns)]
         rows = [head, *(row for row in self.rows.values() if any(cell is not None for cell in row))]
         pitch = self.cell + GAP
-        canvas = np.full((len(rows) * pitch + GAP, len(head) * pitch + GAP, 3), 255, dtype=np.uint8)
+        canvas = np.full((self.label + len(rows) * pitch + GAP, len(head) * pitch + GAP, 3), 255, dtype=np.uint8)
         for y, row in enumerate(rows):
             for x, cell in enumerate(row):
                 if cell is not None:
-                    top, left = GAP + y * pitch, GAP + x * pitch
+                    top, left = self.label + GAP + y * pitch, GAP + x * pitch
                     canvas[top : top + self.cell, left : left + self.cell] = cell
+        for column, (_, asked) in enumerate(self.columns, start=1) if self.label else ():
+            self._write_label(canvas, f"{100 * asked:.4g} %", column * pitch + GAP)
         return canvas
+
+    def _write_label(self, canvas: UInt8Array, text: str, left: int) -> None:
+        import cv2
+
+        font, thickness = cv2.FONT_HERSHEY_SIMPLEX, max(1, self.label // 16)
+        scale = cv2.getFontScaleFromHeight(font, self.label // 2, thickness)
+        (width, height), _ = cv2.getTextSize(text, font, scale, thickness)
+        place = (left + (self.cell - width) // 2, (self.label + height) // 2 + GAP)
+        cv2.putText(canvas, text, place, font, scale, (40, 40, 40), thickness, cv2.LINE_AA)
 
     def write(self, path: Path, *, overwrite: bool) -> None:
         """Write the grid; OutputError where it can't be."""

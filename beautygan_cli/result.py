@@ -1,10 +1,10 @@
-"""One source with one reference: the work before and after the network, and what is told of it."""
+"""One source with one look: the work before and after the network, and what is told of it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,8 @@ from beautygan_cli.composite import Strengths
 from beautygan_cli.errors import BeautyGANError, OutputError
 from beautygan_cli.faces import AlignedFace, Face, Placement
 from beautygan_cli.images import Found, Photo
+from beautygan_cli.look import Look
+from beautygan_cli.pipeline import Wearing
 
 if TYPE_CHECKING:
     from beautygan_cli.signature import Signature
@@ -35,15 +37,17 @@ PREVIEW_MARGIN = 1.3  # side of a preview to that of the box around all chips
 
 @dataclass(frozen=True)
 class Options:
-    """What a batch does with each pair of photos.
+    """What a batch does with each pair of a photo and a look.
 
-    largest_distance: of dlib's descriptors of source and result; a result beyond it is made weaker. measure: take the
-    figures of MEASURED. chips, previews: small pictures for the outcome, of that longest side, 0 for none. again: "all"
-    makes what needs making, "failed" only what failed before.
+    sweep: overall strengths, 0 to 1, each of which gives a result of its own. remove: take makeup off, by the looks'
+    bare faces. largest_distance: of dlib's descriptors of source and result; a result beyond it is made weaker.
+    measure: take the figures of MEASURED. chips, previews: small pictures for the outcome, of that longest side, 0 for
+    none. again: "all" makes what needs making, "failed" only what failed before.
     """
 
     out: Path
-    strengths: Strengths = field(default_factory=Strengths)
+    sweep: tuple[float, ...] = (1.0,)
+    remove: bool = False
     which: str = "all"
     crop: bool = False
     format: str = "same"
@@ -62,16 +66,17 @@ class Options:
     @property
     def recipe(self) -> dict[str, Any]:
         """Of the options, those that a result's pixels or metadata follow from."""
-        names = ("which", "crop", "format", "quality", "mark", "strip_location", "largest_distance")
-        return {"strengths": asdict(self.strengths), **{name: getattr(self, name) for name in names}}
+        names = ("remove", "which", "crop", "format", "quality", "mark", "strip_location", "largest_distance")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What became of one source with one reference.
+    """What became of one source with one look.
 
-    status: "made", "kept" (it was there before) or "failed", with the reason. strength: the share of the asked
-    strengths that the result has, less than 1 where the identity limit asked for it. seconds by name of STAGES; figures
+    reference: the look's photo or file. status: "made", "kept" (it was there before) or "failed", with the reason.
+    asked: the overall strength that was asked for; strength: the share of it that the result has, less than 1 where the
+    identity limit asked for it. seconds by name of STAGES; figures
     where they were asked for. chips: the source's and the result's chip of the largest face, (S, S, 3) uint8 RGB, and
     previews: the faces in both with something around them, where they were asked for.
     """
@@ -83,6 +88,7 @@ class Outcome:
     reason: str = ""
     faces: int = 0
     size: tuple[int, int] = (0, 0)
+    asked: float = 1.0
     strength: float = 1.0
     seconds: Mapping[str, float] = field(default_factory=dict)
     figures: Figures = field(default_factory=dict)
@@ -113,17 +119,26 @@ class BeyondLimitError(BeautyGANError):
 
 
 @dataclass(frozen=True, eq=False)
-class Reference:
-    """A reference that is ready: where it came from, its face, and for measuring its regions' mean L*a*b* colours."""
+class ReadyLook:
+    """A look that is ready: where it came from, what it says, and its photos' faces.
+
+    colours: for measuring, the mean L*a*b* colours that its photos show in the measured regions.
+    """
 
     item: Found
-    face: AlignedFace
+    look: Look
+    wearing: Wearing
     colours: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
-        """Its photo."""
+        """Its reference photo, or its file."""
         return self.item.path
+
+    @property
+    def face(self) -> AlignedFace:
+        """The face to show for it."""
+        return self.wearing.face
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,14 +167,28 @@ class Source:
         return shape[1], shape[0]
 
 
-def read_reference(item: Found, signature: Signature, max_pixels: int, *, measure: bool) -> Reference:
-    """A reference read, aligned and (`measure`) measured. PhotoError or FaceError."""
-    photo = images.read(item.path, max_pixels=max_pixels)
-    face = pipeline.find_faces(photo.pixels, signature, images.shown(item.path), which="largest")[0]
-    if not measure:
-        return Reference(item, face)
-    masks = evaluate.face_masks(face.placement.to_photo(face.landmarks), photo.pixels.shape[:2])
-    return Reference(item, face, _colours(photo.pixels, masks))
+WORN_ON = {"lips": "lips", "lids": "eyes", "skin": "skin"}  # the look's region that each measured region belongs to
+
+
+def read_look(item: Found, look: Look, signature: Signature, max_pixels: int, *, measure: bool) -> ReadyLook:
+    """A look with its photos read, aligned and (`measure`) measured. PhotoError or FaceError."""
+    colours: dict[AlignedFace, Mapping[str, NDArray[np.float64]]] = {}
+
+    def face_of(path: Path) -> AlignedFace:
+        photo = images.read(path, max_pixels=max_pixels)
+        face = pipeline.find_faces(photo.pixels, signature, images.shown(path), which="largest")[0]
+        if measure:
+            masks = evaluate.face_masks(face.placement.to_photo(face.landmarks), photo.pixels.shape[:2])
+            colours[face] = _colours(photo.pixels, masks)
+        return face
+
+    wearing = pipeline.wear(look, face_of)
+    shown: dict[str, NDArray[np.float64]] = {}
+    for region, worn_on in WORN_ON.items() if measure else ():
+        if mix := wearing.mixes.get(worn_on):
+            weights = [weight for _, weight in mix]
+            shown[region] = np.average([colours[face][region] for face, _ in mix], axis=0, weights=weights)
+    return ReadyLook(item, look, wearing, shown)
 
 
 def read_source(path: Path, signature: Signature, options: Options) -> Source:
@@ -176,7 +205,7 @@ def read_source(path: Path, signature: Signature, options: Options) -> Source:
 
 def make(
     source: Source,
-    reference: Reference,
+    look: ReadyLook,
     fed: Sequence[FloatArray],
     made_up: Sequence[FloatArray],
     outcome: Outcome,
@@ -186,15 +215,15 @@ def make(
 
     Raises BeyondLimitError when no strength keeps the face's distance to itself within the limit.
     """
-    limit = options.largest_distance
+    limit, strengths = options.largest_distance, look.look.strengths.scaled(outcome.asked)
     spent = {**outcome.seconds, "composite": 0.0, "measure": 0.0}
     for share in (1.0,) if limit is None else LIMITED_SHARES:
         began = time.monotonic()
-        photos = _composed(source, fed, made_up, options.strengths.scaled(share))
+        photos = _composed(source, fed, made_up, strengths.scaled(share))
         composed = time.monotonic()
         figures: Figures = {}
         if options.measure or limit is not None:
-            figures = measure(source, reference, photos, everything=options.measure)
+            figures = measure(source, look, photos, everything=options.measure)
         spent["composite"] += composed - began
         spent["measure"] += time.monotonic() - composed
         outcome = replace(outcome, strength=share, seconds=spent, figures=figures)
@@ -202,7 +231,7 @@ def make(
             break
     else:
         reason = (
-            f"{images.shown(source.path)} with {images.shown(reference.path)}: even at {share:g} of the strength the"
+            f"{images.shown(source.path)} with {images.shown(look.path)}: even at {share:g} of the strength the"
             f" face's distance to itself is {figures['identity']:.2f}, over --min-identity {limit:g}."
         )
         raise BeyondLimitError(replace(outcome, status="failed", reason=reason))
@@ -225,7 +254,7 @@ def _composed(
     return photos
 
 
-def measure(source: Source, reference: Reference, photos: Sequence[Photo], *, everything: bool = True) -> Figures:
+def measure(source: Source, look: ReadyLook, photos: Sequence[Photo], *, everything: bool = True) -> Figures:
     """The figures of MEASURED: colours and detail of the largest face, identity of the face that changed most.
 
     `everything` False: identity alone.
@@ -236,14 +265,16 @@ def measure(source: Source, reference: Reference, photos: Sequence[Photo], *, ev
     if everything:
         for when, pixels in (("before", first.pixels), ("after", result)):
             for region, colour in _colours(pixels, first.masks).items():
-                values[f"{region}_{when}"] = float(ciede2000(colour, reference.colours[region]))
+                if region in look.colours:
+                    values[f"{region}_{when}"] = float(ciede2000(colour, look.colours[region]))
         values["detail"] = evaluate.detail_correlation(first.pixels, result, first.masks)
     of_each = [photo.pixels for photo in photos] if source.crop else [result] * len(subjects)
     values["identity"] = max(
         float(np.linalg.norm(subject.descriptor - faces.descriptor(pixels, subject.face)))
         for subject, pixels in zip(subjects, of_each, strict=True)
     )
-    return {name: round(value, 4) if np.isfinite(value) else None for name, value in values.items()}
+    figures: dict[str, float | None] = dict.fromkeys(MEASURED) if everything else {}
+    return figures | {name: round(value, 4) if np.isfinite(value) else None for name, value in values.items()}
 
 
 def _colours(pixels: UInt8Array, masks: evaluate.FaceMasks) -> dict[str, NDArray[np.float64]]:

@@ -39,7 +39,10 @@ class Sample:
     tilt: float = 0.0  # degrees
     head: bool = False  # cut to the head
     room: tuple[int, int, int] | None = None  # colour of a wall in place of the studio's grey
+    packaged: bool = False  # not shown among the samples, but part of the package
 
+
+PACKAGE = Path(__file__).resolve().parent.parent / "beautygan_cli"
 
 SAMPLES = (
     Sample("no_makeup/alma", ("094", "134", "064")),
@@ -48,6 +51,7 @@ SAMPLES = (
     Sample("no_makeup/dara", ("099", "126", "025")),
     Sample("no_makeup/emil", ("138", "026", "041")),
     Sample("no_makeup/tilted", ("134", "122", "091"), smiling=True, tilt=13, room=(150, 110, 80)),
+    Sample("bare_face", ("083", "118", "027"), head=True, packaged=True),
     Sample(
         "makeup/red",
         ("081", "027", "122"),
@@ -230,7 +234,7 @@ def main(arguments: Any = None) -> None:
     for sample in SAMPLES:
         if options.only and options.only not in sample.name:
             continue
-        path = options.out / f"{sample.name}.jpg"
+        path = (PACKAGE if sample.packaged else options.out) / f"{sample.name}.jpg"
         images.write(images.Photo(pixels=make(sample, options.faces)), path, quality=90, overwrite=True)
         print(path)
 
