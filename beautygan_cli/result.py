@@ -39,7 +39,7 @@ class Options:
 
     largest_distance: of dlib's descriptors of source and result; a result beyond it is made weaker. measure: take the
     figures of MEASURED. chips, previews: small pictures for the outcome, of that longest side, 0 for none. again: "all"
-    makes what needs making, "failed" only what failed before.
+    makes what needs making, "failed" only what failed before. jobs: processor cores to use, None for all.
     """
 
     out: Path
@@ -58,6 +58,7 @@ class Options:
     chips: bool = False
     previews: int = 0
     again: str = "all"
+    jobs: int | None = None
 
     @property
     def recipe(self) -> dict[str, Any]:
