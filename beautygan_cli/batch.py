@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import images, pipeline, result
+from beautygan_cli import cores, images, pipeline, result
 from beautygan_cli.errors import BeautyGANError, FaceError, OutputError, PhotoError
 from beautygan_cli.faces import AlignedFace
 from beautygan_cli.images import Found, Photo
@@ -39,10 +39,8 @@ FloatArray = NDArray[np.float32]
 
 # Threads, not processes: dlib's detector, OpenCV, TensorFlow and the codecs work without the interpreter's lock, as
 # `benchmarks/overlap.py` shows; dlib's descriptor alone holds it.
-READERS = 2  # dlib's detector serves one at a time, another photo is decoded meanwhile
-READ_AHEAD = 3  # photos opened before the network gets to them
-FINISHERS = 2
-MOST_UNFINISHED = 4  # results that wait for a finisher or are with one
+READ_AHEAD = 1.5  # photos a reader opens before the network gets to them
+MOST_UNFINISHED = 2  # results a finisher has, waiting or at work
 MOST_PIXELS_WAITING = 100_000_000  # of photos with a face in the batch that is being filled: it is run before more wait
 
 
@@ -180,10 +178,17 @@ class _Line:
         names = Names(manifest, "reference").of([look.item for look in looks])
         contents = [_content(look, manifest) for look in looks]
         self.looks = list(zip(looks, names, contents, strict=True))
-        self.model = {**asdict(session.signature), "about": None, "sha256": session.digest}
-        self.readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
-        self.finishers = ThreadPoolExecutor(FINISHERS, thread_name_prefix="finisher")
-        self.room = threading.BoundedSemaphore(MOST_UNFINISHED)
+        self.model = {
+            **asdict(session.signature),
+            "about": None,
+            "sha256": session.digest,
+            "precision": session.precision,
+        }
+        threads = cores.shared(options.jobs)
+        self.readers = ThreadPoolExecutor(threads.readers, thread_name_prefix="reader")
+        self.finishers = ThreadPoolExecutor(threads.finishers, thread_name_prefix="finisher")
+        self.read_ahead = round(READ_AHEAD * threads.readers)
+        self.room = threading.BoundedSemaphore(max(1, round(MOST_UNFINISHED * threads.finishers)))
         self.filling: list[tuple[_Pair, AlignedFace]] = []
         self.slots: deque[Future[Outcome]] = deque()
 
@@ -211,7 +216,7 @@ class _Line:
             if item is not None:
                 (name,) = self._admit([item])
                 ahead.append(self.readers.submit(self._open, item, name))
-            while ahead and (item is None or len(ahead) > READ_AHEAD):
+            while ahead and (item is None or len(ahead) > self.read_ahead):
                 yield ahead.popleft().result()
             if item is None:
                 yield None

@@ -128,6 +128,16 @@ def parser() -> argparse.ArgumentParser:
         "--batch-size", type=_count, default=8, metavar="N", help="faces per run of the network (default: 8)"
     )
     result.add_argument(
+        "--precision",
+        choices=("auto", "fp32", "bf16"),
+        default="auto",
+        help="of the network's arithmetic (default: auto, which is bf16 for the bundled model on processors that have"
+        " it)",
+    )
+    result.add_argument(
+        "--jobs", type=_count, metavar="N", help="processor cores to use (default: all that the process may use)"
+    )
+    result.add_argument(
         "--max-pixels",
         type=_count,
         default=200_000_000,

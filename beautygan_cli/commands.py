@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from beautygan_cli import batch, images, look, pipeline
+from beautygan_cli import batch, cores, images, look, pipeline
 from beautygan_cli.composite import Strengths
 from beautygan_cli.errors import BeautyGANError, LookError, OutputError, PhotoError
 from beautygan_cli.images import Found, Problem
@@ -199,7 +199,14 @@ def _open(options: Namespace, given: Given, end: End, stack: ExitStack) -> tuple
     measure = bool(options.report or options.gallery)
     # TensorFlow takes seconds to import; the references are read meanwhile.
     starter = stack.enter_context(ThreadPoolExecutor(1))
-    starting = starter.submit(MakeupSession, options.model, batch_size=options.batch_size)
+    threads = cores.use(options.jobs)
+    starting = starter.submit(
+        MakeupSession,
+        options.model,
+        batch_size=options.batch_size,
+        precision=options.precision,
+        threads=threads.network,
+    )
     signature = Signature.load(options.model or bundled_model())
     looks, failures = batch.read_looks(given.looks, signature, options.max_pixels, measure=measure)
     session = stack.enter_context(starting.result())
@@ -217,7 +224,10 @@ def _open(options: Namespace, given: Given, end: End, stack: ExitStack) -> tuple
             " give each region one reference."
         )
     if options.verbose:
-        say(f"model {session.signature.name!r} from {session.path}, SHA-256 {session.digest}")
+        say(
+            f"model {session.signature.name!r} from {session.path}, SHA-256 {session.digest}, {session.precision},"
+            f" {threads.network} core(s)"
+        )
     return session, looks
 
 
@@ -244,6 +254,7 @@ def _settings(options: Namespace, stack: ExitStack) -> Options:
         chips=bool(options.grid),
         previews=PREVIEW if options.gallery else 0,
         again="failed" if options.retry_failed else "all",
+        jobs=options.jobs,
     )
 
 

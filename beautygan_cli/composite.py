@@ -7,8 +7,9 @@ pixels, is the change at full size. So lips and lids keep the photo's sharp outl
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +34,10 @@ LEAST_WEIGHT = 1e-4  # below it a pixel is the photo's own, to the bit
 MARGIN = 0.3  # of the chip's size, drawn around it: a high forehead goes on there, and so does its shade
 SPARED_BELOW = 0.25  # strength under which a region takes less than its share of the face's shade too, none at 0
 EDGE_RAMP = 0.08  # of the chip's size, over which paint fades out before the chip's edge
-MASK_SCALE = 2  # region masks are drawn at twice the chip's size, for teeth and lashes finer than its pixels
+STRIP_PIXELS = 1 << 16  # of the photo made up at a time: few enough to stay in the processor's cache
+MASK_SCALE = 2.0  # region masks are drawn at twice the chip's size, for teeth and lashes finer than its pixels, ...
+PHOTO_SCALE = 2.0  # ... or at twice the face's size in the photo, where that is less ...
+LEAST_MASK_SCALE = 0.25  # ... but never smaller than this
 
 
 @dataclass(frozen=True)
@@ -76,17 +80,40 @@ def paste(
     canvas = mask_canvas(face.placement)
     on_canvas = change_weights(pixels, face, strengths) if weights is None else weights
     left, top, right, bottom = _box(canvas, on_canvas, pixels.shape[:2])
-    part = pixels[top:bottom, left:right]
-    share = _to_photo(on_canvas, _from_part(canvas, left, top), part.shape[:2])
     change, shade = split_change(fed, made_up, face, strengths)
-    painted = _at_full_size(part, face.chip, change, _from_part(face.placement, left, top))
-    painted *= share[..., :1]
-    painted += share[..., 1:] * shade
-    painted += part
+    layers = _layers(face.chip, change)
     result = pixels.copy()
-    inside = np.maximum(share[..., 0], share[..., 1]) > LEAST_WEIGHT
-    result[top:bottom, left:right][inside] = _to_bytes(painted)[inside]
+    strip = max(1, STRIP_PIXELS // (right - left))
+    for start in range(top, bottom, strip):
+        rows = slice(start, min(start + strip, bottom))
+        share = _to_photo(on_canvas, _from_part(canvas, left, start), (rows.stop - start, right - left))
+        _paint(result[rows, left:right], share, layers, _from_part(face.placement, left, start), shade)
     return result
+
+
+def _paint(
+    part: UInt8Array, share: FloatArray, layers: Layers, to_chip: NDArray[np.float64], shade: FloatArray
+) -> None:
+    """Make up a part of the photo in place: what is painted and the shade, by their shares (h, w, 2)."""
+    import cv2
+
+    painting, shading = (np.ascontiguousarray(share[..., i]) for i in (0, 1))
+    inside = cv2.max(painting, shading) > LEAST_WEIGHT
+    columns = np.flatnonzero(inside.any(axis=0))
+    if not len(columns):
+        return
+    span = slice(columns[0], columns[-1] + 1)
+    to_chip = to_chip.copy()
+    to_chip[:, 2] += to_chip[:, 0] * columns[0]
+    own = part[:, span]
+    painting, shading = np.ascontiguousarray(painting[:, span]), np.ascontiguousarray(shading[:, span])
+    planes = []
+    for change, plane, of_shade in zip(_at_full_size(own, layers, to_chip), cv2.split(own), shade, strict=True):
+        change *= painting
+        change += shading * of_shade
+        change += plane
+        planes.append(change)
+    cv2.copyTo(_to_bytes(cv2.merge(planes)), inside[:, span].astype(np.uint8), own)
 
 
 def _box(canvas: Placement, weights: FloatArray, shape: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -141,12 +168,18 @@ def _bounded_skin(own: NDArray[Any], full: NDArray[Any], strength: float) -> NDA
 
 
 def mask_canvas(placement: Placement) -> Placement:
-    """Where masks are drawn: the chip and MARGIN around it, at MASK_SCALE times its size."""
-    margin = round(MARGIN * placement.size) * MASK_SCALE
-    matrix = placement.matrix * MASK_SCALE
+    """Where masks are drawn: the chip and MARGIN around it, at MASK_SCALE of its size or PHOTO_SCALE of the photo's."""
+    scale = _mask_scale(placement)
+    margin = round(MARGIN * placement.size * scale)
+    matrix = placement.matrix * np.float32(scale)
     # A pixel's centre lies at its whole coordinate: scaled, that is half a pixel off.
-    matrix[:, 2] += margin + (MASK_SCALE - 1) / 2
-    return Placement(matrix, placement.size * MASK_SCALE + 2 * margin)
+    matrix[:, 2] += margin + (scale - 1) / 2
+    return Placement(matrix, round(placement.size * scale) + 2 * margin)
+
+
+def _mask_scale(placement: Placement) -> float:
+    """Pixels of the mask canvas to a chip's pixel."""
+    return min(MASK_SCALE, max(LEAST_MASK_SCALE, PHOTO_SCALE / placement.scale))
 
 
 def change_weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths) -> FloatArray:
@@ -182,15 +215,16 @@ def change_weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths) 
         # Lips and eyes share the skin's shade, but a region that is to stay as it is gets none of that either.
         spared = 1 - max(0.0, 1 - strength / SPARED_BELOW) * regions.smoothstep(0, 0.5, mask)
         painted, shade = painted * spared, shade * spared
-    painted = np.clip(painted, 0, 1) * inside * _chip_ramp(face.placement.size, canvas.size)
+    painted = np.clip(painted, 0, 1) * inside * _chip_ramp(face.placement, canvas.size)
     return np.stack([painted, shade], axis=-1).astype(np.float32)
 
 
-def _chip_ramp(chip: int, canvas: int) -> FloatArray:
+def _chip_ramp(placement: Placement, canvas: int) -> FloatArray:
     """1 within the chip, 0 outside it, falling over EDGE_RAMP inside: a face may go on where the chip ends."""
-    margin = (canvas - chip * MASK_SCALE) / 2
+    chip = placement.size * _mask_scale(placement)
+    margin = (canvas - chip) / 2
     place = np.arange(canvas)
-    depth = np.minimum(place - margin, canvas - 1 - margin - place) / (EDGE_RAMP * chip * MASK_SCALE)
+    depth = np.minimum(place - margin, canvas - 1 - margin - place) / (EDGE_RAMP * chip)
     ramp = regions.smoothstep(0, 1, depth)
     return np.asarray(np.minimum.outer(ramp, ramp), dtype=np.float32)
 
@@ -202,27 +236,43 @@ def _from_part(placement: Placement, left: int, top: int) -> NDArray[np.float64]
     return matrix
 
 
-def _at_full_size(part: UInt8Array, chip: UInt8Array, change: FloatArray, to_chip: NDArray[np.float64]) -> FloatArray:
-    """The chip's change for each pixel of a part of the photo, (h, w, 3) float32 in grey levels."""
+class Layers(NamedTuple):
+    """What the change of each pixel follows from, at the chip's size, float32.
+
+    linear: for each channel of the change (S, S, 4): its slopes for the pixel's red, green and blue, and the offset.
+    low, high: (S, S, 3), between which the change is kept.
+    """
+
+    linear: tuple[FloatArray, FloatArray, FloatArray]
+    low: FloatArray
+    high: FloatArray
+
+
+def _layers(chip: UInt8Array, change: FloatArray) -> Layers:
     import cv2
 
     slope, offset = _fit(chip.astype(np.float32), change)
-    shape = part.shape[:2]
-    result = _to_photo(offset, to_chip, shape)
-    colours = part.astype(np.float32)
-    for channel in range(3):
-        # Channel by channel, so that a large photo never has all nine slopes in memory at once.
-        result += colours[..., channel : channel + 1] * _to_photo(slope[..., channel], to_chip, shape)
+    of_red, of_green, of_blue = (
+        np.concatenate([slope[..., channel, :], offset[..., channel, None]], axis=-1) for channel in range(3)
+    )
     # A highlight or a dark hair far from what the fit has seen must not be carried beyond the change around it.
     kernel = np.ones((2 * RADIUS + 1, 2 * RADIUS + 1), np.uint8)
-    low, high = _extremes(change, kernel)
-    return np.asarray(cv2.min(cv2.max(result, _to_photo(low, to_chip, shape)), _to_photo(high, to_chip, shape)))
+    return Layers((of_red, of_green, of_blue), cv2.erode(change, kernel), cv2.dilate(change, kernel))
 
 
-def _extremes(change: FloatArray, kernel: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
+def _at_full_size(part: UInt8Array, layers: Layers, to_chip: NDArray[np.float64]) -> Iterator[FloatArray]:
+    """The change for each pixel of a part of the photo, in grey levels: red's, green's and blue's (h, w) float32."""
     import cv2
 
-    return np.asarray(cv2.erode(change, kernel), np.float32), np.asarray(cv2.dilate(change, kernel), np.float32)
+    shape = part.shape[:2]
+    colours = [plane.astype(np.float32) for plane in cv2.split(part)]
+    limits = (cv2.split(_to_photo(limit, to_chip, shape)) for limit in (layers.low, layers.high))
+    for linear, low, high in zip(layers.linear, *limits, strict=True):
+        *slopes, change = cv2.split(_to_photo(linear, to_chip, shape))
+        for slope, colour in zip(slopes, colours, strict=True):
+            slope *= colour
+            change += slope
+        yield cv2.min(cv2.max(change, low, dst=change), high, dst=change)
 
 
 def _fit(guide: FloatArray, change: FloatArray) -> tuple[FloatArray, FloatArray]:

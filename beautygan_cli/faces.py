@@ -36,7 +36,11 @@ BOX_JITTER = (
     (0.0, 0.0, 0.95),
 )
 
-_dlib_lock = threading.Lock()  # dlib's detectors and predictors keep scratch memory and are not thread-safe
+# Dlib's frontal detector and its networks keep scratch memory: of the first, which is small, each thread has one of its
+# own, and the networks serve one thread at a time. The landmark predictor is only read.
+_frontal_detectors = threading.local()
+_network_lock = threading.Lock()
+_loading_lock = threading.Lock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,9 +103,7 @@ def detect(pixels: UInt8Array) -> list[Face]:
     The search runs on a reduced copy, then on a larger one, then with the CNN detector; boxes and landmarks are
     in the full photo's pixels.
     """
-    with _dlib_lock:
-        boxes = _search(pixels)
-        faces = [Face(box, _landmarks(pixels, box)) for box in boxes]
+    faces = [Face(box, _landmarks(pixels, box)) for box in _search(pixels)]
     return sorted(faces, key=lambda face: -face.size)
 
 
@@ -176,8 +178,8 @@ def descriptor(pixels: UInt8Array, face: Face) -> NDArray[np.float64]:
 
     # dlib's own 150-pixel chip at its default padding, cut from a copy that is not larger than need be.
     aligned = align(pixels, face, size=150, padding=0.25)
-    with _dlib_lock:
-        network = _load("dlib_face_recognition_resnet_model_v1.dat", dlib.face_recognition_model_v1)
+    network = _load("dlib_face_recognition_resnet_model_v1.dat", dlib.face_recognition_model_v1)
+    with _network_lock:
         return np.asarray(network.compute_face_descriptor(np.ascontiguousarray(aligned.chip)), dtype=np.float64)
 
 
@@ -199,7 +201,8 @@ def _search(pixels: UInt8Array) -> list[tuple[float, float, float, float]]:
     if min(copy.shape[:2]) < SMALLEST_SIDE:
         return []
     network = _load("mmod_human_face_detector.dat", dlib.cnn_face_detection_model_v1)
-    seen = [(hit.rect, hit.confidence) for hit in network(copy, 1 if max(copy.shape[:2]) < CNN_SIDE else 0)]
+    with _network_lock:
+        seen = [(hit.rect, hit.confidence) for hit in network(copy, 1 if max(copy.shape[:2]) < CNN_SIDE else 0)]
     return _distinct(seen, scale)
 
 
@@ -214,7 +217,8 @@ def _confirmed(copy: UInt8Array, rect: Any) -> bool:
         return False
     network = _load("mmod_human_face_detector.dat", dlib.cnn_face_detection_model_v1)
     # A face of less than 80 pixels is below what the network was trained on: it is asked at twice the size.
-    return bool(len(network(part, 1 if rect.width() < 80 else 0)))
+    with _network_lock:
+        return bool(len(network(part, 1 if rect.width() < 80 else 0)))
 
 
 def _distinct(found: list[tuple[Any, float]], scale: float) -> list[tuple[float, float, float, float]]:
@@ -274,15 +278,22 @@ def _reduced(pixels: UInt8Array, side: int) -> tuple[UInt8Array, float]:
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8), scale
 
 
-@lru_cache(maxsize=1)
 def _frontal_detector() -> Any:
+    """The detector of the thread that asks."""
     import dlib
 
-    return dlib.get_frontal_face_detector()
+    if not hasattr(_frontal_detectors, "detector"):
+        _frontal_detectors.detector = dlib.get_frontal_face_detector()
+    return _frontal_detectors.detector
+
+
+def _load(name: str, loader: Any) -> Any:
+    with _loading_lock:  # two threads would load it twice
+        return _loaded(name, loader)
 
 
 @lru_cache(maxsize=8)
-def _load(name: str, loader: Any) -> Any:
+def _loaded(name: str, loader: Any) -> Any:
     return loader(str(_predictor_file(name)))
 
 

@@ -9,6 +9,7 @@ at any scale.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -58,13 +59,23 @@ def fill(shape: tuple[int, int], *outlines: NDArray[Any], soft: float = 0.0) -> 
     """The (H, W) mask of the union of closed outlines ((N, 2) points each), blurred by `soft` pixels (sigma)."""
     import cv2
 
-    height, width = shape
+    mask = np.zeros(shape, dtype=np.float32)
+    points = np.concatenate(outlines)
+    # Only the box around the outlines is drawn.
+    left, top = (max(0, int(np.floor(low)) - 1) for low in points.min(axis=0))
+    right, bottom = (
+        min(length, int(np.ceil(high)) + 2) for high, length in zip(points.max(axis=0), shape[::-1], strict=True)
+    )
+    if left >= right or top >= bottom:
+        return mask
+    width, height = right - left, bottom - top
     large = np.zeros((height * SUPERSAMPLING, width * SUPERSAMPLING), dtype=np.uint8)
     for outline in outlines:
         # A pixel's centre is at its whole coordinate, so a pixel's own area starts half a pixel before it.
-        scaled = ((np.asarray(outline, dtype=np.float64) + 0.5) * SUPERSAMPLING - 0.5) * 16
+        scaled = ((np.asarray(outline, dtype=np.float64) - (left, top) + 0.5) * SUPERSAMPLING - 0.5) * 16
         cv2.fillPoly(large, [np.round(scaled).astype(np.int32)], 255, lineType=cv2.LINE_AA, shift=4)
-    mask = cv2.resize(large, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    small = cv2.resize(large, (width, height), interpolation=cv2.INTER_AREA)
+    mask[top:bottom, left:right] = small.astype(np.float32) / 255
     return blur(mask, soft)
 
 
@@ -74,6 +85,19 @@ def blur(mask: NDArray[Any], sigma: float) -> FloatArray:
 
     if sigma < 0.2:
         return np.asarray(mask, dtype=np.float32)
+    if mask.ndim == 2:
+        # What is 0 all around stays 0: only the box around the rest is blurred.
+        rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+        if not len(rows):
+            return np.zeros(mask.shape, dtype=np.float32)
+        reach = int(np.ceil(4 * sigma)) + 1  # OpenCV's kernel for float images ends at 4 sigma
+        top, left = max(0, rows[0] - reach), max(0, columns[0] - reach)
+        part = np.ascontiguousarray(mask[top : rows[-1] + reach + 1, left : columns[-1] + reach + 1], dtype=np.float32)
+        result = np.zeros(mask.shape, dtype=np.float32)
+        result[top : rows[-1] + reach + 1, left : columns[-1] + reach + 1] = cv2.GaussianBlur(
+            part, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE
+        )
+        return result
     return np.asarray(cv2.GaussianBlur(mask, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE), dtype=np.float32)
 
 
@@ -103,6 +127,12 @@ class EyeGrid:
 def eye_grids(landmarks: NDArray[Any], shape: tuple[int, int]) -> tuple[EyeGrid, EyeGrid]:
     """The frames of the left and the right eye of the image, of (H, W) pixels."""
     points = np.asarray(landmarks, dtype=np.float64)
+    return _eye_grids(points.tobytes(), shape)
+
+
+@lru_cache(maxsize=2)  # several masks of one face need them in turn, and two faces at a time may be in work
+def _eye_grids(landmarks: bytes, shape: tuple[int, int]) -> tuple[EyeGrid, EyeGrid]:
+    points = np.frombuffer(landmarks, dtype=np.float64).reshape(-1, 2)
     left = _eye_grid(
         upper=points[[39, 38, 37, 36]], lower=points[[39, 40, 41, 36]], brow=points[[21, 20, 19, 18, 17]], shape=shape
     )

@@ -42,7 +42,8 @@ class Options:
     sweep: overall strengths, 0 to 1, each of which gives a result of its own. remove: take makeup off, by the looks'
     bare faces. largest_distance: of dlib's descriptors of source and result; a result beyond it is made weaker.
     measure: take the figures of MEASURED. chips, previews: small pictures for the outcome, of that longest side, 0 for
-    none. again: "all" makes what needs making, "failed" only what failed before.
+    none. again: "all" makes what needs making, "failed" only what failed before. jobs: processor
+    cores to use, None for all.
     """
 
     out: Path
@@ -62,6 +63,7 @@ class Options:
     chips: bool = False
     previews: int = 0
     again: str = "all"
+    jobs: int | None = None
 
     @property
     def recipe(self) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from beautygan_cli.manifest import Manifest
 from beautygan_cli.result import Options
 from beautygan_cli.session import MakeupSession
 
-SETTINGS = ("READERS", "READ_AHEAD", "FINISHERS", "MOST_UNFINISHED")
+SETTINGS = ("READ_AHEAD", "MOST_UNFINISHED")
 OVERLAPPED = {name: getattr(batch, name) for name in SETTINGS}
 
 
@@ -92,16 +92,16 @@ def print_rates(session: MakeupSession, folder: Path, count: int, turns: int) ->
     sources = [Found(path, PurePath()) for path in sorted((folder / "photos").iterdir())]
     looks = [Found(next(iter(sorted((SAMPLES / "makeup").glob("*.jpg")))), PurePath())]
     references, _ = batch.read_references(looks, session.signature)
-    one_by_one = {"READERS": 1, "READ_AHEAD": 0, "FINISHERS": 1, "MOST_UNFINISHED": 1}
+    one_by_one = {"READ_AHEAD": 0, "MOST_UNFINISHED": 1}
     rates: dict[str, float] = {}
     for turn in range(turns):
-        for name, settings in (("one after the other", one_by_one), ("overlapped", OVERLAPPED)):
+        for name, settings, jobs in (("one after the other", one_by_one, 1), ("overlapped", OVERLAPPED, None)):
             for setting, value in settings.items():
                 setattr(batch, setting, value)
             out = folder / f"{name}{turn}"
             began = time.perf_counter()
             with Manifest(out) as manifest:
-                for outcome in batch.run(sources, references, session, Options(out=out), manifest):
+                for outcome in batch.run(sources, references, session, Options(out=out, jobs=jobs), manifest):
                     assert outcome.status == "made", outcome.reason
             rates[name] = max(rates.get(name, 0.0), count / (time.perf_counter() - began))
     for name, rate in rates.items():

@@ -352,9 +352,9 @@ def test_photos_in_memory_are_bounded_by_the_line_and_not_by_the_folder(place, s
     sources = [place(f"{number:02d}.jpg", "bare") for number in range(14)]
     look = place("look.jpg", "worn")
     monkeypatch.setattr(images, "read", watched)
-    outcomes = line(sources, [look], session, batch.Options(out=tmp_path / "out", batch_size=1))
+    outcomes = line(sources, [look], session, batch.Options(out=tmp_path / "out", batch_size=1, jobs=2))
     assert [outcome.status for outcome in outcomes] == ["made"] * 14
-    on_the_way = batch.READ_AHEAD + 1 + 1 + batch.MOST_UNFINISHED + 1
+    on_the_way = 2 * batch.READ_AHEAD + 1 + 1 + 2 * batch.MOST_UNFINISHED + 1
     assert 2 <= max(most) <= on_the_way < 14
 
 

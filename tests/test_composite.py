@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -177,3 +178,31 @@ def test_weights_never_exceed_1(bea: Case) -> None:
     weights = composite.change_weights(bea.pixels, bea.face, FULL)
     assert weights.min() >= 0
     assert weights.max() <= 1
+
+
+def test_strips_of_any_height_give_the_same(bea: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = bea.paste()
+    for pixels in (1, 1 << 30):
+        monkeypatch.setattr(composite, "STRIP_PIXELS", pixels)
+        difference = np.abs(bea.paste().astype(int) - usual)
+        assert difference.max() <= 1  # OpenCV's warp rounds places to 1/32 pixel, from another origin
+        assert (difference > 0).mean() < 1e-4
+
+
+def test_a_large_photo_is_never_copied_as_floats(phone: Case) -> None:
+    weights = composite.change_weights(phone.pixels, phone.face, FULL)
+    tracemalloc.start()
+    composite.paste(phone.pixels, phone.face, phone.fed, phone.made_up, FULL, weights)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1.8 * phone.pixels.nbytes  # the result itself is 1; one float copy would be 4
+
+
+@pytest.mark.parametrize(("scale", "side"), [(0.1, 820), (1.0, 820), (2.0, 410), (4.0, 206), (100.0, 102)])
+def test_masks_are_drawn_no_larger_than_chip_or_photo_need(scale: float, side: int) -> None:
+    matrix = np.array([[scale, 0, 7], [0, scale, -3]], dtype=np.float32)
+    canvas = composite.mask_canvas(faces.Placement(matrix, 256))
+    assert canvas.size == pytest.approx(side, abs=4)
+    # The chip's middle stays in the canvas's.
+    middle = faces.Placement(matrix, 256).to_photo(np.array([[127.5, 127.5]], dtype=np.float32))
+    np.testing.assert_allclose(canvas.to_chip(middle), (canvas.size - 1) / 2, atol=0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -167,3 +168,12 @@ def test_a_doubtful_hit_counts_only_where_the_cnn_sees_a_face_too(
     found = faces.detect(alma)
     assert len(found) == 1
     assert np.abs(found[0].landmarks - alma_face.landmarks).max() < 1
+
+
+def test_threads_find_the_same_faces_at_the_same_time() -> None:
+    photos = [images.read(path).pixels for path in BARE[:3]]
+    alone = [faces.detect(pixels)[0].landmarks for pixels in photos]
+    with ThreadPoolExecutor(3) as threads:
+        together = [found[0].landmarks for found in threads.map(faces.detect, photos * 2)]
+    for one, other in zip(alone * 2, together, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -17,7 +17,7 @@ CARD = (ROOT / "models" / "README.md").read_text()
 
 # The rooms of the package from the ground up: a module imports, when it is loaded, only what lies below it.
 LAYERS = (
-    ("errors", "signature"),
+    ("errors", "signature", "runtime", "cores"),
     ("images", "pixels", "faces", "regions", "colour", "warp"),
     ("session", "composite", "shades"),
     ("pipeline",),
