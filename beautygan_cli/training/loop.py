@@ -25,7 +25,7 @@ REGION_WEIGHT = 3.0  # lips and eyes count four times the rest: they are small, 
 WORN_WEIGHT = 6.0  # by the target's own change: L1 alone draws dark lids and liner at half their depth
 MEAN_WEIGHT = 0.6  # of the difference of region means, the shade that is seen first
 GRADIENT_WEIGHT = 1.0
-REMOVED_WEIGHT = 0.5
+REMOVED_WEIGHT = 1.0
 REMOVED_EVERY = 3  # the second decoder is trained on every third step: it learns faster than the first
 DECAY = 0.998  # of the weights' moving average, which is what is saved for use
 VALIDATION_SETS = 64
@@ -205,10 +205,14 @@ def paired_losses(xs: Any, ys: Any, pictures: dict[str, Any], masks: Any, face: 
     """Loss of `xs` to the target and of `ys` to the bare reference, by a training set's pictures in [-1, 1]."""
     import tensorflow as tf
 
-    worn = tf.reduce_mean(tf.abs(pictures["target"] - pictures["source"]), 3, keepdims=True)
     regions = REGION_WEIGHT * tf.maximum(masks[..., :1], masks[..., 1:2])
-    weight = 0.1 + face * (1.0 + regions + WORN_WEIGHT * worn)
-    return difference(xs, pictures["target"], weight, masks), difference(ys, pictures["removed"], weight, masks)
+
+    def loss(result: Any, target: str, start: str) -> Any:
+        worn = tf.reduce_mean(tf.abs(pictures[target] - pictures[start]), 3, keepdims=True)
+        weight = 0.1 + face * (1.0 + regions + WORN_WEIGHT * worn)
+        return difference(result, pictures[target], weight, masks)
+
+    return loss(xs, "target", "source"), loss(ys, "removed", "reference")
 
 
 def difference(result: Any, target: Any, weight: Any, masks: Any) -> Any:
