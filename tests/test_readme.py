@@ -20,6 +20,7 @@ LAYERS = (
     ("errors", "signature", "runtime", "cores"),
     ("images", "pixels", "faces", "regions", "colour", "warp"),
     ("session", "composite", "shades"),
+    ("look",),
     ("pipeline",),
     ("evaluate", "check"),
     ("manifest",),

@@ -1,0 +1,80 @@
+"""Make the README's pictures of looks, strengths and removal, with the tool itself from the samples.
+
+    python samples/make_features.py [--model DIR]
+
+`looks.jpg`: a bare face, then each look of `looks/`. `strengths.jpg`: one look at several strengths. `removal.jpg`:
+made-up faces above, the same with their makeup off below.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from beautygan_cli import MakeupSession, faces, images, look, pipeline
+from beautygan_cli.composite import Strengths
+
+HERE = Path(__file__).parent
+SIZE = 300
+GAP = 6
+SWEEP = (0.25, 0.5, 0.75, 1.0)
+
+
+def portrait(pixels: np.ndarray, label: str = "") -> np.ndarray:
+    """The head, SIZE pixels wide, with a label in its corner."""
+    face = faces.detect(pixels)[0]
+    chip = faces.crop(pixels, faces.place(face.landmarks, 2 * SIZE, 0.42))
+    chip = cv2.resize(chip, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    if label:
+        cv2.putText(chip, label, (8, SIZE - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (255, 255, 255), 3, cv2.LINE_AA)
+        cv2.putText(chip, label, (8, SIZE - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (40, 40, 40), 1, cv2.LINE_AA)
+    return chip
+
+
+def rows(*several: list[np.ndarray]) -> np.ndarray:
+    """Portraits in rows with white gaps."""
+    pitch = SIZE + GAP
+    shape = (len(several) * pitch - GAP, max(map(len, several)) * pitch - GAP, 3)
+    canvas = np.full(shape, 255, np.uint8)
+    for y, row in enumerate(several):
+        for x, picture in enumerate(row):
+            canvas[y * pitch : y * pitch + SIZE, x * pitch : x * pitch + SIZE] = picture
+    return canvas
+
+
+def main() -> None:
+    """Make the three pictures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", type=Path)
+    options = parser.parse_args()
+    pixels = {path.stem: images.read(path).pixels for path in sorted((HERE / "no_makeup").glob("*.jpg"))}
+    worn = {path.stem: images.read(path).pixels for path in sorted((HERE / "makeup").glob("*.jpg"))}
+    with MakeupSession(options.model) as session:
+
+        def made_up(name: str, *what: object) -> np.ndarray:
+            return pipeline.transfer(pixels[name], *what, session=session)  # type: ignore[arg-type]
+
+        menu = [look.read(item.path) for item in look.find([HERE / "looks"])[0]]
+        looks = [
+            [portrait(pixels[name]), *(portrait(made_up(name, choice), choice.name) for choice in menu)]
+            for name in ("bea", "dara")
+        ]
+        plum = HERE / "makeup" / "plum.jpg"
+        sweep = [portrait(made_up("chi", plum, Strengths().scaled(s)), f"{100 * s:.0f} %") for s in SWEEP]
+        bare = [portrait(pipeline.remove(worn[name], session=session)) for name in ("red", "plum", "berry", "coral")]
+        above = [portrait(worn[name]) for name in ("red", "plum", "berry", "coral")]
+    looks_flat = [looks[0] + looks[1]]
+    for name, picture in (
+        ("looks", rows(*looks_flat)),
+        ("strengths", rows([portrait(pixels["chi"], "0 %"), *sweep])),
+        ("removal", rows(above, bare)),
+    ):
+        images.write(images.Photo(pixels=picture), HERE / f"{name}.jpg", quality=88, overwrite=True)
+        print(HERE / f"{name}.jpg")
+
+
+if __name__ == "__main__":
+    main()
