@@ -27,7 +27,7 @@ from beautygan_cli.errors import BeautyGANError, OutputError, PhotoError
 from beautygan_cli.images import Found, Problem
 from beautygan_cli.manifest import Manifest
 from beautygan_cli.progress import Progress
-from beautygan_cli.report import Grid, Rows, write_report
+from beautygan_cli.report import Grid, Rows, Shortened, write_report
 from beautygan_cli.result import Options, Outcome, Reference
 from beautygan_cli.session import MakeupSession, bundled_model
 from beautygan_cli.signature import Signature
@@ -49,6 +49,7 @@ class Given:
     sources: list[Found]
     references: list[Found]
     problems: list[Problem]
+    named: list[Path]  # as they were named, the photo on stdin too
 
 
 @dataclass
@@ -71,13 +72,17 @@ def make_up(options: Namespace) -> int:
     """Every source with every reference, from finding the photos to the last report; returns the exit status."""
     with ExitStack() as stack:
         given = _given(options, stack)
+        _refuse_inputs(options, given)
         end = End(failed=len(given.problems))
         session, looks = _open(options, given, end, stack)
         settings = _settings(options, stack)
         manifest = stack.enter_context(Manifest(None if options.out == PIPE else settings.out, _command(options)))
         images.sweep(settings.out)
+        for file in filter(None, (options.report, options.grid)):
+            images.sweep(file.parent, below=False)
         sources = [item for item in given.sources if _is_source(item.path, options, settings.out, manifest)]
-        outputs = Outputs(options, settings, looks, len(sources), session, stack)
+        shortened = Shortened([*given.named, settings.out], full=options.full_paths)
+        outputs = Outputs(options, settings, looks, len(sources), session, shortened, stack)
         with _stopped_by_signals(end):
             coming = _arrivals(options, settings, manifest, end, outputs) if options.watch else sources
             outcomes = batch.run(
@@ -140,7 +145,16 @@ def _given(options: Namespace, stack: ExitStack) -> Given:
         raise NothingToDoError(f"--watch needs folders to watch, and {images.shown(wrong[0])} is none.")
     if options.out == PIPE and len(sources) * len(references) != 1:
         raise NothingToDoError("--out - writes one photo: give one with --no-makeup and one with --ref.")
-    return Given(sources, references, [*problems, *reference_problems])
+    named = [Path(name) for name in (*names, *options.ref)]
+    return Given(sources, references, [*problems, *reference_problems], named)
+
+
+def _refuse_inputs(options: Namespace, given: Given) -> None:
+    """NothingToDoError where the grid or the report would take the place of a photo that was given."""
+    inputs = {batch.identity(item.path) for item in (*given.sources, *given.references)}
+    for file in filter(None, (options.grid, options.report)):
+        if batch.identity(file) in inputs:
+            raise NothingToDoError(f"{images.shown(file)} is one of the photos given; choose another file.")
 
 
 def _from_stdin(stack: ExitStack) -> Path:
@@ -181,7 +195,8 @@ def _open(options: Namespace, given: Given, end: End, stack: ExitStack) -> tuple
     if not looks:
         raise NothingToDoError("none of the references can be used.")
     if options.verbose:
-        say(f"model {session.signature.name!r} from {session.path}, SHA-256 {session.digest}")
+        origin = "the bundled one" if options.model is None else "given by --model"
+        say(f"model {session.signature.name!r}, {origin}, from {session.path}, SHA-256 {session.digest}")
     return session, looks
 
 
@@ -273,9 +288,10 @@ class Outputs:
         looks: Sequence[Reference],
         sources: int,
         session: MakeupSession,
+        shortened: Shortened,
         stack: ExitStack,
     ) -> None:
-        self.options, self.settings, self.session = options, settings, session
+        self.options, self.settings, self.session, self.shortened = options, settings, session, shortened
         self.began = datetime.now(timezone.utc)
         self.progress = stack.enter_context(
             Progress(
@@ -291,7 +307,7 @@ class Outputs:
         if options.gallery:
             from beautygan_cli.gallery import Gallery
 
-            self.gallery = Gallery(settings.out)
+            self.gallery = Gallery(settings.out, self.shortened)
 
     def wants(self, output: Path) -> bool:
         """Whether the pictures of a result that is kept are asked for."""
@@ -320,7 +336,7 @@ class Outputs:
         if self.rows:
             rows, about = self.rows, self._about(end)
             if self.options.report:
-                parts.append(lambda: write_report(rows, self.options.report, about))
+                parts.append(lambda: write_report(map(self.shortened.row, rows), self.options.report, about))
             if self.gallery:
                 parts.append(lambda: self.gallery.write(rows, about))
         for part in parts:

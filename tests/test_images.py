@@ -809,7 +809,7 @@ def test_without_hard_links_a_file_still_appears_whole_and_once(
     monkeypatch.setattr(os, "link", no_links)
     images.write(photo(), tmp_path / "result.png")
     with pytest.raises(OutputError, match="exists already"):
-        images._publish(b"other", tmp_path / "result.png", overwrite=False)
+        images.publish([b"other"], tmp_path / "result.png", overwrite=False)
     assert np.array_equal(images.read(tmp_path / "result.png").pixels, picture())
     assert entries(tmp_path) == ["result.png"]
 
