@@ -35,6 +35,9 @@ CREATE TABLE IF NOT EXISTS results (
 CREATE TABLE IF NOT EXISTS runs (id INTEGER PRIMARY KEY, command TEXT, finished INTEGER);
 """
 
+# SQLite's messages about a damaged file may hold bytes of it, which Python then fails to decode.
+_DATABASE_ERRORS = (sqlite3.Error, UnicodeError)
+
 # A file that an earlier run made stays known as its own while, and if, the next attempt fails.
 _NOTE = """
 INSERT INTO results (output, key, state, reason, files, details, run) VALUES (?, ?, ?, ?, '[]', ?, ?)
@@ -91,7 +94,7 @@ class Manifest:
             ) from error
         except ValueError as error:
             raise OutputError(f"{images.shown(folder or '')} is no name of a folder; choose another --out.") from error
-        except sqlite3.Error as error:
+        except _DATABASE_ERRORS as error:
             raise self._trouble(error) from error
         try:
             self._database.isolation_level = None
@@ -99,7 +102,7 @@ class Manifest:
             self.run = self._begin_run(command)
         except BaseException as error:
             self.close()  # a file left open would keep the disk busy
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, _DATABASE_ERRORS):
                 raise self._trouble(error) from error
             raise
 
@@ -183,6 +186,8 @@ class Manifest:
     def names(self, role: str) -> list[tuple[str, str, Path]]:
         """The names given so far to photos of a role ("source" or "reference"): (folder, name, photo)."""
         rows = self._all("SELECT folder, name, path FROM names WHERE role = ?", role)
+        if not all(isinstance(value, str) for row in rows for value in row):
+            raise self._damaged()
         return [(folder, name, Path(path)) for folder, name, path in rows]
 
     def name(self, role: str, named: Iterable[tuple[str, str, Path]]) -> None:
@@ -204,7 +209,7 @@ class Manifest:
             return None
         record = _record(*row)
         if record is None:
-            raise OutputError(f"{images.shown(self._file or '')} is damaged; delete it, or choose another --out.")
+            raise self._damaged()
         return record
 
     def announce(self, results: Sequence[tuple[Path, str]]) -> None:
@@ -241,14 +246,14 @@ class Manifest:
         with self._lock:
             try:
                 return self._database.execute(statement, [_storable(value) for value in values]).fetchone()
-            except sqlite3.Error as error:
+            except _DATABASE_ERRORS as error:
                 raise self._trouble(error) from error
 
     def _all(self, statement: str, *values: object) -> list[Any]:
         with self._lock:
             try:
                 return self._database.execute(statement, values).fetchall()
-            except sqlite3.Error as error:
+            except _DATABASE_ERRORS as error:
                 raise self._trouble(error) from error
 
     def _execute(self, statement: str, *values: object) -> None:
@@ -266,12 +271,12 @@ class Manifest:
                     self._database.execute("ROLLBACK")
                     raise
                 self._database.execute("COMMIT")
-            except sqlite3.Error as error:
+            except _DATABASE_ERRORS as error:
                 with contextlib.suppress(sqlite3.Error):
                     self._database.execute("ROLLBACK")
                 raise self._trouble(error) from error
 
-    def _trouble(self, error: sqlite3.Error) -> OutputError:
+    def _trouble(self, error: Exception) -> OutputError:
         text, name = str(error), images.shown(self._file or "the manifest in memory")
         folder = images.shown(self._file.parent if self._file else "")
         if "locked" in text:
@@ -280,9 +285,13 @@ class Manifest:
             return OutputError(
                 f"{name} can't be written: the disk is full or failing; free some space and start again."
             )
-        if "not a database" in text or "malformed" in text:
-            return OutputError(f"{name} is damaged; delete it, the results beside it are then kept as they are.")
-        return OutputError(f"{name} can't be used: {text}; choose another --out.")
+        if isinstance(error, UnicodeError) or "not a database" in text or "malformed" in text:
+            return self._damaged()
+        return OutputError(f"{name} can't be used: {images.shown(text)}; choose another --out.")
+
+    def _damaged(self) -> OutputError:
+        name = images.shown(self._file or "the manifest in memory")
+        return OutputError(f"{name} is damaged; delete it, the results beside it are then kept as they are.")
 
 
 def _record(key: Any, state: Any, reason: Any, files: Any, details: Any, run: Any) -> Record | None:
@@ -301,7 +310,7 @@ def _record(key: Any, state: Any, reason: Any, files: Any, details: Any, run: An
 
 def _is_details(known: Mapping[str, Any]) -> bool:
     """Whether what is told of a result is of the kinds that reports count on."""
-    numbers = [known.get("faces"), known.get("strength"), *_items(known.get("size")), *_items(known.get("seconds"))]
+    numbers = [known.get("faces", 0), known.get("strength", 1), *_items(known.get("size")), *_items(known.get("seconds"))]
     figures = [value for value in _items(known.get("figures")) if value is not None]
     return len(_items(known.get("size"))) == 2 and all(isinstance(value, int | float) for value in (*numbers, *figures))
 
