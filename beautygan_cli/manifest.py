@@ -310,9 +310,10 @@ def _record(key: Any, state: Any, reason: Any, files: Any, details: Any, run: An
 
 def _is_details(known: Mapping[str, Any]) -> bool:
     """Whether what is told of a result is of the kinds that reports count on."""
-    numbers = [known.get("faces", 0), known.get("strength", 1), *_items(known.get("size")), *_items(known.get("seconds"))]
-    figures = [value for value in _items(known.get("figures")) if value is not None]
-    return len(_items(known.get("size"))) == 2 and all(isinstance(value, int | float) for value in (*numbers, *figures))
+    size, figures = _items(known.get("size")), _items(known.get("figures"))
+    numbers = [known.get("faces", 0), known.get("strength", 1), *size, *_items(known.get("seconds"))]
+    numbers += [value for value in figures if value is not None]
+    return len(size) == 2 and all(isinstance(value, int | float) for value in numbers)
 
 
 def _items(value: Any) -> list[Any]:

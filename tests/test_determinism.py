@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 import numpy as np
 import pytest
 
-from beautygan_cli import batch, faces, images, pipeline
+from beautygan_cli import batch, images, pipeline
 from beautygan_cli.images import Found
 from beautygan_cli.manifest import Manifest
 from beautygan_cli.session import MakeupSession
@@ -18,9 +18,9 @@ pytestmark = pytest.mark.promise("Determinism")
 Beautygan = Callable[..., tuple[int, list[str], str]]
 Place = Callable[..., Path]
 
-# Of chips and results made with bfloat16 and float32, in grey levels. Measured on an AMD EPYC without bfloat16 units:
-# see SECURITY.md.
-BF16_MEAN, BF16_LARGEST = 2.0, 64.0
+# Largest differences of bfloat16 to float32 in grey levels, some ten times what was measured (SECURITY.md has the
+# figures): mean and largest of the network's chips, then of the photos.
+BF16_CHIP, BF16_PHOTO = (0.5, 8.0), (0.05, 4)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".avif"])
@@ -75,9 +75,7 @@ def test_batches_workers_and_order_change_no_pixel_by_more_than_one_grey_level(
 
 
 @pytest.mark.slow
-def test_bf16_differs_from_fp32_by_a_bounded_amount_on_real_faces(
-    photos: Callable[..., Path], model: Path, record_property: Callable[[str, object], None]
-) -> None:
+def test_bf16_differs_from_fp32_by_a_bounded_amount_on_real_faces(photos: Callable[..., Path], model: Path) -> None:
     """On processors without bfloat16 units TensorFlow may not round at all, which is within the bounds as well."""
     results, chips = {}, {}
     for precision in ("fp32", "bf16"):
@@ -91,9 +89,7 @@ def test_bf16_differs_from_fp32_by_a_bounded_amount_on_real_faces(
                 results[precision, number] = pipeline.apply(source, face, fed, made_up, pipeline.Strengths())
     chip = np.stack([np.abs(chips["fp32", n].astype(float) - chips["bf16", n]) for n in range(3)])
     result = [np.abs(results["fp32", n].astype(int) - results["bf16", n]) for n in range(3)]
-    record_property("chip_mean", float(chip.mean()))
     print(f"bf16 against fp32, grey levels: chips mean {chip.mean():.3f}, largest {chip.max():.1f};", end=" ")
     print(f"results mean {np.mean([r.mean() for r in result]):.3f}, largest {max(r.max() for r in result)}")
-    assert chip.mean() <= BF16_MEAN and chip.max() <= BF16_LARGEST
-    assert max(r.mean() for r in result) <= BF16_MEAN and max(r.max() for r in result) <= BF16_LARGEST
-    assert faces is not None
+    assert chip.mean() <= BF16_CHIP[0] and chip.max() <= BF16_CHIP[1]
+    assert max(r.mean() for r in result) <= BF16_PHOTO[0] and max(r.max() for r in result) <= BF16_PHOTO[1]

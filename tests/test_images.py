@@ -27,6 +27,8 @@ from beautygan_cli.errors import OutputError, PhotoError
 
 pillow_heif.register_heif_opener()
 
+pytestmark = pytest.mark.promise("Photos in and out")
+
 LOSSLESS = [".png", ".tif", ".bmp"]
 SUFFIXES = [".jpg", ".png", ".webp", ".tif", ".bmp", ".heic", ".avif"]
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
