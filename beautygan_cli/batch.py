@@ -171,7 +171,7 @@ class _Line:
         self.sources, self.session = sources, session
         self.options, self.manifest, self.wanted, self.stop = options, manifest, wanted, stop
         given = [path for look in looks for path in (look.path, *look.look.references)]
-        self.protected = {_identity(path) for path in (*inputs, *given)}
+        self.protected = {identity(path) for path in (*inputs, *given)}
         self.names = Names(manifest, "source")
         if isinstance(sources, Sequence):  # all known: names don't depend on which comes first
             self._admit([item for item in sources if item is not None])
@@ -269,7 +269,7 @@ class _Line:
 
     def _admit(self, items: Sequence[Found]) -> list[str]:
         """Names for sources, which nothing is written over from now on."""
-        self.protected.update(_identity(item.path) for item in items)
+        self.protected.update(identity(item.path) for item in items)
         return self.names.of(items)
 
     def _open(self, item: Found, name: str) -> _Plan:
@@ -352,10 +352,12 @@ class _Line:
         return plan
 
     def _refuse_protected(self, files: Sequence[Path]) -> None:
-        """OutputError where one of the files is a photo that was given."""
+        """OutputError where one of the files is a photo that was given, or would not be in the folder of results."""
         for file in files:
-            if _identity(file) in self.protected:
+            if identity(file) in self.protected:
                 raise OutputError(f"{images.shown(file)} is one of the photos given; choose another folder with --out.")
+            if not file.parent.resolve().is_relative_to(self.options.out.resolve()):
+                raise OutputError(f"{images.shown(file)} lies behind a link that leads out of the folder of results.")
 
     def _done(self, target: _Target) -> bool:
         """Whether the result is there as this command would make it."""
@@ -500,7 +502,7 @@ def _present(output: Path) -> bool:
     return output.exists() or output.is_symlink()
 
 
-def _identity(path: Path) -> tuple[int, int] | str:
+def identity(path: Path) -> tuple[int, int] | str:
     """What makes two paths one file: its inode where it exists, else its place."""
     try:
         found = path.stat()

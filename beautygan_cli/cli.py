@@ -116,6 +116,9 @@ def parser() -> argparse.ArgumentParser:
         "--report", type=_report, metavar="FILE", help="write a table of all results and their figures, .json or .csv"
     )
     result.add_argument(
+        "--full-paths", action="store_true", help="in report and gallery, show paths from the system's root as given"
+    )
+    result.add_argument(
         "--gallery", action="store_true", help="write index.html beside the results, to look through them"
     )
     result.add_argument(

@@ -28,7 +28,7 @@ from beautygan_cli.images import Found, Problem
 from beautygan_cli.look import Look
 from beautygan_cli.manifest import Manifest
 from beautygan_cli.progress import Progress
-from beautygan_cli.report import Grid, Rows, write_report
+from beautygan_cli.report import Grid, Rows, Shortened, write_report
 from beautygan_cli.result import Options, Outcome, ReadyLook
 from beautygan_cli.session import MakeupSession, bundled_model
 from beautygan_cli.signature import Signature
@@ -50,6 +50,7 @@ class Given:
     sources: list[Found]
     looks: list[tuple[Found, Look]]
     problems: list[Problem]
+    named: list[Path]  # as they were named, the photo on stdin too
 
 
 @dataclass
@@ -72,6 +73,7 @@ def make_up(options: Namespace) -> int:
     """Every source with every look, from finding the photos to the last report; returns the exit status."""
     with ExitStack() as stack:
         given = _given(options, stack)
+        _refuse_inputs(options, given)
         if options.save_look:
             _save_look(options, given)
         end = End(failed=len(given.problems))
@@ -79,13 +81,16 @@ def make_up(options: Namespace) -> int:
         settings = _settings(options, stack)
         manifest = stack.enter_context(Manifest(None if options.out == PIPE else settings.out, _command(options)))
         images.sweep(settings.out)
+        for file in filter(None, (options.report, options.grid)):
+            images.sweep(file.parent, below=False)
         sources = [item for item in given.sources if _is_source(item.path, options, settings.out, manifest)]
-        outputs = Outputs(options, settings, looks, len(sources), session, stack)
+        shortened = Shortened([*given.named, settings.out], full=options.full_paths)
+        outputs = Outputs(options, settings, looks, len(sources), session, shortened, stack)
         with _stopped_by_signals(end):
             coming = _arrivals(options, settings, manifest, end, outputs) if options.watch else sources
             outcomes = batch.run(
                 *(coming, looks, session, settings, manifest),
-                inputs=[path for item, worn in given.looks for path in (item.path, *worn.references)],
+                inputs=_worn_files(given.looks),
                 wanted=outputs.wants,
                 stop=end.stop,
             )
@@ -144,7 +149,8 @@ def _given(options: Namespace, stack: ExitStack) -> Given:
         raise NothingToDoError(f"--watch needs folders to watch, and {images.shown(wrong[0])} is none.")
     if options.out == PIPE and len(sources) * len(looks) * len(options.strength) != 1:
         raise NothingToDoError("--out - writes one photo: give one photo, one --ref or --look and one --strength.")
-    return Given(sources, looks, [*problems, *look_problems])
+    named = [Path(name) for name in (*names, *options.ref, *options.look, pipeline.bare_face())]
+    return Given(sources, looks, [*problems, *look_problems], named)
 
 
 def _looks(options: Namespace) -> tuple[list[tuple[Found, Look]], list[Problem]]:
@@ -173,6 +179,19 @@ def _save_look(options: Namespace, given: Given) -> None:
     worn = given.looks[0][1]
     overall = dict.fromkeys(look.REGIONS, options.strength[0])
     look.write(look.scaled(worn, overall), options.save_look, overwrite=options.overwrite)
+
+
+def _refuse_inputs(options: Namespace, given: Given) -> None:
+    """NothingToDoError where the grid, the report or the saved look would take the place of a file that was given."""
+    inputs = {batch.identity(path) for path in (*(item.path for item in given.sources), *_worn_files(given.looks))}
+    for file in filter(None, (options.grid, options.report, options.save_look)):
+        if batch.identity(file) in inputs:
+            raise NothingToDoError(f"{images.shown(file)} is one of the files given; choose another.")
+
+
+def _worn_files(looks: Sequence[tuple[Found, Look]]) -> list[Path]:
+    """The files that looks are made of: their own and their references."""
+    return [path for item, worn in looks for path in (item.path, *worn.references)]
 
 
 def _from_stdin(stack: ExitStack) -> Path:
@@ -224,9 +243,10 @@ def _open(options: Namespace, given: Given, end: End, stack: ExitStack) -> tuple
             " give each region one reference."
         )
     if options.verbose:
+        origin = "the bundled one" if options.model is None else "given by --model"
         say(
-            f"model {session.signature.name!r} from {session.path}, SHA-256 {session.digest}, {session.precision},"
-            f" {threads.network} core(s)"
+            f"model {session.signature.name!r}, {origin}, from {session.path}, SHA-256 {session.digest},"
+            f" {session.precision}, {threads.network} core(s)"
         )
     return session, looks
 
@@ -321,9 +341,10 @@ class Outputs:
         looks: Sequence[ReadyLook],
         sources: int,
         session: MakeupSession,
+        shortened: Shortened,
         stack: ExitStack,
     ) -> None:
-        self.options, self.settings, self.session = options, settings, session
+        self.options, self.settings, self.session, self.shortened = options, settings, session, shortened
         self.began = datetime.now(timezone.utc)
         self.progress = stack.enter_context(
             Progress(
@@ -339,7 +360,7 @@ class Outputs:
         if options.gallery:
             from beautygan_cli.gallery import Gallery
 
-            self.gallery = Gallery(settings.out)
+            self.gallery = Gallery(settings.out, self.shortened)
 
     def wants(self, output: Path) -> bool:
         """Whether the pictures of a result that is kept are asked for."""
@@ -368,7 +389,7 @@ class Outputs:
         if self.rows:
             rows, about = self.rows, self._about(end)
             if self.options.report:
-                parts.append(lambda: write_report(rows, self.options.report, about))
+                parts.append(lambda: write_report(map(self.shortened.row, rows), self.options.report, about))
             if self.gallery:
                 parts.append(lambda: self.gallery.write(rows, about))
         for part in parts:

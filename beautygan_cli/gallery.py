@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from beautygan_cli import images
 from beautygan_cli.errors import OutputError
-from beautygan_cli.report import Rows
+from beautygan_cli.report import Rows, Shortened
 from beautygan_cli.result import MEASURED, Outcome
 
 UInt8Array = NDArray[np.uint8]
@@ -30,9 +30,13 @@ _MARKER = "/*RESULTS*/"
 class Gallery:
     """The page and its small pictures, in a folder of results."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, shortened: Shortened | None = None) -> None:
+        """`shortened`: how paths are shown (None: as they are)."""
         self.folder = folder
         self.thumbnails = folder / THUMBNAILS
+        if self.thumbnails.is_symlink():  # it may lead anywhere
+            raise OutputError(f"{images.shown(self.thumbnails)} is a link; remove it, or choose another --out.")
+        self.shortened = shortened or Shortened(())
         self._before: Path | None = None
 
     def has(self, output: Path) -> bool:
@@ -66,11 +70,12 @@ class Gallery:
         yield tail
 
     def _card(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        told = self.shortened.row(row)
         card = {
-            "source": images.shown(row["source"]),
-            "reference": row["reference"] and images.shown(row["reference"]),
+            "source": images.shown(told["source"]),
+            "reference": told["reference"] and images.shown(told["reference"]),
             "status": row["status"],
-            "reason": row["reason"],
+            "reason": told["reason"],
             "faces": row["faces"],
             "strength": row["strength"],
             "figures": {name: row[name] for name in MEASURED},

@@ -19,7 +19,7 @@ import secrets
 import stat
 import struct
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
@@ -52,6 +52,9 @@ FORMATS = {
 PHOTO_SUFFIXES = frozenset(FORMATS)
 
 MAX_PIXELS = 200_000_000  # the largest phone sensors give 200 megapixels; decoded, that is 600 MB
+MAX_FILE_BYTES = 1 << 32  # what a TIFF can address; a file of holes can claim any size and take hours to read
+MAX_SCANS = 100  # of a JPEG; progressive ones have about 10, and each goes over all pixels again
+MAX_SEGMENTS = 10_000  # of a JPEG; metadata and profiles come in pieces of 64 KB
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 
 _READABLE = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "HEIF", "AVIF", "GIF", "PPM")  # no format that runs a program
@@ -210,7 +213,7 @@ def read(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Photo:
     path = Path(path)
     name = shown(path)
     too_large = f"{name} has more than {max_pixels:,} pixels; raise the limit with --max-pixels if you trust the photo."
-    with _opened(path) as file:
+    with opened(path) as file:
         pillow = _pillow(max_pixels)
         try:
             with pillow.open(file, formats=_READABLE) as image:
@@ -219,6 +222,8 @@ def read(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Photo:
                     raise PhotoError(too_large)
                 if width < 1 or height < 1:
                     raise PhotoError(f"{name} has no pixels; get a fresh copy of it.")
+                if image.format in ("JPEG", "MPO") and _has_too_many_scans(file):
+                    raise PhotoError(f"{name} is made of more scans than any camera writes; get another copy of it.")
                 stored_orientation = _tiff_orientation(image)
                 image.load()  # which turns a TIFF upright, and no other format
                 orientation = _orientation(image)
@@ -283,7 +288,7 @@ def write(
     except Exception as error:  # encoders raise whatever they stumble over
         message = f"{name} can't be written as {photo_format} at {width} x {height} pixels; choose another --format."
         raise OutputError(message) from error
-    _publish(encoded, path, overwrite)
+    publish([encoded], path, overwrite=overwrite)
     return path
 
 
@@ -306,29 +311,19 @@ def suffix_for(photo: Photo, choice: str) -> str:
     return _FIRST_SUFFIX[photo.format]
 
 
-def write_text(path: Path, parts: Iterator[str]) -> None:
-    """Write text to a file, whole or not at all: a temporary file beside it first. OutputError."""
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-                file.writelines(parts)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"{shown(path)} can't be written: {error.strerror}; choose another place.") from error
+def write_text(path: Path, parts: Iterable[str]) -> None:
+    """Write text to a file, in place of an earlier one, whole or not at all. OutputError."""
+    publish((part.encode("utf-8", "backslashreplace") for part in parts), path, overwrite=True)
 
 
-def sweep(folder: Path | str) -> int:
-    """Remove the temporary files that a killed run left in and below a folder; return how many.
+def sweep(folder: Path | str, *, below: bool = True) -> int:
+    """Remove the temporary files that a killed run left in a folder and (`below`) its sub-folders; return how many.
 
     Those that another run is writing this moment stay, and links are not followed.
     """
     removed = 0
     for current, folders, names in os.walk(folder):
-        folders.sort()
+        folders[:] = sorted(folders) if below else []
         for name in filter(_TEMPORARY.fullmatch, names):
             path = Path(current, name)
             with contextlib.suppress(OSError), os.fdopen(_open_plain(path), "rb") as file:
@@ -342,8 +337,11 @@ def sweep(folder: Path | str) -> int:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
-    """A regular file with something in it, open for reading; a pipe or device is refused without waiting for it."""
+def opened(path: Path) -> Iterator[io.BufferedReader]:
+    """A regular file with something in it, open for reading; a pipe or device is refused without waiting for it.
+
+    Raises PhotoError, for whatever the system says against it while it is opened.
+    """
     name = shown(path)
     try:
         mode = path.stat().st_mode
@@ -360,6 +358,8 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
             raise PhotoError(f"{name} is no longer a file; name a photo file.")
         if status.st_size == 0:
             raise PhotoError(f"{name} is empty; get a fresh copy of it.")
+        if status.st_size > MAX_FILE_BYTES:
+            raise PhotoError(f"{name} is larger than {MAX_FILE_BYTES >> 30} GB; make it smaller first.")
         yield file
 
 
@@ -369,7 +369,7 @@ def _open_plain(path: Path) -> int:
 
 
 def _refuse_to_replace(path: Path, source: Path, overwrite: bool) -> None:
-    """Say before the encoding what `_publish` would say after it."""
+    """Say before the encoding what `publish` would say after it."""
     with contextlib.suppress(OSError, ValueError):
         if not overwrite and os.path.lexists(path):
             raise OutputError(_exists(path))
@@ -381,8 +381,8 @@ def _exists(path: Path) -> str:
     return f"{shown(path)} exists already; allow --overwrite or choose another --out."
 
 
-def _publish(content: bytes, path: Path, overwrite: bool) -> None:
-    """Put content at a path, whole or not at all: a temporary file beside it first, then its name.
+def publish(content: Iterable[bytes], path: Path, *, overwrite: bool) -> None:
+    """Put content at a path, whole or not at all: a temporary file beside it first, then its name. OutputError.
 
     The temporary file is locked while it is written, so that another run's `sweep` leaves it.
     """
@@ -392,7 +392,7 @@ def _publish(content: bytes, path: Path, overwrite: bool) -> None:
         try:
             with temporary.open("xb") as file:  # mode 0o666 less the umask, and never through a link
                 _claim(file)
-                file.write(content)
+                file.writelines(content)
                 file.flush()
                 os.fsync(file.fileno())  # a full disk or quota may show only now
             if overwrite:
@@ -474,6 +474,37 @@ def _reason(error: OSError | ValueError) -> str:
 
 
 # Decoding and encoding
+
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # of a JPEG; those that may stand inside a scan are left out
+_START_OF_SCAN, _END_OF_JPEG, _WITHOUT_LENGTH = 0xDA, 0xD9, (0x01, 0xD8)
+
+
+def _has_too_many_scans(file: IO[bytes]) -> bool:
+    """Whether a JPEG has more than MAX_SCANS scans or MAX_SEGMENTS segments. The file stays where it was read to.
+
+    A kilobyte of empty scans costs the decoder seconds on a large photo, so they are counted before it starts.
+    """
+    before, position, scans, segments = file.tell(), 2, 0, 0
+    start, block = 0, b""
+    while scans <= MAX_SCANS and segments <= MAX_SEGMENTS:
+        found = _MARKER.search(block, position - start) if start <= position else None
+        if found is None or found.end() + 2 > len(block):  # go on from there, or from a byte that may begin a marker
+            start = start + found.start() if found else max(position, start + len(block) - 1)
+            file.seek(start)
+            position, block = start, file.read(1 << 16)
+            if len(block) < 4:
+                break
+            continue
+        kind = block[found.end() - 1]
+        if kind == _END_OF_JPEG:
+            break
+        position = start + found.end()
+        if kind not in _WITHOUT_LENGTH:
+            position += int.from_bytes(block[found.end() : found.end() + 2], "big")
+        scans += kind == _START_OF_SCAN
+        segments += 1
+    file.seek(before)
+    return scans > MAX_SCANS or segments > MAX_SEGMENTS
 
 
 def _pillow(max_pixels: int = 0) -> Any:

@@ -35,6 +35,9 @@ CREATE TABLE IF NOT EXISTS results (
 CREATE TABLE IF NOT EXISTS runs (id INTEGER PRIMARY KEY, command TEXT, finished INTEGER);
 """
 
+# SQLite's messages about a damaged file may hold bytes of it, which Python then fails to decode.
+_DATABASE_ERRORS = (sqlite3.Error, UnicodeError)
+
 # A file that an earlier run made stays known as its own while, and if, the next attempt fails.
 _NOTE = """
 INSERT INTO results (output, key, state, reason, files, details, run) VALUES (?, ?, ?, ?, '[]', ?, ?)
@@ -77,22 +80,43 @@ class Manifest:
         try:
             if folder is not None:
                 folder.mkdir(parents=True, exist_ok=True)
+            self._refuse_foreign_files()
+            if self._file is not None:
+                self._file.open("ab").close()  # SQLite's own mode is 0o644 whatever the umask allows
             self._database = sqlite3.connect(
                 ":memory:" if self._file is None else self._file, timeout=0.2, check_same_thread=False
             )
-            self._database.isolation_level = None
-            self._prepare()
-            self.run = self._begin_run(command)
         except FileExistsError as error:
             raise OutputError(f"{images.shown(folder or '')} is a file, not a folder; choose another --out.") from error
         except OSError as error:
             raise OutputError(
                 f"{images.shown(folder or '')} can't be made: {error.strerror}; choose another --out."
             ) from error
-        except sqlite3.Error as error:
+        except ValueError as error:
+            raise OutputError(f"{images.shown(folder or '')} is no name of a folder; choose another --out.") from error
+        except _DATABASE_ERRORS as error:
             raise self._trouble(error) from error
+        try:
+            self._database.isolation_level = None
+            self._prepare()
+            self.run = self._begin_run(command)
+        except BaseException as error:
+            self.close()  # a file left open would keep the disk busy
+            if isinstance(error, _DATABASE_ERRORS):
+                raise self._trouble(error) from error
+            raise
+
+    def _refuse_foreign_files(self) -> None:
+        """OutputError where SQLite would open a link, which may lead anywhere, or a pipe, which it would wait for."""
+        for ending in ("", "-wal", "-journal", "-shm") if self._file else ():
+            path = Path(f"{self._file}{ending}")
+            if path.is_symlink() or (path.exists() and not path.is_file()):
+                raise OutputError(f"{images.shown(path)} is a link or no file; remove it, or choose another --out.")
 
     def _prepare(self) -> None:
+        # The file may have come with a stranger's photos: nothing in it is run, and a broken page is no surprise.
+        for setting in ("trusted_schema = OFF", "cell_size_check = ON"):
+            self._database.execute(f"PRAGMA {setting}")
         # An exclusive lock keeps a second run out and is the system's to free, even after kill -9; with it, WAL needs
         # no shared memory, so it works on network drives too. FULL: what is committed survives a loss of power.
         for setting in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL"):
@@ -145,7 +169,7 @@ class Manifest:
             known = self._one("SELECT size, changed, inode, sha256 FROM content WHERE path = ?", place)
             if known and known[:3] == seen:
                 return str(known[3])
-            with path.open("rb") as file:
+            with images.opened(path) as file:
                 digest = hashlib.file_digest(file, "sha256") if hasattr(hashlib, "file_digest") else _digest(file)
         except OSError as error:
             raise PhotoError(f"{images.shown(path)} can't be read: {error.strerror}; check the file.") from error
@@ -162,6 +186,8 @@ class Manifest:
     def names(self, role: str) -> list[tuple[str, str, Path]]:
         """The names given so far to photos of a role ("source" or "reference"): (folder, name, photo)."""
         rows = self._all("SELECT folder, name, path FROM names WHERE role = ?", role)
+        if not all(isinstance(value, str) for row in rows for value in row):
+            raise self._damaged()
         return [(folder, name, Path(path)) for folder, name, path in rows]
 
     def name(self, role: str, named: Iterable[tuple[str, str, Path]]) -> None:
@@ -181,8 +207,10 @@ class Manifest:
         )
         if row is None:
             return None
-        key, state, reason, files, details, run = row
-        return Record(key, state, reason, tuple(map(tuple, json.loads(files))), json.loads(details), run)
+        record = _record(*row)
+        if record is None:
+            raise self._damaged()
+        return record
 
     def announce(self, results: Sequence[tuple[Path, str]]) -> None:
         """Note (output, key) of results whose files are about to be written."""
@@ -218,14 +246,14 @@ class Manifest:
         with self._lock:
             try:
                 return self._database.execute(statement, [_storable(value) for value in values]).fetchone()
-            except sqlite3.Error as error:
+            except _DATABASE_ERRORS as error:
                 raise self._trouble(error) from error
 
     def _all(self, statement: str, *values: object) -> list[Any]:
         with self._lock:
             try:
                 return self._database.execute(statement, values).fetchall()
-            except sqlite3.Error as error:
+            except _DATABASE_ERRORS as error:
                 raise self._trouble(error) from error
 
     def _execute(self, statement: str, *values: object) -> None:
@@ -243,12 +271,12 @@ class Manifest:
                     self._database.execute("ROLLBACK")
                     raise
                 self._database.execute("COMMIT")
-            except sqlite3.Error as error:
+            except _DATABASE_ERRORS as error:
                 with contextlib.suppress(sqlite3.Error):
                     self._database.execute("ROLLBACK")
                 raise self._trouble(error) from error
 
-    def _trouble(self, error: sqlite3.Error) -> OutputError:
+    def _trouble(self, error: Exception) -> OutputError:
         text, name = str(error), images.shown(self._file or "the manifest in memory")
         folder = images.shown(self._file.parent if self._file else "")
         if "locked" in text:
@@ -257,9 +285,39 @@ class Manifest:
             return OutputError(
                 f"{name} can't be written: the disk is full or failing; free some space and start again."
             )
-        if "not a database" in text or "malformed" in text:
-            return OutputError(f"{name} is damaged; delete it, the results beside it are then kept as they are.")
-        return OutputError(f"{name} can't be used: {text}; choose another --out.")
+        if isinstance(error, UnicodeError) or "not a database" in text or "malformed" in text:
+            return self._damaged()
+        return OutputError(f"{name} can't be used: {images.shown(text)}; choose another --out.")
+
+    def _damaged(self) -> OutputError:
+        name = images.shown(self._file or "the manifest in memory")
+        return OutputError(f"{name} is damaged; delete it, the results beside it are then kept as they are.")
+
+
+def _record(key: Any, state: Any, reason: Any, files: Any, details: Any, run: Any) -> Record | None:
+    """A row of `results`, None where it holds what no run writes."""
+    try:
+        stamps = tuple((str(name), int(size), int(changed)) for name, size, changed in json.loads(files))
+        known = json.loads(details)
+    except (TypeError, ValueError, RecursionError):
+        return None
+    sound = isinstance(known, dict) and all(isinstance(value, str) for value in (key, state, reason))
+    sound = sound and state in ("making", "made", "failed") and all(name == Path(name).name for name, _, _ in stamps)
+    if not sound or not isinstance(run, int) or (known and not _is_details(known)):
+        return None
+    return Record(key, state, reason, stamps, known, run)
+
+
+def _is_details(known: Mapping[str, Any]) -> bool:
+    """Whether what is told of a result is of the kinds that reports count on."""
+    size, figures = _items(known.get("size")), _items(known.get("figures"))
+    numbers = [known.get("faces", 0), known.get("strength", 1), *size, *_items(known.get("seconds"))]
+    numbers += [value for value in figures if value is not None]
+    return len(size) == 2 and all(isinstance(value, int | float) for value in numbers)
+
+
+def _items(value: Any) -> list[Any]:
+    return list(value.values()) if isinstance(value, dict) else list(value) if isinstance(value, list) else []
 
 
 def _storable(value: object) -> object:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,44 @@ class Rows:
         self._database.close()
 
 
-def write_report(rows: Rows, path: Path, about: Mapping[str, Any]) -> None:
+class Shortened:
+    """Paths as a report shows them: below the folders that were named, which themselves are shown by name alone.
+
+    `given`: the paths that were named, and the folder of results. Those that were named in full, from the system's
+    root, are shortened; with `full` none is.
+    """
+
+    def __init__(self, given: Iterable[Path], *, full: bool = False) -> None:
+        absolute = {path for path in given if path.is_absolute() and not full}
+        # The longest first: of two folders one of which holds the other, the inner one's own name is the shorter path.
+        self.parents = sorted({path.parent for path in absolute}, key=lambda path: -len(path.parts))
+
+    def path(self, path: str) -> str:
+        """A path as it is shown."""
+        for parent in self.parents:
+            if Path(path).is_relative_to(parent):
+                return str(Path(path).relative_to(parent))
+        return path
+
+    def row(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """A row with its paths as they are shown, those inside its reason too."""
+        short = dict(row)
+        for name in ("source", "reference", "output"):
+            if row[name]:
+                short[name] = self.path(row[name])
+        reason = row["reason"]
+        if reason:
+            named = [row[name] for name in ("source", "reference", "output") if row[name]]
+            for long in sorted(named, key=len, reverse=True):
+                reason = reason.replace(images.shown(long), images.shown(self.path(long)))
+            for parent in self.parents:
+                if parent != parent.parent:  # the system's root alone would take every "/" away
+                    reason = reason.replace(f"{images.shown(parent)}{os.sep}", "")
+            short["reason"] = reason
+        return short
+
+
+def write_report(rows: Iterable[Mapping[str, Any]], path: Path, about: Mapping[str, Any]) -> None:
     """Write the rows as JSON or CSV, as the path's suffix says, whole or not at all. OutputError.
 
     `about`: what the JSON says of the run beside its schema and its rows.
@@ -103,7 +141,7 @@ def write_report(rows: Rows, path: Path, about: Mapping[str, Any]) -> None:
     images.write_text(path, text)
 
 
-def _json(rows: Rows, about: Mapping[str, Any]) -> Iterator[str]:
+def _json(rows: Iterable[Mapping[str, Any]], about: Mapping[str, Any]) -> Iterator[str]:
     head = json.dumps({"schema": SCHEMA, **about}, ensure_ascii=False, indent=2)
     yield head.removesuffix("\n}") + ',\n  "results": ['
     before = "\n    "
@@ -113,7 +151,7 @@ def _json(rows: Rows, about: Mapping[str, Any]) -> Iterator[str]:
     yield "\n  ]\n}\n"
 
 
-def _csv(rows: Rows) -> Iterator[str]:
+def _csv(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     page = io.StringIO()
     table = csv.DictWriter(page, FIELDS, lineterminator="\n")
     table.writeheader()

@@ -117,3 +117,9 @@ def no_face(tmp_path):
     wall[:, ::16] = 90
     iio.imwrite(path, wall)
     return path
+
+
+@pytest.fixture
+def trials(request):
+    """How many cases a trial of a promise runs through: `@pytest.mark.promise("name", trials=200)`."""
+    return max(mark.kwargs.get("trials", 1) for mark in request.node.iter_markers("promise"))

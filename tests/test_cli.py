@@ -125,7 +125,7 @@ def test_verbose_names_the_model(place, beautygan):
     place("me.jpg", "bare")
     place("look.jpg", "worn")
     _, _, err = beautygan("--no-makeup", "me.jpg", "--ref", "look.jpg", "--verbose")
-    assert re.search(r"model '.+' from .+, SHA-256 [0-9a-f]{64}", err)
+    assert re.search(r"model '.+', given by --model, from .+, SHA-256 [0-9a-f]{64}", err)
 
 
 def test_path_that_the_terminal_cannot_show_does_not_stop_the_run(place, model, tmp_path):

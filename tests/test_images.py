@@ -27,6 +27,8 @@ from beautygan_cli.errors import OutputError, PhotoError
 
 pillow_heif.register_heif_opener()
 
+pytestmark = pytest.mark.promise("Photos in and out")
+
 LOSSLESS = [".png", ".tif", ".bmp"]
 SUFFIXES = [".jpg", ".png", ".webp", ".tif", ".bmp", ".heic", ".avif"]
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -809,7 +811,7 @@ def test_without_hard_links_a_file_still_appears_whole_and_once(
     monkeypatch.setattr(os, "link", no_links)
     images.write(photo(), tmp_path / "result.png")
     with pytest.raises(OutputError, match="exists already"):
-        images._publish(b"other", tmp_path / "result.png", overwrite=False)
+        images.publish([b"other"], tmp_path / "result.png", overwrite=False)
     assert np.array_equal(images.read(tmp_path / "result.png").pixels, picture())
     assert entries(tmp_path) == ["result.png"]
 

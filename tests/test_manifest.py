@@ -29,10 +29,10 @@ def test_result_is_known_by_the_next_run_and_intact_until_its_file_changes(tmp_p
         manifest.announce([(output, "key")])
         assert manifest.result(output).state == "making"
         output.write_bytes(b"content")
-        manifest.record(output, "key", "made", files=[output], details={"faces": 2})
+        manifest.record(output, "key", "made", files=[output], details={"faces": 2, "size": [3, 4]})
     with Manifest(tmp_path) as manifest:
         record = manifest.result(output)
-        assert (record.key, record.state, record.details) == ("key", "made", {"faces": 2})
+        assert (record.key, record.state, record.details) == ("key", "made", {"faces": 2, "size": [3, 4]})
         assert record.intact(output.parent)
         output.write_bytes(b"touched")
         assert not manifest.result(output).intact(output.parent)

@@ -249,6 +249,7 @@ class TestLoading:
         with MakeupSession(folder) as opened:
             assert opened.digest == expected
 
+    @pytest.mark.promise("Known weights")
     def test_a_digest_in_model_json_is_checked(self, model):
         with MakeupSession(model) as opened:
             Signature(sha256=opened.digest).save(model)
@@ -266,6 +267,7 @@ class TestLoading:
         with MakeupSession(model) as opened:
             assert opened._files.shards == (shard,)
 
+    @pytest.mark.promise("Hostile models")
     @pytest.mark.parametrize("content", [b"\x00\xff", b"", b'model_checkpoint_path: ".."', b"a: 1", b"{" * 5000])
     def test_a_broken_state_file_is_refused(self, model, content):
         (model / "checkpoint").write_bytes(content)
@@ -277,6 +279,7 @@ class TestLoading:
         shutil.copy(model / "model.meta", model / "other.meta")
         assert "no file 'checkpoint'" in refusal(model)
 
+    @pytest.mark.promise("Hostile models")
     @pytest.mark.parametrize("name", ["model.meta", "model.index", "model.data-00000-of-00001"])
     @pytest.mark.parametrize("state", ["missing", "empty", "folder", "outside", "loop"])
     def test_each_file_must_be_a_file_in_the_folder(self, model, name, state):
@@ -319,6 +322,7 @@ class TestLoading:
         assert "lacks model.meta" in refusal(tmp_path / "empty")
 
 
+@pytest.mark.promise("Hostile models")
 class TestBrokenCheckpoints:
     @pytest.mark.parametrize("kept", [0.1, 0.5, 0.999])
     def test_a_truncated_shard_is_refused(self, model, kept):
@@ -363,11 +367,12 @@ class TestBrokenCheckpoints:
         (model / "model.index").write_bytes(b"\x00" * 500)
         assert "not the index of a TensorFlow checkpoint" in refusal(model)
 
-    def test_a_hundred_damaged_indexes_are_read_or_refused(self, model):
+    @pytest.mark.promise("Hostile models", trials=100)
+    def test_damaged_indexes_are_read_or_refused(self, model, trials):
         whole = (model / "model.index").read_bytes()
         files = find_checkpoint(model)
         random = np.random.default_rng(1)
-        for _ in range(100):
+        for _ in range(trials):
             damaged = np.frombuffer(whole, np.uint8).copy()
             damaged[random.integers(0, len(damaged), 3)] = random.integers(0, 256, 3)
             (model / "model.index").write_bytes(damaged.tobytes())
@@ -403,6 +408,7 @@ class TestBrokenCheckpoints:
         assert "two nodes of the same name" in refusal(model)
 
 
+@pytest.mark.promise("Hostile models")
 class TestHostileGraphs:
     @pytest.mark.parametrize(
         "operation",
@@ -666,10 +672,11 @@ class TestHostileGraphs:
         assert "\x1b" not in message
         assert len(message) < 1000
 
-    def test_two_hundred_damaged_meta_graphs_are_loaded_or_refused(self, model):
+    @pytest.mark.promise("Hostile models", trials=200)
+    def test_damaged_meta_graphs_are_loaded_or_refused(self, model, trials):
         whole = (model / "model.meta").read_bytes()
         random = np.random.default_rng(1)
-        for _ in range(200):
+        for _ in range(trials):
             damaged = np.frombuffer(whole, np.uint8).copy()
             damaged[random.integers(0, len(damaged), 5)] = random.integers(0, 256, 5)
             (model / "model.meta").write_bytes(damaged.tobytes())

@@ -52,6 +52,7 @@ def test_model_json_may_name_a_few_keys_only(tmp_path):
     assert isinstance(loaded.high, float)
 
 
+@pytest.mark.promise("Hostile models")
 @pytest.mark.parametrize(
     ("key", "value", "allowed"),
     [
@@ -93,12 +94,14 @@ def test_the_range_must_not_be_empty(tmp_path, low, high):
     assert "'low' must be less than 'high'" in refusal(tmp_path, {"low": low, "high": high})
 
 
+@pytest.mark.promise("Hostile models")
 def test_an_unknown_key_is_named_with_the_known_ones(tmp_path):
     message = refusal(tmp_path, {"chip_size": 256})
     assert "'chip_size'" in message
     assert "size, padding" in message
 
 
+@pytest.mark.promise("Hostile models")
 @pytest.mark.parametrize(
     "content",
     [
@@ -116,19 +119,23 @@ def test_what_is_no_json_is_refused(tmp_path, content):
     assert "not valid JSON" in refusal(tmp_path, content)
 
 
+@pytest.mark.promise("Hostile models")
 @pytest.mark.parametrize("content", [b"[]", b"3", b"null", b'"text"'])
 def test_json_that_is_no_object_is_refused(tmp_path, content):
     assert "one JSON object" in refusal(tmp_path, content)
 
 
+@pytest.mark.promise("Hostile models")
 def test_an_infinite_number_is_refused(tmp_path):
     assert "'high'" in refusal(tmp_path, b'{"high": 1e999}')
 
 
+@pytest.mark.promise("Hostile models")
 def test_a_large_file_is_refused(tmp_path):
     assert "larger" in refusal(tmp_path, b" " * MAX_FILE_BYTES + b"{}")
 
 
+@pytest.mark.promise("Hostile models")
 def test_a_folder_in_place_of_the_file_is_refused(tmp_path):
     (tmp_path / FILE_NAME).mkdir()
     with pytest.raises(ModelError, match="not a regular file"):
@@ -141,10 +148,11 @@ def test_a_signature_out_of_range_is_not_saved(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_three_hundred_damaged_files_are_read_or_refused(tmp_path):
+@pytest.mark.promise("Hostile models", trials=300)
+def test_damaged_files_are_read_or_refused(tmp_path, trials):
     whole = Signature(about={"data": "x"}, sha256="0" * 64).save(tmp_path).read_bytes()
     chance = random.Random(1)
-    for _ in range(300):
+    for _ in range(trials):
         damaged = bytearray(whole)
         for _ in range(chance.randint(1, 4)):
             damaged[chance.randrange(len(damaged))] = chance.randrange(256)
