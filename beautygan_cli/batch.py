@@ -8,6 +8,7 @@ in the order in which the photos went in.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import threading
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import images, pipeline, result
+from beautygan_cli import images, pipeline, result, video
 from beautygan_cli.errors import BeautyGANError, FaceError, OutputError, PhotoError
 from beautygan_cli.faces import AlignedFace
 from beautygan_cli.images import Found, Photo
@@ -69,15 +70,17 @@ def run(
     inputs: Sequence[Path] = (),
     wanted: Callable[[Path], bool] = lambda _: False,
     stop: threading.Event | None = None,
+    told: video.Told | None = None,
 ) -> Iterator[Outcome]:
     """Make up every source with every reference and yield each outcome as it is known, source by source.
 
     What the manifest knows to be done is kept. `sources` may go on forever; None among them says that no more will
     come for a while, so that no batch waits to be filled. `inputs` are files that are never written over. `wanted`
     tells of an output that is kept whether its pictures are asked for all the same. After `stop` is set, what is with
-    a finisher is finished, the rest is dropped, and the iterator ends. OutputError where nothing can be recorded.
+    a finisher is finished, the rest is dropped, and the iterator ends. `told` hears of each frame of a clip that is
+    done. OutputError where nothing can be recorded.
     """
-    line = _Line(sources, references, session, options, manifest, inputs, wanted, stop or threading.Event())
+    line = _Line(sources, references, session, options, manifest, inputs, wanted, stop or threading.Event(), told)
     try:
         yield from line.outcomes()
     finally:
@@ -112,6 +115,7 @@ class _Plan:
     make: list[_Target] = field(default_factory=list)
     revisit: list[_Target] = field(default_factory=list)
     source: Source | None = None
+    clip: Path | None = None  # in place of a source: it is read as it is made up
 
 
 @dataclass(eq=False)
@@ -152,9 +156,10 @@ class _Line:
         inputs: Sequence[Path],
         wanted: Callable[[Path], bool],
         stop: threading.Event,
+        told: video.Told | None,
     ) -> None:
         self.sources, self.references, self.session = sources, references, session
-        self.options, self.manifest, self.wanted, self.stop = options, manifest, wanted, stop
+        self.options, self.manifest, self.wanted, self.stop, self.told = options, manifest, wanted, stop, told
         self.protected = {_identity(path) for path in (*inputs, *(reference.path for reference in references))}
         self.names = Names(manifest, "source")
         if isinstance(sources, Sequence):  # all known: names don't depend on which comes first
@@ -216,6 +221,8 @@ class _Line:
                     if len(self.filling) >= self.options.batch_size or self._too_many_pixels():
                         self._run_network()
                 yield from self._in_order()
+        if plan.clip is not None:
+            yield from self._make_clip(plan.clip, plan)
         yield from self._in_order()
 
     def _slot(self) -> Future[Outcome]:
@@ -252,6 +259,8 @@ class _Line:
             return _Plan([Outcome(item.path, look.path, output, "failed", str(error)) for look, output in pairs])
         if not plan.make and not plan.revisit:
             return plan
+        if images.is_clip(item.path):
+            return replace(plan, clip=item.path)
         try:
             source = result.read_source(item.path, self.session.signature, self.options)
             return _Plan(plan.settled, plan.make, plan.revisit, source)
@@ -267,6 +276,9 @@ class _Line:
 
     def _outputs(self, item: Found, name: str) -> list[Path]:
         """Where each of a source's results goes; the suffix by the source's own when the format stays."""
+        if images.is_clip(item.path):
+            names = [output_name(name, look, video.SUFFIX) for _, look, _ in self.looks]
+            return [self.options.out / item.inside / output for output in names]
         photo_format = images.FORMATS.get(item.path.suffix.lower(), "PNG")
         nothing = Photo(np.zeros((1, 1, 3), np.uint8), path=item.path, format=photo_format)
         suffix = images.suffix_for(nothing, self.options.format)
@@ -359,6 +371,50 @@ class _Line:
         for pair in pairs:
             if len(pair.made_up) == len(pair.source.aligned):
                 self._hand_on(pair, self._finish)
+
+    # All stations in one, for clips
+
+    def _make_clip(self, clip: Path, plan: _Plan) -> Iterator[Outcome]:
+        """Make up a clip with each reference, after the photos that came before it have left the network."""
+        self._run_network()
+        for target in plan.revisit:  # the figures and pictures of a clip are taken as it is made, or not at all
+            self._slot().set_result(_settled(clip, target, "kept"))
+        for target in plan.make:
+            if self.stop.is_set():
+                return
+            slot = self._slot()
+            with contextlib.suppress(video.StoppedError):
+                slot.set_result(self._clip(clip, target))
+            yield from self._in_order()
+
+    def _clip(self, clip: Path, target: _Target) -> Outcome:
+        """One clip with one reference, recorded. StoppedError when the run is to end before it is done."""
+        overwrite = self.options.overwrite or target.ours
+        self.manifest.announce([(target.output, target.key)])
+        files: list[Path] = []
+        try:
+            outcome = video.make(
+                *(clip, target.reference, target.output, self.session, self.options),
+                overwrite=overwrite,
+                stop=self.stop,
+                told=self.told,
+            )
+            files = [target.output]
+        except video.StoppedError:
+            raise
+        except result.BeyondLimitError as error:
+            outcome = replace(error.outcome, output=target.output)
+        except FaceError as error:  # would be so again
+            outcome = _settled(clip, target, "failed", str(error))
+        except Exception as error:
+            return _settled(clip, target, "failed", _reason(error, clip))
+        self.manifest.record(
+            *(target.output, target.key, outcome.status),
+            reason=outcome.reason,
+            files=files,
+            details=outcome.details,
+        )
+        return outcome
 
     # Third station: finishers
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from beautygan_cli import batch, images
+from beautygan_cli import batch, images, video
 from beautygan_cli.composite import Strengths
 from beautygan_cli.errors import BeautyGANError, OutputError, PhotoError
 from beautygan_cli.images import Found, Problem
@@ -85,6 +85,7 @@ def make_up(options: Namespace) -> int:
                 inputs=[item.path for item in given.references],
                 wanted=outputs.wants,
                 stop=end.stop,
+                told=outputs.progress.frame,
             )
             try:
                 for outcome in outcomes:
@@ -108,6 +109,8 @@ def check(options: Namespace) -> int:
         counts = {"sound": 0, "faulty": len(given.problems)}
         for role, items in (("source", given.sources), ("reference", given.references)):
             for item in items:
+                if images.is_clip(item.path):
+                    continue
                 found = faults(*(item.path, role, signature), which=options.faces, max_pixels=options.max_pixels)
                 for fault in found:
                     print(_printable(f"{images.shown(item.path)}: {fault}"), flush=True)
@@ -128,7 +131,7 @@ def say(message: str) -> None:
 def _given(options: Namespace, stack: ExitStack) -> Given:
     """The photos that the command names; NothingToDoError where there are none to begin with."""
     names = [_from_stdin(stack) if name == PIPE else name for name in options.no_makeup]
-    sources, problems = images.find(names)
+    sources, problems = _without_clips(*images.find(names, suffixes=images.SOURCE_SUFFIXES), names)
     references, reference_problems = images.find(options.ref)
     if options.watch:
         problems = [problem for problem in problems if not problem.path.is_dir()]  # a folder may be empty as yet
@@ -141,6 +144,18 @@ def _given(options: Namespace, stack: ExitStack) -> Given:
     if options.out == PIPE and len(sources) * len(references) != 1:
         raise NothingToDoError("--out - writes one photo: give one with --no-makeup and one with --ref.")
     return Given(sources, references, [*problems, *reference_problems])
+
+
+def _without_clips(
+    sources: list[Found], problems: list[Problem], names: Sequence[Path | str]
+) -> tuple[list[Found], list[Problem]]:
+    """The sources without clips that lie in folders, where the extra for clips is missing; those named will fail."""
+    named = {Path(name) for name in names}
+    left_out = [item for item in sources if images.is_clip(item.path) and item.path not in named]
+    if not left_out or video.available():
+        return sources, problems
+    say(f"clips in folders are left out ({len(left_out)}); to make them up as well: {video.INSTALL}")
+    return [item for item in sources if item not in left_out], problems
 
 
 def _from_stdin(stack: ExitStack) -> Path:

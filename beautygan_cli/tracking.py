@@ -242,7 +242,8 @@ def _motion(before: UInt8Array, after: UInt8Array, landmarks: FloatArray) -> NDA
     ratio = np.array([shape[1] / (min(x1, width) - x0), shape[0] / (min(y1, height) - y0)])
     outline = regions.face_outline((landmarks - (x0, y0)) * ratio)
     mask = (regions.fill((shape[0], shape[1]), outline) > 0.5).astype(np.uint8)
-    points = cv2.goodFeaturesToTrack(parts[0], FLOW_POINTS, 0.005, 0.04 * FLOW_FACE * min(1, size / FLOW_FACE), None, mask)
+    apart = 0.04 * min(FLOW_FACE, size)  # so that they lie all over the face
+    points = cv2.goodFeaturesToTrack(parts[0], FLOW_POINTS, 0.005, apart, None, mask)
     if points is None or len(points) < LEAST_POINTS:
         return None
     settings: dict[str, Any] = {"winSize": (17, 17), "maxLevel": 3}
