@@ -7,6 +7,7 @@ flow, one similarity), and what dlib's predictor says beside that goes through a
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ UInt8Array = NDArray[np.uint8]
 SEARCH_EVERY = 10  # frames between two searches for faces that came in: a third of a second at the usual rates
 THOROUGH_EVERY = 2.0  # seconds between two searches by the slow detectors, while the quick one finds nothing
 PATIENCE = 10  # frames that the frontal detector may miss a face for, before the slow one has the last word
+ONE_FACE = 0.6  # intersection over union from which two that are followed have come to be one
 SAME_FACE = 0.3  # intersection over union from which a found box is that of a face being followed
 STRAYED = 0.2  # units on average: landmarks that lie further from where the motion puts them are lost
 
@@ -111,6 +113,10 @@ class Tracker:
             else:
                 track.restart(again)
                 seen[number][track] = track.landmarks
+        for older, younger in itertools.combinations(list(self._tracks), 2):
+            if faces.overlap(older.box, younger.box) >= ONE_FACE and younger in self._tracks:
+                self._tracks.remove(younger)
+                seen[number].pop(younger, None)
 
     def _welcome(
         self, frames: Sequence[UInt8Array], times: Sequence[float], seen: list[dict[_Track, FloatArray]]

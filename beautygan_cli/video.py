@@ -380,7 +380,7 @@ class Encoder:
             f"scale=out_color_matrix={clip.matrix}:out_range={level}:{_CAREFUL}",
             f"format={pixels}",
             f"setparams=range={level}:colorspace={matrix}:color_primaries={primaries}:color_trc={transfer}",
-            f"setsar={clip.aspect}",
+            f"setsar={clip.aspect}:max=10000",
         ]
         command += ["-vf", ",".join(filters), "-c:v", "libx264", "-crf", str(_crf(options.quality))]
         command += ["-map_metadata", "1", "-map_chapters", "-1"]
