@@ -45,6 +45,7 @@ FORMATS = "mov,matroska,avi,mpeg,mpegts"  # ffmpeg's names of the containers tha
 USUAL_RATE = 60  # frames a second: a clip that claims more than this and than it has is brought to it
 MOST_PIXELS_AT_ONCE = 40_000_000  # of the frames that are worked on together: 19 of 1920 x 1080, 4 of 3840 x 2160
 COMPOSERS = 2  # threads
+LOCATION_TAGS = ("location", "location-eng", "com.apple.quicktime.location.ISO6709")
 LAST_WORDS = 200  # characters of ffmpeg's message that are passed on
 _MATRICES = ("bt709", "smpte170m", "bt470bg", "bt2020nc", "fcc", "smpte240m")
 _XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")  # the UUID of XMP in MP4, XMP specification part 3
@@ -384,7 +385,7 @@ class Encoder:
         ]
         command += ["-vf", ",".join(filters), "-c:v", "libx264", "-crf", str(_crf(options.quality))]
         command += ["-map_metadata", "1", "-map_chapters", "-1"]
-        for tag in ("location", "location-eng") if options.strip_location else ():
+        for tag in LOCATION_TAGS if options.strip_location else ():
             command += ["-metadata", f"{tag}="]
         command += ["-movflags", "+faststart", "-f", "mp4", "-y", _file(file)]
         self._process = _start(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._words)
