@@ -11,6 +11,7 @@ up one by one and the clip made up as one, side by side.
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -98,7 +99,7 @@ def change(frames: Sequence[NDArray[Any]], results: Sequence[NDArray[Any]], over
     """Mean change of the makeup layer from frame to frame in grey levels, where there is makeup."""
     layers = [made.astype(np.float32) - frame for made, frame in zip(results, frames, strict=True)]
     worn = np.mean([np.abs(layer).max(axis=-1) for layer in layers], axis=0) > 1
-    steps = [later - earlier for earlier, later in zip(layers, layers[1:], strict=False)]
+    steps = [later - earlier for earlier, later in itertools.pairwise(layers)]
     return float(np.mean([np.abs(cv2.blur(step, (over, over)))[worn].mean() for step in steps]))
 
 
