@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         required=True,
         metavar="PATH",
-        help="photos to make up, or folders of them; - for stdin",
+        help="photos and clips to make up, or folders of them; - for a photo on stdin",
     )
     result.add_argument(
         "--ref", nargs="+", required=True, metavar="PATH", help="photos of the makeup to take, or folders of them"

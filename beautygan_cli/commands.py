@@ -110,6 +110,7 @@ def check(options: Namespace) -> int:
         for role, items in (("source", given.sources), ("reference", given.references)):
             for item in items:
                 if images.is_clip(item.path):
+                    say(f"{images.shown(item.path)} is a clip; --check looks at photos alone")
                     continue
                 found = faults(*(item.path, role, signature), which=options.faces, max_pixels=options.max_pixels)
                 for fault in found:

@@ -37,8 +37,8 @@ THERE_AND_BACK = 0.7  # pixels by which a point may miss itself after going ther
 # One Euro filter, lengths in units (the distance of the eyes): at rest everything below STILL hertz passes, and
 # EAGERNESS hertz more for each unit a second by which a landmark moves within the face. A lid shuts at some 1 unit/s.
 STILL = 0.4
-EAGERNESS = 6.0
-SPEED_CUTOFF = 1.5  # hertz, of the filter that the speed itself goes through
+EAGERNESS = 15.0
+SPEED_CUTOFF = 3.0  # hertz, of the filter that the speed itself goes through
 
 AVERAGED = 0.3  # seconds over which a still face is averaged: of noise, a quarter is left at 30 frames a second
 SAME_LOOK, OTHER_LOOK = 5.0, 18.0  # grey levels (blurred) up to which a pixel is noise, and from which it is news

@@ -17,7 +17,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from beautygan_cli import composite, faces, images, pipeline, result, tracking, video
+from beautygan_cli import composite, faces, images, pipeline, regions, result, tracking, video, warp
 from beautygan_cli.composite import Strengths
 from beautygan_cli.images import Found
 from beautygan_cli.result import Options
@@ -156,6 +156,27 @@ def test_landmarks_keep_up_with_a_head_that_moves(photos):
         true = first @ matrix[:, :2].T + matrix[:, 2]
         errors.append(np.linalg.norm(found[0].landmarks - true, axis=1).mean() / np.ptp(first[:, 0]))
     assert np.mean(errors) < 0.02 and max(errors) < 0.04  # of the face's width
+
+
+def test_landmarks_keep_up_with_a_mouth_that_moves(photos):
+    """A mouth that widens by a third within a quarter of a second."""
+    pixels = iio.imread(photos("bare", 0)).astype(np.float32)
+    pixels = pixels[: pixels.shape[0] // 2 * 2, : pixels.shape[1] // 2 * 2]
+    rest = faces.detect(pixels.astype(np.uint8))[0].landmarks
+    wide, mouth = rest.copy(), slice(48, 68)
+    wide[mouth, 0] += (rest[mouth, 0] - rest[mouth, 0].mean()) / 3
+    shares = [*[0.0] * 6, *np.linspace(0, 1, 7), *[1.0] * 7]
+    true = [rest + share * (wide - rest) for share in shares]
+    rng = np.random.default_rng(0)
+    bent = (warp.warp_onto(pixels, rest, landmarks, pixels.shape[:2]) for landmarks in true)
+    frames = [np.clip(frame + rng.normal(0, NOISE, frame.shape), 0, 255).astype(np.uint8) for frame in bent]
+    seen, _ = follow(frames)
+    unit = regions.unit(rest)
+    tracked, detected = (
+        np.array([np.linalg.norm(a - b, axis=1)[mouth].mean() / unit for a, b in zip(found, true, strict=True)])
+        for found in ([face[0].landmarks for face in seen], [faces.detect(frame)[0].landmarks for frame in frames])
+    )
+    assert (tracked < detected + 0.025).all()
 
 
 def side_by_side(photos, count):
