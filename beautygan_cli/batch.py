@@ -8,6 +8,7 @@ in the order in which the photos went in.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import threading
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import cores, images, pipeline, result
+from beautygan_cli import cores, images, pipeline, result, video
 from beautygan_cli.errors import BeautyGANError, FaceError, OutputError, PhotoError
 from beautygan_cli.faces import AlignedFace
 from beautygan_cli.images import Found, Photo
@@ -73,15 +74,17 @@ def run(
     inputs: Sequence[Path] = (),
     wanted: Callable[[Path], bool] = lambda _: False,
     stop: threading.Event | None = None,
+    told: video.Told | None = None,
 ) -> Iterator[Outcome]:
     """Make up every source with every look and yield each outcome as it is known, source by source.
 
     What the manifest knows to be done is kept. `sources` may go on forever; None among them says that no more will
     come for a while, so that no batch waits to be filled. `inputs` are files that are never written over. `wanted`
     tells of an output that is kept whether its pictures are asked for all the same. After `stop` is set, what is with
-    a finisher is finished, the rest is dropped, and the iterator ends. OutputError where nothing can be recorded.
+    a finisher is finished, the rest is dropped, and the iterator ends. `told` hears of each frame of a clip that is
+    done. OutputError where nothing can be recorded.
     """
-    line = _Line(sources, looks, session, options, manifest, inputs, wanted, stop or threading.Event())
+    line = _Line(sources, looks, session, options, manifest, inputs, wanted, stop or threading.Event(), told)
     try:
         yield from line.outcomes()
     finally:
@@ -117,6 +120,7 @@ class _Plan:
     make: list[_Target] = field(default_factory=list)
     revisit: list[_Target] = field(default_factory=list)
     source: Source | None = None
+    clip: Path | None = None  # in place of a source: it is read as it is made up
 
 
 @dataclass(eq=False)
@@ -167,9 +171,10 @@ class _Line:
         inputs: Sequence[Path],
         wanted: Callable[[Path], bool],
         stop: threading.Event,
+        told: video.Told | None,
     ) -> None:
         self.sources, self.session = sources, session
-        self.options, self.manifest, self.wanted, self.stop = options, manifest, wanted, stop
+        self.options, self.manifest, self.wanted, self.stop, self.told = options, manifest, wanted, stop, told
         given = [path for look in looks for path in (look.path, *look.look.references)]
         self.protected = {identity(path) for path in (*inputs, *given)}
         self.names = Names(manifest, "source")
@@ -226,9 +231,7 @@ class _Line:
     def _feed(self, plan: _Plan) -> Iterator[Outcome]:
         """Put a source's faces into the batch, and yield what comes out at the end of the line meanwhile."""
         for outcome in plan.settled:
-            slot: Future[Outcome] = Future()
-            slot.set_result(outcome)
-            self.slots.append(slot)
+            self._settle(outcome)
         if plan.source is not None:
             for pair in self._pairs(plan.source, plan.revisit):
                 for wanted in pair.wanted:
@@ -244,7 +247,15 @@ class _Line:
                     if len(self.filling) >= self.options.batch_size or self._too_many_pixels():
                         self._run_network()
                 yield from self._in_order()
+        if plan.clip is not None:
+            yield from self._make_clip(plan.clip, plan)
         yield from self._in_order()
+
+    def _settle(self, outcome: Outcome) -> None:
+        """Put an outcome that needs no work in its place in the order."""
+        slot: Future[Outcome] = Future()
+        slot.set_result(outcome)
+        self.slots.append(slot)
 
     def _pairs(self, source: Source, targets: Sequence[_Target]) -> list[_Pair]:
         """The source with each look once, however many strengths of it are wanted."""
@@ -286,6 +297,8 @@ class _Line:
             return _Plan(failed)
         if not plan.make and not plan.revisit:
             return plan
+        if images.is_clip(item.path):
+            return replace(plan, clip=item.path)
         try:
             source = result.read_source(item.path, self.session.signature, self.options)
             return _Plan(plan.settled, plan.make, plan.revisit, source)
@@ -304,9 +317,11 @@ class _Line:
 
         The suffix is by the source's own when the format stays.
         """
-        photo_format = images.FORMATS.get(item.path.suffix.lower(), "PNG")
-        nothing = Photo(np.zeros((1, 1, 3), np.uint8), path=item.path, format=photo_format)
-        suffix = images.suffix_for(nothing, self.options.format)
+        suffix = video.SUFFIX
+        if not images.is_clip(item.path):
+            photo_format = images.FORMATS.get(item.path.suffix.lower(), "PNG")
+            nothing = Photo(np.zeros((1, 1, 3), np.uint8), path=item.path, format=photo_format)
+            suffix = images.suffix_for(nothing, self.options.format)
         folder, sweep = self.options.out / item.inside, self.options.sweep
         return [
             (look, content, asked, folder / output_name(name, look_name, suffix, asked if len(sweep) > 1 else None))
@@ -406,6 +421,51 @@ class _Line:
             if len(pair.made_up) == len(pair.source.aligned):
                 for wanted in pair.wanted:
                     self._hand_on(wanted, self._finish)
+
+    # All stations in one, for clips
+
+    def _make_clip(self, clip: Path, plan: _Plan) -> Iterator[Outcome]:
+        """Make up a clip with each look and strength, after the photos that came before it have left the network."""
+        self._run_network()
+        for target in plan.revisit:  # the figures and pictures of a clip are taken as it is made, or not at all
+            self._settle(_settled(clip, target, "kept"))
+        for target in plan.make:
+            if self.stop.is_set():
+                return
+            slot: Future[Outcome] = Future()
+            self.slots.append(slot)
+            with contextlib.suppress(video.StoppedError):
+                slot.set_result(self._clip(clip, target))
+            yield from self._in_order()
+
+    def _clip(self, clip: Path, target: _Target) -> Outcome:
+        """One clip with one reference, recorded. StoppedError when the run is to end before it is done."""
+        overwrite = self.options.overwrite or target.ours
+        self.manifest.announce([(target.output, target.key)])
+        files: list[Path] = []
+        try:
+            outcome = video.make(
+                *(clip, target.look, target.asked, target.output, self.session, self.options),
+                overwrite=overwrite,
+                stop=self.stop,
+                told=self.told,
+            )
+            files = [target.output]
+        except video.StoppedError:
+            raise
+        except result.BeyondLimitError as error:
+            outcome = replace(error.outcome, output=target.output)
+        except FaceError as error:  # would be so again
+            outcome = _settled(clip, target, "failed", str(error))
+        except Exception as error:
+            return _settled(clip, target, "failed", _reason(error, clip))
+        self.manifest.record(
+            *(target.output, target.key, outcome.status),
+            reason=outcome.reason,
+            files=files,
+            details=outcome.details,
+        )
+        return outcome
 
     # Third station: finishers
 

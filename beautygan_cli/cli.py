@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         required=True,
         metavar="PATH",
-        help="photos to make up, or folders of them; - for stdin",
+        help="photos and clips to make up, or folders of them; - for a photo on stdin",
     )
     result.add_argument(
         "--ref",

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from beautygan_cli import batch, cores, images, look, pipeline
+from beautygan_cli import batch, cores, images, look, pipeline, video
 from beautygan_cli.composite import Strengths
 from beautygan_cli.errors import BeautyGANError, LookError, OutputError, PhotoError
 from beautygan_cli.images import Found, Problem
@@ -93,6 +93,7 @@ def make_up(options: Namespace) -> int:
                 inputs=_worn_files(given.looks),
                 wanted=outputs.wants,
                 stop=end.stop,
+                told=outputs.progress.frame,
             )
             try:
                 for outcome in outcomes:
@@ -117,6 +118,9 @@ def check(options: Namespace) -> int:
         references = list(dict.fromkeys(path for _, worn in given.looks for path in worn.references))
         for role, paths in (("source", [item.path for item in given.sources]), ("reference", references)):
             for path in paths:
+                if images.is_clip(path):
+                    say(f"{images.shown(path)} is a clip; --check looks at photos alone")
+                    continue
                 found = faults(*(path, role, signature), which=options.faces, max_pixels=options.max_pixels)
                 for fault in found:
                     print(_printable(f"{images.shown(path)}: {fault}"), flush=True)
@@ -137,7 +141,7 @@ def say(message: str) -> None:
 def _given(options: Namespace, stack: ExitStack) -> Given:
     """The photos that the command names; NothingToDoError where there are none to begin with."""
     names = [_from_stdin(stack) if name == PIPE else name for name in options.no_makeup]
-    sources, problems = images.find(names)
+    sources, problems = _without_clips(*images.find(names, suffixes=images.SOURCE_SUFFIXES), names)
     looks, look_problems = _looks(options)
     if options.watch:
         problems = [problem for problem in problems if not problem.path.is_dir()]  # a folder may be empty as yet
@@ -192,6 +196,18 @@ def _refuse_inputs(options: Namespace, given: Given) -> None:
 def _worn_files(looks: Sequence[tuple[Found, Look]]) -> list[Path]:
     """The files that looks are made of: their own and their references."""
     return [path for item, worn in looks for path in (item.path, *worn.references)]
+
+
+def _without_clips(
+    sources: list[Found], problems: list[Problem], names: Sequence[Path | str]
+) -> tuple[list[Found], list[Problem]]:
+    """The sources without clips that lie in folders, where the extra for clips is missing; those named will fail."""
+    named = {Path(name) for name in names}
+    left_out = [item for item in sources if images.is_clip(item.path) and item.path not in named]
+    if not left_out or video.available():
+        return sources, problems
+    say(f"clips in folders are left out ({len(left_out)}); to make them up as well: {video.INSTALL}")
+    return [item for item in sources if item not in left_out], problems
 
 
 def _from_stdin(stack: ExitStack) -> Path:

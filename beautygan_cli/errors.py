@@ -9,7 +9,7 @@ class BeautyGANError(Exception):
 
 
 class PhotoError(BeautyGANError):
-    """A photo that can't be read: missing, broken, too large or of an unknown format."""
+    """A photo or clip that can't be read: missing, broken, too large or of an unknown format."""
 
 
 class FaceError(BeautyGANError):

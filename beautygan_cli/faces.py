@@ -23,6 +23,8 @@ CNN_SIDE = 1000  # third try, dlib's slower CNN detector: faces turned, covered 
 SMALLEST_SIDE = 40  # of a photo that can hold a face; dlib's CNN detector never returns from a picture of one pixel
 LANDMARK_FACE = 400  # box width at which the predictor reads a face: larger adds noise, not accuracy
 DOUBTFUL = 0.8  # score of the frontal detector below which the CNN must see the face too: badges and folds reach 0.1
+WATCHED_FACE = 110  # width of a face that is looked at again: the frontal detector's smallest is 80
+WATCHED_SCORE = -0.4  # of the frontal detector, where a face was a moment before
 CONFIRM_SIDE = 300  # of the copy that the CNN is asked about
 MIN_OVERLAP = 0.4  # intersection over union above which two boxes are one face
 # dlib's predictor depends a little on the box it starts from; the mean over shifted and scaled boxes is steadier.
@@ -97,14 +99,44 @@ class AlignedFace:
     landmarks: FloatArray
 
 
-def detect(pixels: UInt8Array) -> list[Face]:
+def detect(pixels: UInt8Array, *, thorough: bool = True) -> list[Face]:
     """Faces of an (H, W, 3) uint8 upright RGB photo, largest first; an empty list where there is none.
 
-    The search runs on a reduced copy, then on a larger one, then with the CNN detector; boxes and landmarks are
-    in the full photo's pixels.
+    The search runs on a reduced copy, then on a larger one, then with the CNN detector (`thorough` False: on the
+    reduced copy alone); boxes and landmarks are in the full photo's pixels.
     """
-    faces = [Face(box, _landmarks(pixels, box)) for box in _search(pixels)]
+    faces = [Face(box, _landmarks(pixels, box)) for box in _search(pixels, thorough)]
     return sorted(faces, key=lambda face: -face.size)
+
+
+def landmarks(pixels: UInt8Array, box: tuple[float, float, float, float]) -> FloatArray:
+    """The (68, 2) landmarks of the face in a box (left, top, right, bottom), all in photo pixels."""
+    return _landmarks(pixels, box)
+
+
+def seen_at(pixels: UInt8Array, box: tuple[float, float, float, float], *, thorough: bool = False) -> bool:
+    """Whether the frontal detector (`thorough`: the CNN one) sees a face where the box is, more or less."""
+    import dlib
+
+    left, top, right, bottom = box
+    margin = 0.5 * (right - left)
+    x0, y0 = max(0, int(left - margin)), max(0, int(top - margin))
+    part = pixels[y0 : max(0, int(bottom + margin)), x0 : max(0, int(right + margin))]
+    if min(part.shape[:2]) < 2:
+        return False
+    scale = WATCHED_FACE / (right - left)
+    part = _resized(part, scale)
+    place = tuple((value - start) * scale for value, start in zip(box, (x0, y0, x0, y0), strict=True))
+    if thorough:
+        if min(part.shape[:2]) < SMALLEST_SIDE:
+            return False
+        network = _load("mmod_human_face_detector.dat", dlib.cnn_face_detection_model_v1)
+        with _network_lock:
+            found = [hit.rect for hit in network(part, 0)]
+    else:
+        found = list(_frontal_detector().run(part, 0, WATCHED_SCORE)[0])
+    hits = [(rect.left(), rect.top(), rect.right() + 1, rect.bottom() + 1) for rect in found]
+    return any(overlap(hit, place) >= MIN_OVERLAP for hit in hits)
 
 
 def align(pixels: UInt8Array, face: Face, size: int, padding: float) -> AlignedFace:
@@ -183,7 +215,7 @@ def descriptor(pixels: UInt8Array, face: Face) -> NDArray[np.float64]:
         return np.asarray(network.compute_face_descriptor(np.ascontiguousarray(aligned.chip)), dtype=np.float64)
 
 
-def _search(pixels: UInt8Array) -> list[tuple[float, float, float, float]]:
+def _search(pixels: UInt8Array, thorough: bool = True) -> list[tuple[float, float, float, float]]:
     import dlib
 
     if min(pixels.shape[:2]) < SMALLEST_SIDE:
@@ -197,6 +229,8 @@ def _search(pixels: UInt8Array) -> list[tuple[float, float, float, float]]:
         hits = [hit for hit in zip(found, scores, strict=True) if hit[1] >= DOUBTFUL or _confirmed(copy, hit[0])]
         if hits:
             return _distinct(hits, scale)
+        if not thorough:
+            return []
     copy, scale = _reduced(pixels, CNN_SIDE)
     if min(copy.shape[:2]) < SMALLEST_SIDE:
         return []
@@ -226,12 +260,13 @@ def _distinct(found: list[tuple[Any, float]], scale: float) -> list[tuple[float,
     boxes: list[tuple[float, float, float, float]] = []
     for rect, _ in sorted(found, key=lambda item: -item[1]):
         box = (rect.left() / scale, rect.top() / scale, (rect.right() + 1) / scale, (rect.bottom() + 1) / scale)
-        if all(_overlap(box, other) < MIN_OVERLAP for other in boxes):
+        if all(overlap(box, other) < MIN_OVERLAP for other in boxes):
             boxes.append(box)
     return boxes
 
 
-def _overlap(first: tuple[float, ...], second: tuple[float, ...]) -> float:
+def overlap(first: tuple[float, ...], second: tuple[float, ...]) -> float:
+    """Intersection over union of two boxes (left, top, right, bottom)."""
     width = min(first[2], second[2]) - max(first[0], second[0])
     height = min(first[3], second[3]) - max(first[1], second[1])
     if width <= 0 or height <= 0:
@@ -269,13 +304,18 @@ def _landmarks(pixels: UInt8Array, box: tuple[float, float, float, float]) -> Fl
 
 def _reduced(pixels: UInt8Array, side: int) -> tuple[UInt8Array, float]:
     """A copy whose longest side is at most `side`, and its scale."""
-    import cv2
-
     scale = min(1.0, side / max(pixels.shape[:2]))
     if scale == 1.0:
         return np.ascontiguousarray(pixels), 1.0
+    return _resized(pixels, scale), scale
+
+
+def _resized(pixels: UInt8Array, scale: float) -> UInt8Array:
+    import cv2
+
     size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8), scale
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(np.ascontiguousarray(pixels), size, interpolation=way), dtype=np.uint8)
 
 
 def _frontal_detector() -> Any:

@@ -50,6 +50,8 @@ FORMATS = {
     ".avif": "AVIF",
 }
 PHOTO_SUFFIXES = frozenset(FORMATS)
+CLIP_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mts", ".m2ts", ".3gp"})
+SOURCE_SUFFIXES = PHOTO_SUFFIXES | CLIP_SUFFIXES
 
 MAX_PIXELS = 200_000_000  # the largest phone sensors give 200 megapixels; decoded, that is 600 MB
 MAX_FILE_BYTES = 1 << 32  # what a TIFF can address; a file of holes can claim any size and take hours to read
@@ -116,8 +118,17 @@ def shown(path: PurePath | str) -> str:
 # Finding
 
 
-def find(paths: Sequence[Path | str]) -> tuple[list[Found], list[Problem]]:
+def is_clip(path: PurePath) -> bool:
+    """Whether a path's suffix is that of a clip."""
+    return path.suffix.lower() in CLIP_SUFFIXES
+
+
+def find(
+    paths: Sequence[Path | str], *, suffixes: frozenset[str] = PHOTO_SUFFIXES
+) -> tuple[list[Found], list[Problem]]:
     """The photos that the paths name or hold, each once, and the paths that gave none.
+
+    `suffixes`, in lower case: what counts as a photo in a folder (SOURCE_SUFFIXES: clips as well).
 
     Folders are searched below, sorted by name, a folder's own photos before those in its sub-folders; hidden entries
     are skipped, links are followed but no folder is entered twice. A file that is named itself counts as a photo
@@ -143,7 +154,7 @@ def find(paths: Sequence[Path | str]) -> tuple[list[Found], list[Problem]]:
         if mode is None:
             problems.append(Problem(path, "An empty name was given where a photo or folder is needed."))
         elif stat.S_ISDIR(mode):
-            held, held_problems = _search(path)
+            held, held_problems = _search(path, suffixes)
             for photo in held:
                 add(*photo)
             problems += held_problems
@@ -156,7 +167,7 @@ def find(paths: Sequence[Path | str]) -> tuple[list[Found], list[Problem]]:
     return found, problems
 
 
-def _search(folder: Path) -> tuple[list[Found], list[Problem]]:
+def _search(folder: Path, suffixes: frozenset[str]) -> tuple[list[Found], list[Problem]]:
     """All photos in and below a folder, and the entries that look like photos but can't be."""
     found: list[Found] = []
     problems: list[Problem] = []
@@ -175,7 +186,7 @@ def _search(folder: Path) -> tuple[list[Found], list[Problem]]:
             continue
         below = []
         for path in (current / name for name in names):
-            looks_like_photo = path.suffix.lower() in PHOTO_SUFFIXES
+            looks_like_photo = path.suffix.lower() in suffixes
             try:
                 mode = path.stat().st_mode
             except OSError as error:
@@ -382,17 +393,33 @@ def _exists(path: Path) -> str:
 
 
 def publish(content: Iterable[bytes], path: Path, *, overwrite: bool) -> None:
-    """Put content at a path, whole or not at all: a temporary file beside it first, then its name. OutputError.
+    """Put content at a path, whole or not at all: a temporary file beside it first, then its name. OutputError."""
+    try:
+        with whole(path, overwrite) as file:
+            file.writelines(content)
+    except OSError as error:
+        raise OutputError(f"{shown(path)} can't be written: {_reason(error)}.") from error
 
-    The temporary file is locked while it is written, so that another run's `sweep` leaves it.
+
+@contextlib.contextmanager
+def whole(path: Path, overwrite: bool) -> Iterator[IO[bytes]]:
+    """A file to write to that gets its name when it is done, and is gone when anything goes wrong. OutputError.
+
+    Another process may write to it, too, by its name. It is locked meanwhile, so that another run's `sweep` leaves it.
+    What goes wrong while it is written is raised as it is.
     """
     temporary = path.parent / f".beautygan-{secrets.token_hex(8)}.part"
+    of_the_writer: BaseException | None = None
     try:
         _make_folder(path.parent)
         try:
             with temporary.open("xb") as file:  # mode 0o666 less the umask, and never through a link
                 _claim(file)
-                file.writelines(content)
+                try:
+                    yield file
+                except BaseException as error:
+                    of_the_writer = error
+                    raise
                 file.flush()
                 os.fsync(file.fileno())  # a full disk or quota may show only now
             if overwrite:
@@ -402,10 +429,11 @@ def publish(content: Iterable[bytes], path: Path, *, overwrite: bool) -> None:
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink()
-    except FileExistsError as error:
-        raise OutputError(_exists(path)) from error
     except (OSError, ValueError) as error:
-        raise OutputError(f"{shown(path)} can't be written: {_reason(error)}.") from error
+        if error is of_the_writer:
+            raise
+        message = f"{shown(path)} can't be written: {_reason(error)}."
+        raise OutputError(_exists(path) if isinstance(error, FileExistsError) else message) from error
 
 
 def _make_folder(folder: Path) -> None:
@@ -889,7 +917,7 @@ _MARK = (
     f'<rdf:Description xmlns:rdf="{_RDF}" rdf:about="" xmlns:Iptc4xmpExt="{_IPTC_EXTENSION}"'
     f' Iptc4xmpExt:DigitalSourceType="{DIGITAL_SOURCE_TYPE}"/>'
 )
-_NEW_PACKET = (
+NEW_XMP = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
     f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{_RDF}">{_MARK}</rdf:RDF></x:xmpmeta>'
     '<?xpacket end="w"?>'
@@ -911,7 +939,7 @@ def _xmp_for_result(xmp: bytes | None, strip_location: bool, mark: bool, longest
     except Exception:  # XML of strangers: whatever the parser stumbles over, the photo matters more
         edited = None
     if edited is None or len(edited) > longest:
-        return _NEW_PACKET if mark else None
+        return NEW_XMP if mark else None
     return edited
 
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from beautygan_cli import images
-from beautygan_cli.images import PHOTO_SUFFIXES, Found
+from beautygan_cli import images, video
+from beautygan_cli.images import PHOTO_SUFFIXES, SOURCE_SUFFIXES, Found
 
 SETTLED = 1.0  # seconds without any change of size or time after which a file counts as whole
 LOOK_EVERY = 0.25  # seconds between two looks at files that are still changing
@@ -67,13 +67,15 @@ def _settling(
 ) -> Iterator[Found | None]:
     given: dict[Path, tuple[int, int]] = {}  # what each file was when it was handed out
     changing: dict[Path, tuple[tuple[int, int], float]] = {}  # what it was when it last changed, and when that was
-    for found in images.find(folders)[0]:  # after the observer's start, so that nothing falls between
+    # After the observer's start, so that nothing falls between.
+    for found in images.find(folders, suffixes=SOURCE_SUFFIXES)[0]:
         news.put(found.path)
     idle = False
     while not stop.is_set():
         for path in _all(news, LOOK_EVERY):
             # A folder that arrives as a whole may bring its photos before it can be watched.
-            for found in images.find([path])[0] if path.is_dir() else [Found(path, Path())]:
+            arrived = images.find([path], suffixes=SOURCE_SUFFIXES)[0] if path.is_dir() else [Found(path, Path())]
+            for found in arrived:
                 if _is_photo(found.path, folders) and wanted(found.path):
                     changing.setdefault(found.path, ((-1, -1), 0.0))
         now = time.monotonic()
@@ -108,7 +110,7 @@ def _all(news: Any, patience: float) -> set[Path]:
 
 
 def _is_photo(path: Path, folders: Sequence[Path]) -> bool:
-    if path.suffix.lower() not in PHOTO_SUFFIXES:
+    if path.suffix.lower() not in (SOURCE_SUFFIXES if video.available() else PHOTO_SUFFIXES):
         return False
     return not any(part.startswith(".") for part in (_inside(path, folders) / path.name).parts)
 

@@ -22,6 +22,7 @@ from folder import SAMPLES, generate
 from beautygan_cli import batch, faces, images, pipeline
 from beautygan_cli.composite import Strengths
 from beautygan_cli.images import Found
+from beautygan_cli.look import Look
 from beautygan_cli.manifest import Manifest
 from beautygan_cli.result import Options
 from beautygan_cli.session import MakeupSession
@@ -90,8 +91,8 @@ def print_rates(session: MakeupSession, folder: Path, count: int, turns: int) ->
     """Results a second, one station after the other and overlapped, each the best of some turns."""
     generate(folder / "photos", count, seed=1)
     sources = [Found(path, PurePath()) for path in sorted((folder / "photos").iterdir())]
-    looks = [Found(next(iter(sorted((SAMPLES / "makeup").glob("*.jpg")))), PurePath())]
-    references, _ = batch.read_references(looks, session.signature)
+    look = min((SAMPLES / "makeup").glob("*.jpg"))
+    references, _ = batch.read_looks([(Found(look, PurePath()), Look.of(look))], session.signature)
     one_by_one = {"READ_AHEAD": 0, "MOST_UNFINISHED": 1}
     rates: dict[str, float] = {}
     for turn in range(turns):

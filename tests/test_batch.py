@@ -12,6 +12,7 @@ from PIL import Image
 
 from beautygan_cli import batch, composite, faces, images
 from beautygan_cli.images import Found
+from beautygan_cli.look import Look
 from beautygan_cli.manifest import Manifest
 from beautygan_cli.naming import JOINT, Names
 
@@ -313,7 +314,8 @@ def test_one_photo_with_nine_references_is_detected_once_and_run_in_full_batches
 
 def line(sources, looks, session, options, **more):
     """The outcomes of a batch of photos named one by one."""
-    references, failures = batch.read_references([Found(look, PurePath()) for look in looks], session.signature)
+    given = [(Found(look, PurePath()), Look.of(look)) for look in looks]
+    references, failures = batch.read_looks(given, session.signature)
     assert failures == []
     with Manifest(options.out) as manifest:
         items = [Found(source, PurePath()) for source in sources]

@@ -8,8 +8,9 @@ from pathlib import Path, PurePath
 import numpy as np
 import pytest
 
-from beautygan_cli import batch, images, pipeline
+from beautygan_cli import batch, cores, images, pipeline
 from beautygan_cli.images import Found
+from beautygan_cli.look import Look
 from beautygan_cli.manifest import Manifest
 from beautygan_cli.session import MakeupSession
 
@@ -59,15 +60,16 @@ def test_batches_workers_and_order_change_no_pixel_by_more_than_one_grey_level(
 
     def made(name: str, size: int, several: int | None, order: int) -> dict[str, np.ndarray]:
         with MakeupSession(model, batch_size=size, threads=several) as session, Manifest(tmp_path / name) as manifest:
-            references, _ = batch.read_references([Found(look, PurePath()) for look in looks], session.signature)
+            given = [(Found(look, PurePath()), Look.of(look)) for look in looks]
+            references, _ = batch.read_looks(given, session.signature)
             items = [Found(source, PurePath()) for source in sources]
             options = batch.Options(out=tmp_path / name, batch_size=size)
             outcomes = batch.run(items[::order], references[::order], session, options, manifest)
             return {o.output.name: images.read(o.output).pixels for o in outcomes if o.status == "made" and o.output}
 
     plain = made("plain", 8, None, 1)
-    monkeypatch.setattr(batch, "READERS", readers)
-    monkeypatch.setattr(batch, "FINISHERS", finishers)
+    workers = cores.Threads(network=threads or 2, readers=readers, finishers=finishers, opencv=1)
+    monkeypatch.setattr(cores, "shared", lambda jobs=None: workers)
     other = made("other", batch_size, threads, -1 if backward else 1)
     assert plain.keys() == other.keys() and len(plain) == 8
     for name, pixels in plain.items():
