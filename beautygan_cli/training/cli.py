@@ -37,6 +37,11 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="with --init: folder of real made-up photos to learn from as well, by BeautyGAN's unpaired losses",
     )
+    result.add_argument(
+        "--removal-only",
+        action="store_true",
+        help="with --init: train what takes makeup off alone; putting it on stays as it is, to the bit",
+    )
     budget = result.add_mutually_exclusive_group()
     budget.add_argument("--time", type=_minutes, default=60.0, metavar="2h", help="how long to train (default: 1h)")
     budget.add_argument("--steps", type=_positive, metavar="N", help="how many steps to train, in place of --time")
@@ -85,6 +90,8 @@ def _refuse_misplaced(options: argparse.Namespace) -> None:
     """Raise ModelError for options that say nothing together."""
     if options.makeup and options.init is None:
         raise ModelError("--makeup adds to fine-tuning; name the model to start from with --init")
+    if options.removal_only and (options.init is None or options.makeup):
+        raise ModelError("--removal-only is for fine-tuning on drawn makeup; give --init, and leave --makeup out")
     if options.rate and options.init is None:
         raise ModelError("--rate is for fine-tuning; a new model's rate follows a schedule of its own")
     if options.width and options.init is not None:
@@ -99,6 +106,7 @@ def _tuning(options: argparse.Namespace) -> Tuning:
         faces=options.faces,
         out=options.out,
         makeup=options.makeup,
+        removal_only=options.removal_only,
         minutes=options.time,
         steps=options.steps,
         bank=options.bank,

@@ -42,6 +42,7 @@ class Tuning:
     faces: str
     out: str
     makeup: str | None = None
+    removal_only: bool = False  # train the weights that putting makeup on does without, and leave the others
     minutes: float = 60.0
     steps: int | None = None
     batch: int = 3  # pairs a step, where the model's graph leaves it free
@@ -224,19 +225,33 @@ def _paired(tuning: Tuning, start: Trainable, rate: Any) -> Tower:
         # Masks and face are the source's: the reference lies elsewhere, and only its own makeup says where.
         worn = tf.reduce_mean(tf.abs(shown["reference"] - shown["removed"]), 3, keepdims=True)
         removed = loop.difference(ys, shown["removed"], 1.0 + loop.WORN_WEIGHT * worn, tf.ones_like(face))
-    variables = tf.compat.v1.trainable_variables()
+    everything = tf.compat.v1.trainable_variables()
+    variables = _of_removal(xs, everything, start) if tuning.removal_only else everything
     adam = _optimiser(variables, "optimiser")
-    together = made_up + loop.REMOVED_WEIGHT * removed
+    together = removed if tuning.removal_only else made_up + loop.REMOVED_WEIGHT * removed
     return Tower(
         feeds=feeds,
         loss=together,
-        error=tf.reduce_mean(tf.abs(xs - shown["target"])),
-        identity=tf.reduce_mean(tf.abs(shown["source"] - shown["target"])),
+        error=tf.reduce_mean(tf.abs(ys - shown["removed"] if tuning.removal_only else xs - shown["target"])),
+        identity=tf.reduce_mean(
+            tf.abs(shown["reference"] - shown["removed"] if tuning.removal_only else shown["source"] - shown["target"])
+        ),
         outputs=(xs, ys),
         step_one=tf.no_op(),
         step_both=_step(adam, together, rate, tuning, start),
-        averages={variable.op.name: adam.average[variable.ref()] for variable in variables},
+        averages={variable.op.name: adam.average.get(variable.ref(), variable) for variable in everything},
     )
+
+
+def _of_removal(made_up: Any, variables: list[Any], start: Trainable) -> list[Any]:
+    """The variables that the made-up picture does not depend on. ModelError where there are none."""
+    import tensorflow as tf
+
+    gradients = tf.gradients(made_up, variables)
+    own = [variable for gradient, variable in zip(gradients, variables, strict=True) if gradient is None]
+    if not own:
+        raise ModelError(f"{start.path} has no weights of its own for taking makeup off; leave --removal-only out")
+    return own
 
 
 def _optimiser(variables: list[Any], scope: str) -> loop.Adam:
