@@ -27,6 +27,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from beautygan_cli import remote
 from beautygan_cli.errors import OutputError, PhotoError
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def find(paths: Sequence[Path | str]) -> tuple[list[Found], list[Problem]]:
             found.append(Found(path, inside))
 
     for name in paths:
-        path = Path(name)
+        path = remote.as_path(name)
         try:
             mode = path.stat().st_mode if str(name) else None
         except (OSError, ValueError) as error:
@@ -155,6 +156,8 @@ def find(paths: Sequence[Path | str]) -> tuple[list[Found], list[Problem]]:
 
 def _search(folder: Path) -> tuple[list[Found], list[Problem]]:
     """All photos in and below a folder, and the entries that look like photos but can't be."""
+    if isinstance(folder, remote.RemotePath):
+        return _search_remote(folder)
     found: list[Found] = []
     problems: list[Problem] = []
     entered: set[str] = set()
@@ -189,6 +192,15 @@ def _search(folder: Path) -> tuple[list[Found], list[Problem]]:
     return found, problems
 
 
+def _search_remote(folder: remote.RemotePath) -> tuple[list[Found], list[Problem]]:
+    try:
+        listed = remote.listing(folder)
+    except OSError as error:
+        return [], [Problem(folder, f"{shown(folder)} can't be searched: {_reason(error)}.")]
+    found = [Found(path, path.parent.relative_to(folder)) for path in listed if path.suffix.lower() in PHOTO_SUFFIXES]
+    return [item for item in found if not any(part.startswith(".") for part in item.path.relative_to(folder).parts)], []
+
+
 def _known_suffixes() -> str:
     return ", ".join(sorted(suffix[1:] for suffix in PHOTO_SUFFIXES))
 
@@ -207,7 +219,7 @@ def read(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Photo:
     XMP is left out. Raises PhotoError when the file is missing, no regular file, broken, of an unknown format, or has
     more than `max_pixels` pixels, which its header tells before anything is decoded.
     """
-    path = Path(path)
+    path = remote.as_path(path)
     name = shown(path)
     too_large = f"{name} has more than {max_pixels:,} pixels; raise the limit with --max-pixels if you trust the photo."
     with _opened(path) as file:
@@ -263,7 +275,7 @@ def write(
     model to the XMP (BMP has none). Folders on the way are made. Without `overwrite` an existing file stays, even one
     that appears meanwhile; the file that `photo` was read from stays in any case. Raises OutputError.
     """
-    path = Path(path)
+    path = remote.as_path(path)
     name = shown(path)
     photo_format = FORMATS.get(path.suffix.lower())
     if photo_format is None:
@@ -330,6 +342,9 @@ def sweep(folder: Path | str) -> int:
 def _opened(path: Path) -> Iterator[IO[bytes]]:
     """A regular file with something in it, open for reading; a pipe or device is refused without waiting for it."""
     name = shown(path)
+    if isinstance(path, remote.RemotePath):
+        yield _fetched(path)
+        return
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
@@ -346,6 +361,18 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
         if status.st_size == 0:
             raise PhotoError(f"{name} is empty; get a fresh copy of it.")
         yield file
+
+
+def _fetched(path: remote.RemotePath) -> IO[bytes]:
+    """A remote file with something in it, in memory."""
+    try:
+        file = path.open()
+    except (OSError, ValueError) as error:
+        raise PhotoError(f"{shown(path)} can't be read: {_reason(error)}.") from error
+    if not file.read(1):
+        raise PhotoError(f"{shown(path)} is empty; get a fresh copy of it.")
+    file.seek(0)
+    return file
 
 
 def _open_plain(path: Path) -> int:
@@ -371,6 +398,14 @@ def _publish(content: bytes, path: Path, overwrite: bool) -> None:
 
     The temporary file is locked while it is written, so that another run's `sweep` leaves it.
     """
+    if isinstance(path, remote.RemotePath):
+        try:
+            path.publish(content, overwrite)
+        except FileExistsError as error:
+            raise OutputError(_exists(path)) from error
+        except OSError as error:
+            raise OutputError(f"{shown(path)} can't be written: {_reason(error)}.") from error
+        return
     temporary = path.parent / f".beautygan-{secrets.token_hex(8)}.part"
     try:
         _make_folder(path.parent)
