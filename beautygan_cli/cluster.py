@@ -37,7 +37,7 @@ from beautygan_cli.errors import BeautyGANError, OutputError, PhotoError
 from beautygan_cli.images import Found, Photo
 from beautygan_cli.manifest import Content, Entry, Manifest, Record, stamps
 from beautygan_cli.result import Options, Outcome, Reference
-from beautygan_cli.session import MakeupSession
+from beautygan_cli.session import MakeupSession, standard_error_held_back
 
 LARGEST_BLOCK = 16  # photos that a worker takes at a time: what is made again when it dies
 BLOCKS_EACH = 4  # at least for each worker of a small run, so that none waits long for the last
@@ -280,6 +280,7 @@ class _Pool:
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         with (
             _own_signals(),
+            standard_error_held_back(),
             _as_cluster_error("can't be started" if self.layout.address is None else "can't be reached"),
         ):
             if self.layout.address is not None:
@@ -300,7 +301,7 @@ class _Pool:
             self.actors = self.layout.actors or self._as_many_as_fit(ray.cluster_resources())
             self.reference = ray.put(self._shared)
             foreman = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Foreman)
-            self.foreman = foreman.remote()  # type: ignore[attr-defined]
+            self.foreman = foreman.remote()
 
     def _as_many_as_fit(self, resources: dict[str, float]) -> int:
         fit = resources.get("CPU", 0) // self.layout.cpus

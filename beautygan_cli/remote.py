@@ -92,7 +92,7 @@ class RemotePath(type(Path())):  # type: ignore[misc]
     def mkdir(self, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
         """Nothing: `publish` makes the folders that it needs."""
 
-    def open(self, mode: str = "rb", *_: Any, **__: Any) -> IO[bytes]:  # type: ignore[override]
+    def open(self, mode: str = "rb", *_: Any, **__: Any) -> IO[bytes]:
         """The whole file in memory, for reading."""
         if mode != "rb":
             raise OSError(errno.EROFS, "a remote file is written whole, with publish")

@@ -697,13 +697,13 @@ class TestQuiet:
         assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
     def test_what_was_held_back_is_told_when_the_import_fails(self, capfd):
-        with pytest.raises(ImportError), session_module._standard_error_held_back():
+        with pytest.raises(ImportError), session_module.standard_error_held_back():
             os.write(2, b"a library is missing\n")
             raise ImportError
         assert capfd.readouterr().err == "a library is missing\n"
 
     def test_what_was_held_back_is_dropped_otherwise(self, capfd):
-        with session_module._standard_error_held_back():
+        with session_module.standard_error_held_back():
             os.write(2, b"chatter\n")
         os.write(2, b"after\n")
         assert capfd.readouterr().err == "after\n"
