@@ -20,6 +20,7 @@ import pickle
 import queue
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -260,10 +261,13 @@ class _Pool:
     def __init__(self, layout: Layout, shared: Shared) -> None:
         self.layout, self._shared = layout, shared
         self._folder: str | None = None
+        self._streams = contextlib.ExitStack()
         self.actors = 1
 
     def __enter__(self) -> _Pool:
         try:
+            self._streams.enter_context(contextlib.redirect_stdout(_WithoutRay(sys.stdout)))
+            self._streams.enter_context(contextlib.redirect_stderr(_WithoutRay(sys.stderr)))
             self._begin()
         except BaseException:
             self.__exit__()
@@ -316,6 +320,7 @@ class _Pool:
         import ray
 
         ray.shutdown()
+        self._streams.close()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -374,6 +379,22 @@ class _Pool:
             compute=ray.data.ActorPoolStrategy(size=self.actors, max_tasks_in_flight_per_actor=2),
             **resources,
         )
+
+
+class _WithoutRay:
+    """A stream that Ray's own threads can't write to: they print of each dead worker to stdout, among results' paths."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write what isn't Ray's."""
+        if threading.current_thread().name.startswith("ray_"):
+            return len(text)
+        return int(self._stream.write(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 @contextlib.contextmanager

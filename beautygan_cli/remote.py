@@ -99,8 +99,11 @@ class RemotePath(type(Path())):  # type: ignore[misc]
         if self._held is not None:
             return io.BytesIO(self._held)
         files, place = _place(self)
-        with files.open_input_file(place) as file:
-            return io.BytesIO(file.read())
+        try:
+            with files.open_input_file(place) as file:
+                return io.BytesIO(file.read())
+        except FileNotFoundError as error:  # fsspec's lacks the number
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self)) from error
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
