@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.util
+import io
 import logging
 import os
 import pickle
@@ -319,7 +320,8 @@ class _Pool:
     def __exit__(self, *_: object) -> None:
         import ray
 
-        ray.shutdown()
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            ray.shutdown()  # which says what it held back so far
         self._streams.close()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -382,7 +384,7 @@ class _Pool:
 
 
 class _WithoutRay:
-    """A stream that Ray's own threads can't write to: they print of each dead worker to stdout, among results' paths."""
+    """A stream that Ray's own threads can't write to: of each dead worker they print to stdout, among the paths."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream

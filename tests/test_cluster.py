@@ -197,20 +197,21 @@ def ray_is_here():
 
 
 @pytest.fixture
-def start(model, tmp_path):
-    """Starts the command as a process in `tmp_path`."""
+def start(model, tmp_path, monkeypatch):
+    """Starts the command as a process in `tmp_path`; its stdout and stderr are files, `said(process)` gives them."""
     started = []
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path[1:]))
 
     def begin(*arguments, **environment):
         command = [sys.executable, "-m", "beautygan_cli", *map(str, arguments), "--model", str(model)]
         process = subprocess.Popen(
             command,
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path[1:]), **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+            env={**os.environ, **environment},
+            stdout=(tmp_path / f"{len(started)}.out").open("w"),
+            stderr=(tmp_path / f"{len(started)}.err").open("w"),
         )
+        process.said = [tmp_path / f"{len(started)}.{stream}" for stream in ("out", "err")]
         started.append(process)
         return process
 
@@ -218,7 +219,21 @@ def start(model, tmp_path):
     for process in started:
         if process.poll() is None:
             process.kill()
-        process.communicate()
+        process.wait()
+
+
+def said(process) -> list[str]:
+    """What a process wrote to stdout and stderr until its end."""
+    process.wait(400)
+    return [file.read_text() for file in process.said]
+
+
+def wait_for_results(process, count: int) -> None:
+    """Wait until a run has named so many results."""
+    deadline = time.monotonic() + 300
+    while process.said[0].read_text().count("\n") < count:
+        assert process.poll() is None and time.monotonic() < deadline, process.said[1].read_text()
+        time.sleep(0.05)
 
 
 ON_RAY = ["--engine", "ray", "--num-actors", "2"]
@@ -276,12 +291,12 @@ def test_a_killed_worker_changes_nothing_in_the_results(ray_is_here, start, fold
     local = start(*folder_of_sixteen, "--out", "local", "--report", "local.json")
     assert local.wait(400) == 1
     cluster = start(*folder_of_sixteen, "--out", "ray", "--report", "ray.json", *ON_RAY)
-    lines = [cluster.stdout.readline() for _ in range(3)]
+    wait_for_results(cluster, 3)
     workers = [pid for pid, title in family(cluster.pid).items() if title.startswith("ray::MapWorker")]
     assert len(workers) == 2
     os.kill(workers[0], signal.SIGKILL)
-    out, err = cluster.communicate(timeout=400)
-    lines += out.splitlines(keepends=True)
+    out, err = said(cluster)
+    lines = out.splitlines()
     assert cluster.returncode == 1
     assert len(lines) == len({*lines}) == 28
     assert results(tmp_path / "ray") == results(tmp_path / "local")
@@ -289,7 +304,7 @@ def test_a_killed_worker_changes_nothing_in_the_results(ray_is_here, start, fold
     assert [line for line in err.splitlines() if not line.startswith("beautygan: ")] == []
 
     again = start(*folder_of_sixteen, "--out", "ray", *ON_RAY)
-    out, err = again.communicate(timeout=400)
+    out, err = said(again)
     assert (again.returncode, out) == (1, "")
     assert "28 kept" in err
 
@@ -305,18 +320,18 @@ sys.addaudithook(look)
 
 @slow
 def test_a_photo_that_kills_its_worker_fails_and_stops_no_other(ray_is_here, start, place, tmp_path):
-    """Sources and results lie behind URLs here."""
+    """The results lie behind a URL here."""
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(POISON)
     for name, number in (("a", 0), ("b", 1), ("poison", 2), ("z", 3)):
         place(f"selfies/{name}.jpg", "bare", number)
     place("look.jpg", "worn")
     begun = start(
-        *("--no-makeup", f"file://{tmp_path}/selfies", "--ref", "look.jpg", "--out", f"file://{tmp_path}/out", *ON_RAY),
+        *("--no-makeup", "selfies", "--ref", "look.jpg", "--out", f"file://{tmp_path}/out", *ON_RAY),
         PYTHONPATH=os.pathsep.join([str(tmp_path / "site"), *sys.path[1:]]),
         XDG_STATE_HOME=str(tmp_path / "state"),
     )
-    out, err = begun.communicate(timeout=400)
+    out, err = said(begun)
     assert begun.returncode == 1, err
     assert sorted(out.splitlines()) == [f"file://{tmp_path}/out/{name}__look.jpg" for name in "abz"]
     assert sorted(results(tmp_path / "out")) == ["a__look.jpg", "b__look.jpg", "z__look.jpg"]
@@ -327,18 +342,17 @@ def test_a_photo_that_kills_its_worker_fails_and_stops_no_other(ray_is_here, sta
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the workers in /proc")
 def test_a_stopped_run_ends_cleanly_and_goes_on_in_one_process(ray_is_here, start, folder_of_sixteen, tmp_path):
     cluster = start(*folder_of_sixteen, "--out", "out", *ON_RAY)
-    first = cluster.stdout.readline()
+    wait_for_results(cluster, 1)
     processes = family(cluster.pid)
     cluster.send_signal(signal.SIGINT)
-    out, err = cluster.communicate(timeout=200)
+    out, err = said(cluster)
     assert cluster.returncode == 130
     assert "the same command goes on from here" in err
     deadline = time.monotonic() + 20
     while (left := [pid for pid in processes if Path(f"/proc/{pid}").exists()]) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert left == []
-    done = {first.strip(), *out.splitlines()}
-    local = start(*folder_of_sixteen, "--out", "out")
-    rest, _ = local.communicate(timeout=400)
-    assert done & {*rest.splitlines()} == set()
-    assert len(done | {*rest.splitlines()}) == 28
+    rest, _ = said(start(*folder_of_sixteen, "--out", "out"))
+    lines = [*out.splitlines(), *rest.splitlines()]
+    assert 0 < len(out.splitlines()) < 28
+    assert len(lines) == len({*lines}) == 28
