@@ -29,6 +29,7 @@ CREATE TABLE IF NOT EXISTS content (
     path TEXT PRIMARY KEY, size INTEGER, changed INTEGER, inode INTEGER, sha256 TEXT
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS names (role TEXT, folder TEXT, name TEXT, path TEXT, PRIMARY KEY (role, path));
+CREATE INDEX IF NOT EXISTS names_by_name ON names (role, folder, name);
 CREATE TABLE IF NOT EXISTS results (
     output TEXT PRIMARY KEY, key TEXT, state TEXT, reason TEXT, files TEXT, details TEXT, run INTEGER
 ) WITHOUT ROWID;
