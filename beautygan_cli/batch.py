@@ -493,7 +493,7 @@ class _Line:
             files = [face_path(target.output, number) for number in range(1, len(photos) + 1)]
             self._refuse_protected(files)
             began = time.monotonic()
-            result.write(photos, files, options, overwrite=options.overwrite or target.ours)
+            self._write(photos, files, target)
             outcome = replace(outcome, seconds={**outcome.seconds, "write": time.monotonic() - began})
             outcome = result.with_pictures(outcome, pair.source, photos, options)
         except result.BeyondLimitError as error:
@@ -507,6 +507,9 @@ class _Line:
             details=outcome.details,
         )
         return outcome
+
+    def _write(self, photos: Sequence[Photo], files: Sequence[Path], target: _Target) -> None:
+        result.write(photos, files, self.options, overwrite=self.options.overwrite or target.ours)
 
     def _revisit(self, wanted: _Wanted) -> Outcome:
         """Take figures and pictures of a result that is there already."""

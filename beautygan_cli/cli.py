@@ -141,6 +141,24 @@ def parser() -> argparse.ArgumentParser:
         "--jobs", type=_count, metavar="N", help="processor cores to use (default: all that the process may use)"
     )
     result.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="where the work is done: in this process, or on a Ray cluster (default: local)",
+    )
+    result.add_argument(
+        "--ray-address", metavar="HOST:PORT", help="of the Ray cluster (default: one is started on this machine)"
+    )
+    result.add_argument(
+        "--num-actors", type=_count, metavar="N", help="processes that make photos up (default: as many as fit)"
+    )
+    result.add_argument(
+        "--actor-cpus", type=_count, default=1, metavar="N", help="processor cores for each of them (default: 1)"
+    )
+    result.add_argument(
+        "--actor-gpus", type=_gpus, default=0.0, metavar="N", help="GPUs for each, such as 1 or 0.25 (default: 0)"
+    )
+    result.add_argument(
         "--max-pixels",
         type=_count,
         default=200_000_000,
@@ -195,6 +213,21 @@ def _complaint(options: argparse.Namespace) -> str | None:
         return "--watch needs folders to watch, and makes their photos up"
     if options.out == "-" and (options.watch or options.gallery):
         return "--out - writes one photo to stdout; --watch and --gallery need a folder"
+    return _cluster_complaint(options)
+
+
+def _cluster_complaint(options: argparse.Namespace) -> str | None:
+    """What is wrong with where the work is to be done."""
+    if options.engine == "local":
+        if options.ray_address or options.num_actors or options.actor_cpus != 1 or options.actor_gpus:
+            return "--ray-address, --num-actors, --actor-cpus and --actor-gpus go with --engine ray"
+        if any("://" in name for name in (*options.no_makeup, *options.ref, options.out)):
+            return "URLs go with --engine ray"
+        return None
+    if options.watch or options.check or options.out == "-" or "-" in options.no_makeup:
+        return "--engine ray makes up files and folders; --watch, --check and - go without it"
+    if options.gallery and "://" in options.out:
+        return "--gallery needs a folder on this machine for --out"
     return None
 
 
@@ -223,6 +256,16 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 1 or more")
     return int(text)
+
+
+def _gpus(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not (0 <= value < 1 or (1 <= value < 1000 and value.is_integer())):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a whole number nor a share of one GPU, such as 0.25")
+    return value
 
 
 def _distance(text: str) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import signal
 import sys
@@ -21,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from beautygan_cli import batch, cores, images, look, pipeline, video
+from beautygan_cli import batch, cluster, cores, images, look, pipeline, remote, video
 from beautygan_cli.composite import Strengths
 from beautygan_cli.errors import BeautyGANError, LookError, OutputError, PhotoError
 from beautygan_cli.images import Found, Problem
@@ -71,6 +72,8 @@ class End:
 
 def make_up(options: Namespace) -> int:
     """Every source with every look, from finding the photos to the last report; returns the exit status."""
+    if options.engine == "ray":
+        cluster.check_installed()
     with ExitStack() as stack:
         given = _given(options, stack)
         _refuse_inputs(options, given)
@@ -88,7 +91,7 @@ def make_up(options: Namespace) -> int:
         outputs = Outputs(options, settings, looks, len(sources), session, shortened, stack)
         with _stopped_by_signals(end):
             coming = _arrivals(options, settings, manifest, end, outputs) if options.watch else sources
-            outcomes = batch.run(
+            outcomes = _engine(options)(
                 *(coming, looks, session, settings, manifest),
                 inputs=_worn_files(given.looks),
                 wanted=outputs.wants,
@@ -271,7 +274,7 @@ def _settings(options: Namespace, stack: ExitStack) -> Options:
     if options.out == PIPE:
         out = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="beautygan-")))
     else:
-        out = Path(options.out)
+        out = remote.as_path(options.out)
     return Options(
         out=out,
         sweep=options.strength,
@@ -301,7 +304,7 @@ def _command(options: Namespace) -> str:
 
 def _is_source(path: Path, options: Namespace, out: Path, manifest: Manifest) -> bool:
     """Whether a photo found in a source folder is a photo to make up, and no result of an earlier run."""
-    named = [Path(name) for name in options.no_makeup if name != PIPE]
+    named = [remote.as_path(name) for name in options.no_makeup if name != PIPE]
     if any(path == name for name in named) or path.resolve() in {name.resolve() for name in named}:
         return True
     if manifest.owns(path):
@@ -313,6 +316,14 @@ def _is_source(path: Path, options: Namespace, out: Path, manifest: Manifest) ->
 
 
 # During the run
+
+
+def _engine(options: Namespace) -> Callable[..., Iterator[Outcome]]:
+    """What makes the photos up: this process, or a cluster."""
+    if options.engine == "local":
+        return batch.run
+    layout = cluster.Layout(options.ray_address, options.num_actors, options.actor_cpus, options.actor_gpus)
+    return functools.partial(cluster.run, layout=layout)
 
 
 def _arrivals(

@@ -18,6 +18,7 @@ import re
 import secrets
 import stat
 import struct
+import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from beautygan_cli import remote
 from beautygan_cli.errors import OutputError, PhotoError
 
 if TYPE_CHECKING:
@@ -145,7 +147,7 @@ def find(
             found.append(Found(path, inside))
 
     for name in paths:
-        path = Path(name)
+        path = remote.as_path(name)
         try:
             mode = path.stat().st_mode if str(name) else None
         except (OSError, ValueError) as error:
@@ -169,6 +171,8 @@ def find(
 
 def _search(folder: Path, suffixes: frozenset[str]) -> tuple[list[Found], list[Problem]]:
     """All photos in and below a folder, and the entries that look like photos but can't be."""
+    if isinstance(folder, remote.RemotePath):
+        return _search_remote(folder)
     found: list[Found] = []
     problems: list[Problem] = []
     entered: set[str] = set()
@@ -203,6 +207,15 @@ def _search(folder: Path, suffixes: frozenset[str]) -> tuple[list[Found], list[P
     return found, problems
 
 
+def _search_remote(folder: remote.RemotePath) -> tuple[list[Found], list[Problem]]:
+    try:
+        listed = remote.listing(folder)
+    except OSError as error:
+        return [], [Problem(folder, f"{shown(folder)} can't be searched: {_reason(error)}.")]
+    found = [Found(path, path.parent.relative_to(folder)) for path in listed if path.suffix.lower() in PHOTO_SUFFIXES]
+    return [item for item in found if not any(part.startswith(".") for part in item.path.relative_to(folder).parts)], []
+
+
 def _known_suffixes() -> str:
     return ", ".join(sorted(suffix[1:] for suffix in PHOTO_SUFFIXES))
 
@@ -221,7 +234,7 @@ def read(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Photo:
     XMP is left out. Raises PhotoError when the file is missing, no regular file, broken, of an unknown format, or has
     more than `max_pixels` pixels, which its header tells before anything is decoded.
     """
-    path = Path(path)
+    path = remote.as_path(path)
     name = shown(path)
     too_large = f"{name} has more than {max_pixels:,} pixels; raise the limit with --max-pixels if you trust the photo."
     with opened(path) as file:
@@ -279,7 +292,7 @@ def write(
     model to the XMP (BMP has none). Folders on the way are made. Without `overwrite` an existing file stays, even one
     that appears meanwhile; the file that `photo` was read from stays in any case. Raises OutputError.
     """
-    path = Path(path)
+    path = remote.as_path(path)
     name = shown(path)
     photo_format = FORMATS.get(path.suffix.lower())
     if photo_format is None:
@@ -348,12 +361,15 @@ def sweep(folder: Path | str, *, below: bool = True) -> int:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[io.BufferedReader]:
+def opened(path: Path) -> Iterator[io.BufferedIOBase]:
     """A regular file with something in it, open for reading; a pipe or device is refused without waiting for it.
 
     Raises PhotoError, for whatever the system says against it while it is opened.
     """
     name = shown(path)
+    if isinstance(path, remote.RemotePath):
+        yield _fetched(path)
+        return
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
@@ -372,6 +388,18 @@ def opened(path: Path) -> Iterator[io.BufferedReader]:
         if status.st_size > MAX_FILE_BYTES:
             raise PhotoError(f"{name} is larger than {MAX_FILE_BYTES >> 30} GB; make it smaller first.")
         yield file
+
+
+def _fetched(path: remote.RemotePath) -> io.BufferedIOBase:
+    """A remote file with something in it, in memory."""
+    try:
+        file = io.BytesIO(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise PhotoError(f"{shown(path)} can't be read: {_reason(error)}.") from error
+    if not file.read(1):
+        raise PhotoError(f"{shown(path)} is empty; get a fresh copy of it.")
+    file.seek(0)
+    return file
 
 
 def _open_plain(path: Path) -> int:
@@ -408,6 +436,18 @@ def whole(path: Path, overwrite: bool) -> Iterator[IO[bytes]]:
     Another process may write to it, too, by its name. It is locked meanwhile, so that another run's `sweep` leaves it.
     What goes wrong while it is written is raised as it is.
     """
+    if isinstance(path, remote.RemotePath):
+        with tempfile.NamedTemporaryFile(prefix="beautygan-") as local:
+            yield local
+            local.flush()
+            content = Path(local.name).read_bytes()
+        try:
+            path.publish(content, overwrite)
+        except FileExistsError as error:
+            raise OutputError(_exists(path)) from error
+        except OSError as error:
+            raise OutputError(f"{shown(path)} can't be written: {_reason(error)}.") from error
+        return
     temporary = path.parent / f".beautygan-{secrets.token_hex(8)}.part"
     of_the_writer: BaseException | None = None
     try:
@@ -507,7 +547,7 @@ _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # of a JPEG; those that may 
 _START_OF_SCAN, _END_OF_JPEG, _WITHOUT_LENGTH = 0xDA, 0xD9, (0x01, 0xD8)
 
 
-def _has_too_many_scans(file: IO[bytes]) -> bool:
+def _has_too_many_scans(file: io.BufferedIOBase) -> bool:
     """Whether a JPEG has more than MAX_SCANS scans or MAX_SEGMENTS segments. The file stays where it was read to.
 
     A kilobyte of empty scans costs the decoder seconds on a large photo, so they are counted before it starts.

@@ -16,9 +16,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
-from beautygan_cli import images
+from beautygan_cli import images, remote
 from beautygan_cli.errors import OutputError, PhotoError
 
 FILE_NAME = ".beautygan.sqlite"
@@ -29,6 +29,7 @@ CREATE TABLE IF NOT EXISTS content (
     path TEXT PRIMARY KEY, size INTEGER, changed INTEGER, inode INTEGER, sha256 TEXT
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS names (role TEXT, folder TEXT, name TEXT, path TEXT, PRIMARY KEY (role, path));
+CREATE INDEX IF NOT EXISTS names_by_name ON names (role, folder, name);
 CREATE TABLE IF NOT EXISTS results (
     output TEXT PRIMARY KEY, key TEXT, state TEXT, reason TEXT, files TEXT, details TEXT, run INTEGER
 ) WITHOUT ROWID;
@@ -66,6 +67,27 @@ class Record:
         return bool(self.files) and all(_stamp(folder / name) == (size, changed) for name, size, changed in self.files)
 
 
+class Content(NamedTuple):
+    """A file as it was when it was read: its place, size, time of change (ns), inode and SHA-256."""
+
+    path: str
+    size: int
+    changed: int
+    inode: int
+    sha256: str
+
+
+class Entry(NamedTuple):
+    """What became of one result; `files` as in `Record`."""
+
+    output: Path
+    key: str
+    state: str
+    reason: str = ""
+    files: Sequence[tuple[str, int, int]] = ()
+    details: Any = None
+
+
 class Manifest:
     """The open manifest of a folder of results. A context manager; usable from any thread.
 
@@ -77,11 +99,14 @@ class Manifest:
         self._folder = None if folder is None else folder.absolute()
         self._lock = threading.Lock()
         self._file = None if folder is None else folder / FILE_NAME
+        if isinstance(folder, remote.RemotePath):
+            self._file = remote.state_file(folder)
         try:
-            if folder is not None:
+            if folder is not None and self._file is not None:
                 folder.mkdir(parents=True, exist_ok=True)
             self._refuse_foreign_files()
             if self._file is not None:
+                self._file.parent.mkdir(parents=True, exist_ok=True)
                 self._file.open("ab").close()  # SQLite's own mode is 0o644 whatever the umask allows
             self._database = sqlite3.connect(
                 ":memory:" if self._file is None else self._file, timeout=0.2, check_same_thread=False
@@ -188,7 +213,7 @@ class Manifest:
         rows = self._all("SELECT folder, name, path FROM names WHERE role = ?", role)
         if not all(isinstance(value, str) for row in rows for value in row):
             raise self._damaged()
-        return [(folder, name, Path(path)) for folder, name, path in rows]
+        return [(folder, name, remote.as_path(path)) for folder, name, path in rows]
 
     def name(self, role: str, named: Iterable[tuple[str, str, Path]]) -> None:
         """Remember names, so that a photo that arrives later does not change those of the others."""
@@ -222,12 +247,31 @@ class Manifest:
         self, output: Path, key: str, state: str, *, reason: str = "", files: Iterable[Path] = (), details: Any = None
     ) -> None:
         """Note what became of a result; its files, if it has any, are written and stay as they are."""
-        stamps = [(path.name, *(_stamp(path) or (0, 0))) for path in files]
         with self._transaction() as database:
-            place = _storable(self._key(output))
-            database.execute(_NOTE, (place, key, state, _storable(reason), json.dumps(details or {}), self.run))
-            if stamps:
-                database.execute("UPDATE results SET files = ? WHERE output = ?", (json.dumps(stamps), place))
+            self._note(database, Entry(output, key, state, reason, stamps(files), details))
+
+    def _note(self, database: sqlite3.Connection, entry: Entry) -> None:
+        place = _storable(self._key(entry.output))
+        details = json.dumps(entry.details or {})
+        database.execute(_NOTE, (place, entry.key, entry.state, _storable(entry.reason), details, self.run))
+        if entry.files:
+            database.execute("UPDATE results SET files = ? WHERE output = ?", (json.dumps(entry.files), place))
+
+    # What others saw, in one go: a commit waits for the disk, and a cluster reports much at once
+
+    def contents(self) -> list[Content]:
+        """All files whose content is known."""
+        return [Content(*row) for row in self._all("SELECT path, size, changed, inode, sha256 FROM content")]
+
+    def learn(self, contents: Iterable[Content], entries: Iterable[Entry]) -> None:
+        """Take over what another manifest's `contents` gave, and note what became of results elsewhere."""
+        with self._transaction() as database:
+            for content in contents:
+                database.execute(
+                    "INSERT OR REPLACE INTO content VALUES (?, ?, ?, ?, ?)", [_storable(value) for value in content]
+                )
+            for entry in entries:
+                self._note(database, entry)
 
     def owns(self, path: Path) -> bool:
         """Whether a file is a result of an earlier run, as that run left it."""
@@ -323,6 +367,11 @@ def _items(value: Any) -> list[Any]:
 def _storable(value: object) -> object:
     """A path's undecodable bytes, which SQLite's text does not take, escaped."""
     return value.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(value, str) else value
+
+
+def stamps(files: Iterable[Path]) -> list[tuple[str, int, int]]:
+    """(name, size, time of change) of each file, as a `Record` keeps them."""
+    return [(path.name, *(_stamp(path) or (0, 0))) for path in files]
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

@@ -152,12 +152,12 @@ def _quiet() -> Iterator[None]:
 
     absl_logging.set_verbosity(absl_logging.ERROR)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    with _standard_error_held_back():
+    with standard_error_held_back():
         yield
 
 
 @contextmanager
-def _standard_error_held_back() -> Iterator[None]:
+def standard_error_held_back() -> Iterator[None]:
     """Keep what is written to descriptor 2 to ourselves, and pass it on only if an exception is raised.
 
     TensorFlow's libraries log while they are loaded, before they look at TF_CPP_MIN_LOG_LEVEL.

@@ -10,7 +10,7 @@ from standin import StandIn, generator_nodes, published_variables
 
 from beautygan_cli import session as session_module
 from beautygan_cli.errors import ModelError
-from beautygan_cli.runtime import _standard_error_held_back
+from beautygan_cli.runtime import standard_error_held_back
 from beautygan_cli.session import MakeupSession, find_checkpoint, quiet_tensorflow
 from beautygan_cli.signature import Signature
 
@@ -705,13 +705,13 @@ class TestQuiet:
         assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
     def test_what_was_held_back_is_told_when_the_import_fails(self, capfd):
-        with pytest.raises(ImportError), _standard_error_held_back():
+        with pytest.raises(ImportError), standard_error_held_back():
             os.write(2, b"a library is missing\n")
             raise ImportError
         assert capfd.readouterr().err == "a library is missing\n"
 
     def test_what_was_held_back_is_dropped_otherwise(self, capfd):
-        with _standard_error_held_back():
+        with standard_error_held_back():
             os.write(2, b"chatter\n")
         os.write(2, b"after\n")
         assert capfd.readouterr().err == "after\n"
