@@ -114,8 +114,9 @@ def flicker(frames, results):
     return float(np.abs(np.diff(layers, axis=0))[:, worn].mean())
 
 
+@pytest.mark.slow
 def test_makeup_of_a_still_face_changes_less_than_half_as_much_as_frame_by_frame(photos, session, worker):
-    frames = list(shot(photos("bare", 0), 14, motion=barely))
+    frames = list(shot(photos("bare", 0), 10, motion=barely))
     steady, _ = worker(frames)
     alone = []
     for frame in frames:
@@ -204,6 +205,7 @@ def test_full_search_is_run_once_for_many_frames(photos):
     assert tracker.searches == 1 + 3
 
 
+@pytest.mark.slow
 def test_face_is_made_up_from_the_frame_in_which_it_comes_to_the_one_in_which_it_goes(photos, worker):
     """Between two searches, too: a cut in the middle of the frames that are worked on together."""
     one, two = (list(shot(photos("bare", number), 9, motion=barely)) for number in (0, 1))
