@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import composite, faces, images, regions, shades
+from beautygan_cli import composite, encoded, faces, images, regions, shades
 from beautygan_cli.colour import rgb_to_lab, weighted_mean
 from beautygan_cli.composite import Strengths
 from beautygan_cli.errors import FaceError
@@ -71,7 +71,7 @@ def make_up(
     signature = session.signature
     chips = [network_chips(source, reference, signature) for source, reference in pairs]
     fed, looks = [pair[0] for pair in chips], [pair[1] for pair in chips]
-    made_up = session.transfer(np.stack(fed), np.stack(looks))
+    made_up = encoded.transfer(session, pairs, fed, looks)
     deepened = [
         shades.deepen(
             before, after, source.landmarks, look, (source if signature.warp_reference else reference).landmarks

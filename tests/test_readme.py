@@ -20,6 +20,7 @@ LAYERS = (
     ("errors", "signature", "runtime", "cores"),
     ("images", "pixels", "faces", "regions", "colour", "warp"),
     ("session", "composite", "shades"),
+    ("encoded",),
     ("pipeline",),
     ("evaluate", "check"),
     ("manifest",),
