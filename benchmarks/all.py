@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import folder as folders
 import network as networks
@@ -28,6 +28,8 @@ import network as networks
 sys.path.insert(0, str(networks.REPOSITORY / "tests"))
 
 MOST_PAIRS = 8  # in one run of the network
+NEEDED = ("decode", "network", "encode")  # stages of a photo that no way of doing it could leave out
+BOTH = ("elapsed", "processor")
 PHONE = (4032, 3024)  # pixels of a phone's photo of 12 megapixels, upright
 
 
@@ -68,26 +70,49 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Non
     print(flush=True)
 
 
-def in_turns(work: Mapping[str, Callable[[], float]], runs: int) -> dict[str, float]:
+class Cost(NamedTuple):
+    """Seconds by the clock, and of all processors together: what other processes take doesn't count there."""
+
+    elapsed: float
+    processor: float
+
+    def to(self, other: Cost) -> tuple[str, str]:
+        """The ratio of each, for a table."""
+        return f"{self.elapsed / other.elapsed:.2f}", f"{self.processor / other.processor:.2f}"
+
+    def __str__(self) -> str:
+        return f"{self.elapsed:.3g} s | {self.processor:.3g} s"
+
+
+def median(costs: Sequence[Cost]) -> Cost:
+    """Of each kind of time."""
+    return Cost(*(statistics.median(kind) for kind in zip(*costs, strict=True)))
+
+
+def in_turns(work: Mapping[str, Callable[[], Cost]], runs: int) -> dict[str, Cost]:
     """The median of each measurement, taken in turns."""
-    times: dict[str, list[float]] = {name: [] for name in work}
+    costs: dict[str, list[Cost]] = {name: [] for name in work}
     for _ in range(runs):
         for name, measure in work.items():
-            times[name].append(measure())
-    return {name: statistics.median(values) for name, values in times.items()}
+            costs[name].append(measure())
+    return {name: median(several) for name, several in costs.items()}
 
 
-def timed(work: Callable[[], object]) -> float:
-    """Seconds that a call takes."""
-    began = time.perf_counter()
+def timed(work: Callable[[], object]) -> Cost:
+    """What a call takes."""
+    began, used = time.perf_counter(), time.process_time()
     work()
-    return time.perf_counter() - began
+    return Cost(time.perf_counter() - began, time.process_time() - used)
 
 
-def run(*arguments: str) -> float:
-    """Seconds of a whole Python process."""
+def run(*arguments: str) -> Cost:
+    """What a whole Python process takes."""
+    began, used = time.perf_counter(), os.times()
     command = [sys.executable, *arguments]
-    return timed(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    ended = os.times()
+    processor = ended.children_user + ended.children_system - used.children_user - used.children_system
+    return Cost(time.perf_counter() - began, processor)
 
 
 # The tables
@@ -98,7 +123,7 @@ def start_up(options: argparse.Namespace, place: Path) -> None:
     folders.generate(place / "small", 1, seed=1)
     look = next(iter(sorted((folders.SAMPLES / "makeup").glob("*.jpg"))))
 
-    def one_photo() -> float:
+    def one_photo() -> Cost:
         shutil.rmtree(place / "one", ignore_errors=True)
         photos = ("--no-makeup", str(place / "small"), "--ref", str(look))
         return run("-m", "beautygan_cli", *photos, "--out", str(place / "one"))
@@ -112,8 +137,8 @@ def start_up(options: argparse.Namespace, place: Path) -> None:
         options.runs,
     )
     whole = medians["`python -c 'import tensorflow'`"]
-    rows = [[name, f"{seconds:.2f} s", f"{seconds / whole:.2f}"] for name, seconds in medians.items()]
-    table("Start", ("process", "median", "to `import tensorflow`"), rows)
+    rows = [[name, str(cost), *cost.to(whole)] for name, cost in medians.items()]
+    table("Start", ("process", *BOTH, "to `import tensorflow`, elapsed", "processor"), rows)
 
 
 def plain_loop(options: argparse.Namespace, place: Path) -> None:
@@ -125,8 +150,9 @@ def plain_loop(options: argparse.Namespace, place: Path) -> None:
         work[f"`MakeupSession`, {precision}"] = lambda p=precision: run("-c", networks.OURS, str(model), count, p)
     medians = in_turns(work, options.runs)
     plain = medians["plain loop"]
-    rows = [[name, f"{seconds:.2f} s", f"{plain / seconds:.2f}"] for name, seconds in medians.items()]
-    table("One photo, nine references, published shape", ("process", "median", "times the plain rate"), rows)
+    rows = [[name, str(cost), *plain.to(cost)] for name, cost in medians.items()]
+    head = ("process", *BOTH, "times the plain rate, elapsed", "processor")
+    table("One photo, nine references, published shape", head, rows)
 
 
 def network(options: argparse.Namespace, place: Path) -> None:
@@ -146,11 +172,12 @@ def network(options: argparse.Namespace, place: Path) -> None:
                     engine()
                 medians = in_turns({key: lambda e=engine: timed(e) for key, engine in engines.items()}, options.runs)
             ours = medians["TensorFlow"]
-            figures = [f"{ours / options.pairs:.3f} s"]
+            figures = [str(Cost(*(seconds / options.pairs for seconds in ours)))]
             for key in ("OpenVINO", "ONNX Runtime"):
-                figures.append(f"{ours / medians[key]:.2f}" if key in medians else "-")
+                figures += ours.to(medians[key]) if key in medians else ("-", "-")
             rows.append([f"{name}, {precision}", *figures])
-    head = ("network", "a result", "our time to OpenVINO's", "to ONNX Runtime's")
+    engines = ("to OpenVINO, elapsed", "processor", "to ONNX Runtime, elapsed", "processor")
+    head = ("network", *(f"a result, {kind}" for kind in BOTH), *engines)
     table(f"Network alone, {options.pairs} pairs a run", head, rows)
 
 
@@ -192,7 +219,7 @@ def other_engines(session: Any, place: Path, chips: Any, precision: str) -> dict
 
 
 def photo(options: argparse.Namespace, place: Path) -> None:
-    """A photo of 12 megapixels by stage, in processor time too: what another process takes doesn't count there."""
+    """A photo of 12 megapixels by stage."""
     from dataclasses import replace
 
     from beautygan_cli import MakeupSession, composite, cores, images, pipeline
@@ -204,13 +231,12 @@ def photo(options: argparse.Namespace, place: Path) -> None:
         signature = session.signature
         look = next(iter(sorted((folders.SAMPLES / "makeup").glob("*.jpg"))))
         reference = pipeline.find_faces(images.read(look).pixels, signature, "", which="largest")[0]
-        spent: dict[str, list[tuple[float, float]]] = {}
+        spent: dict[str, list[Cost]] = {}
 
         def stage(name: str, work: Callable[[], Any]) -> Any:
-            began, used = time.perf_counter(), time.process_time()
-            value = work()
-            spent.setdefault(name, []).append((time.perf_counter() - began, time.process_time() - used))
-            return value
+            values = []
+            spent.setdefault(name, []).append(timed(lambda: values.append(work())))
+            return values[0]
 
         for _ in range(options.runs + 1):
             read = stage("decode", lambda: images.read(path))
@@ -229,16 +255,12 @@ def photo(options: argparse.Namespace, place: Path) -> None:
                 "encode",
                 lambda r=read, p=pasted: images.write(replace(r, pixels=p), place / "phone_out.jpg", overwrite=True),
             )
-    medians = {
-        name: [statistics.median(kind) for kind in zip(*values[1:], strict=True)] for name, values in spent.items()
-    }
-    rows = [[name, f"{wall:.3f} s", f"{used:.3f} s"] for name, (wall, used) in medians.items()]
-    total = [sum(values[kind] for values in medians.values()) for kind in (0, 1)]
-    needed = [sum(medians[name][kind] for name in ("decode", "network", "encode")) for kind in (0, 1)]
-    rows.append(["all", *(f"{seconds:.3f} s" for seconds in total)])
-    ratios = (f"{whole / least:.2f}" for whole, least in zip(total, needed, strict=True))
-    rows.append(["all to decode + network + encode", *ratios])
-    table("A photo of 12 megapixels, bundled model", ("stage", "elapsed", "processor"), rows)
+    medians = {name: median(costs[1:]) for name, costs in spent.items()}
+    total = Cost(*(sum(kind) for kind in zip(*medians.values(), strict=True)))
+    needed = Cost(*(sum(kind) for kind in zip(*(medians[name] for name in NEEDED), strict=True)))
+    rows = [[name, str(cost)] for name, cost in medians.items()]
+    rows += [["all", str(total)], [f"all to {' + '.join(NEEDED)}", *total.to(needed)]]
+    table("A photo of 12 megapixels, bundled model", ("stage", *BOTH), rows)
 
 
 def folder(options: argparse.Namespace, place: Path) -> None:
