@@ -98,13 +98,13 @@ def _paint(
     import cv2
 
     painting, shading = (np.ascontiguousarray(share[..., i]) for i in (0, 1))
-    inside = cv2.max(painting, shading) > LEAST_WEIGHT
-    columns = np.flatnonzero(inside.any(axis=0))
-    if not len(columns):
+    inside = (cv2.max(painting, shading) > LEAST_WEIGHT).astype(np.uint8)
+    left, _, width, _ = cv2.boundingRect(inside)
+    if not width:
         return
-    span = slice(columns[0], columns[-1] + 1)
+    span = slice(left, left + width)
     to_chip = to_chip.copy()
-    to_chip[:, 2] += to_chip[:, 0] * columns[0]
+    to_chip[:, 2] += to_chip[:, 0] * left
     own = part[:, span]
     painting, shading = np.ascontiguousarray(painting[:, span]), np.ascontiguousarray(shading[:, span])
     planes = []
@@ -113,15 +113,18 @@ def _paint(
         change += shading * of_shade
         change += plane
         planes.append(change)
-    cv2.copyTo(_to_bytes(cv2.merge(planes)), inside[:, span].astype(np.uint8), own)
+    cv2.copyTo(_to_bytes(cv2.merge(planes)), np.ascontiguousarray(inside[:, span]), own)
 
 
 def _box(canvas: Placement, weights: FloatArray, shape: tuple[int, int]) -> tuple[int, int, int, int]:
     """The part (left, top, right, bottom) of a photo of (H, W) outside which no weight is left."""
-    rows, columns = (np.flatnonzero(weights.max(axis=(axis, 2)) > LEAST_WEIGHT) for axis in (1, 0))
-    if not len(rows):
+    import cv2
+
+    inside = cv2.max(*cv2.split(weights)) > LEAST_WEIGHT
+    column, row, width, height = cv2.boundingRect(inside.astype(np.uint8))
+    if not width:
         return 0, 0, 1, 1
-    first, last = np.array([columns[0], rows[0]]), np.array([columns[-1], rows[-1]])
+    first, last = np.array([column, row]), np.array([column + width - 1, row + height - 1])
     # The box around the weights, as the canvas of a placement of its own.
     matrix = canvas.matrix.copy()
     matrix[:, 2] -= first

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import composite, faces, images, regions, shades
+from beautygan_cli import composite, encoded, faces, images, regions, shades
 from beautygan_cli.colour import rgb_to_lab, weighted_mean
 from beautygan_cli.composite import Strengths
 from beautygan_cli.errors import FaceError
@@ -174,19 +174,17 @@ def make_up(
 
 def _run(jobs: Sequence[_Job], session: MakeupSession, remove: bool) -> list[FloatArray]:
     """The network's chip for each job, with its makeup as deep as the reference's."""
-    first = [job.chips[0] for job in jobs]
-    fed, looks = np.stack([pair[0] for pair in first]), np.stack([pair[1] for pair in first])
     if remove:
-        return list(session.remove(fed, looks))
-    single = [place for place, job in enumerate(jobs) if len(job.mix) == 1]
-    result: list[FloatArray] = [np.empty(0, np.float32)] * len(jobs)
+        fed, bare = (np.stack(chips) for chips in zip(*(job.chips[0] for job in jobs), strict=True))
+        return list(session.remove(fed, bare))
+    single = [job for job in jobs if len(job.mix) == 1]
+    result: dict[int, FloatArray] = {}
     if single:
-        for place, after in zip(single, session.transfer(fed[single], looks[single]), strict=True):
-            result[place] = after
-    for place, job in enumerate(jobs):
-        if len(job.mix) > 1:
-            result[place] = _mixed(job, session)
-    return [_deepened(job, after, session.signature) for job, after in zip(jobs, result, strict=True)]
+        sources, looks = zip(*(job.chips[0] for job in single), strict=True)
+        pairs = [(job.source, job.mix[0][0]) for job in single]
+        result = dict(zip(map(id, single), encoded.transfer(session, pairs, sources, looks), strict=True))
+    result |= {id(job): _mixed(job, session) for job in jobs if len(job.mix) > 1}
+    return [_deepened(job, result[id(job)], session.signature) for job in jobs]
 
 
 def _mixed(job: _Job, session: MakeupSession) -> FloatArray:

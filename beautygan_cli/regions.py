@@ -87,16 +87,14 @@ def blur(mask: NDArray[Any], sigma: float) -> FloatArray:
         return np.asarray(mask, dtype=np.float32)
     if mask.ndim == 2:
         # What is 0 all around stays 0: only the box around the rest is blurred.
-        rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-        if not len(rows):
-            return np.zeros(mask.shape, dtype=np.float32)
-        reach = int(np.ceil(4 * sigma)) + 1  # OpenCV's kernel for float images ends at 4 sigma
-        top, left = max(0, rows[0] - reach), max(0, columns[0] - reach)
-        part = np.ascontiguousarray(mask[top : rows[-1] + reach + 1, left : columns[-1] + reach + 1], dtype=np.float32)
+        left, top, width, height = cv2.boundingRect((mask != 0).astype(np.uint8))
         result = np.zeros(mask.shape, dtype=np.float32)
-        result[top : rows[-1] + reach + 1, left : columns[-1] + reach + 1] = cv2.GaussianBlur(
-            part, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE
-        )
+        if not width:
+            return result
+        reach = int(np.ceil(4 * sigma)) + 1  # OpenCV's kernel for float images ends at 4 sigma
+        box = np.s_[max(0, top - reach) : top + height + reach, max(0, left - reach) : left + width + reach]
+        part = np.ascontiguousarray(mask[box], dtype=np.float32)
+        result[box] = cv2.GaussianBlur(part, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
         return result
     return np.asarray(cv2.GaussianBlur(mask, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE), dtype=np.float32)
 

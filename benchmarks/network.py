@@ -41,10 +41,10 @@ import sys
 import numpy as np
 from beautygan_cli import MakeupSession
 rng = np.random.default_rng(0)
-with MakeupSession(sys.argv[1]) as session:
+with MakeupSession(sys.argv[1], precision=sys.argv[3], batch_size=int(sys.argv[2])) as session:
     source = rng.uniform(0, 255, (1, 256, 256, 3)).astype(np.float32)
     references = rng.uniform(0, 255, (int(sys.argv[2]), 256, 256, 3)).astype(np.float32)
-    session.transfer(np.repeat(source, len(references), axis=0), references)
+    session.decode(session.encode_sources(source), session.encode_references(references))
 """
 
 
@@ -89,7 +89,7 @@ def main() -> None:
         rows = {
             "import tensorflow": [process("import tensorflow") for _ in range(runs)],
             "plain loop, 9 references": [process(PLAIN, folder, str(REFERENCES)) for _ in range(runs)],
-            "MakeupSession, 9 references": [process(OURS, folder, str(REFERENCES)) for _ in range(runs)],
+            "MakeupSession, 9 references": [process(OURS, folder, str(REFERENCES), "fp32") for _ in range(runs)],
         }
         medians = {name: statistics.median(times) for name, times in rows.items()}
         results = {

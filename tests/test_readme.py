@@ -20,7 +20,7 @@ LAYERS = (
     ("errors", "signature", "runtime", "cores"),
     ("images", "pixels", "faces", "regions", "colour", "warp"),
     ("session", "composite", "shades"),
-    ("look",),
+    ("look", "encoded"),
     ("pipeline", "tracking"),
     ("evaluate", "check"),
     ("manifest", "video"),

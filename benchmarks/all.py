@@ -1,0 +1,330 @@
+"""All of the speed figures in one Markdown table a subject.
+
+    python benchmarks/all.py [--runs 3] [--only network photo]
+
+Needs `pip install -e '.[bench]'` for OpenVINO and ONNX Runtime; what is missing of them is left out. What is compared
+runs in turns within one run of this command, so that whatever else the machine does falls on all of it, and each
+figure is a median. Of them the ratios carry over to another machine; seconds don't.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import folder as folders
+import network as networks
+
+sys.path.insert(0, str(networks.REPOSITORY / "tests"))
+
+MOST_PAIRS = 8  # in one run of the network
+NEEDED = ("decode", "network", "encode")  # stages of a photo that no way of doing it could leave out
+BOTH = ("elapsed", "processor")
+PHONE = (4032, 3024)  # pixels of a phone's photo of 12 megapixels, upright
+
+
+def main() -> int:
+    """Print the tables; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=3, help="of each measurement (default: 3)")
+    parser.add_argument("--pairs", type=int, default=MOST_PAIRS, help="chips in a run of the network (default: 8)")
+    parser.add_argument("--photos", type=int, nargs="+", default=[12, 48], help="sizes of folder (default: 12 48)")
+    parser.add_argument("--only", nargs="+", choices=list(SECTIONS), default=list(SECTIONS), help="these tables alone")
+    options = parser.parse_args()
+    print(f"Machine: {machine()}\n", flush=True)
+    with tempfile.TemporaryDirectory(prefix="beautygan-benchmark-") as place:
+        for name in options.only:
+            SECTIONS[name](options, Path(place))
+    return 0
+
+
+def machine() -> str:
+    """The processor, its cores, and the releases that matter."""
+    from importlib import metadata
+
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    load = f", load {os.getloadavg()[0]:.1f} at the start" if hasattr(os, "getloadavg") else ""
+    return (
+        f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores{load}, Python"
+        f" {platform.python_version()}, TensorFlow {metadata.version('tensorflow')}"
+    )
+
+
+def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A Markdown table."""
+    print(f"### {title}\n\n| {' | '.join(head)} |\n|{'---|' * len(head)}", flush=True)
+    for row in rows:
+        print(f"| {' | '.join(row)} |")
+    print(flush=True)
+
+
+class Cost(NamedTuple):
+    """Seconds by the clock, and of all processors together: what other processes take doesn't count there."""
+
+    elapsed: float
+    processor: float
+
+    def to(self, other: Cost) -> tuple[str, str]:
+        """The ratio of each, for a table."""
+        return f"{self.elapsed / other.elapsed:.2f}", f"{self.processor / other.processor:.2f}"
+
+    def __str__(self) -> str:
+        return f"{self.elapsed:.3g} s | {self.processor:.3g} s"
+
+
+def median(costs: Sequence[Cost]) -> Cost:
+    """Of each kind of time."""
+    return Cost(*(statistics.median(kind) for kind in zip(*costs, strict=True)))
+
+
+def in_turns(work: Mapping[str, Callable[[], Cost]], runs: int) -> dict[str, Cost]:
+    """The median of each measurement, taken in turns."""
+    costs: dict[str, list[Cost]] = {name: [] for name in work}
+    for _ in range(runs):
+        for name, measure in work.items():
+            costs[name].append(measure())
+    return {name: median(several) for name, several in costs.items()}
+
+
+def timed(work: Callable[[], object]) -> Cost:
+    """What a call takes."""
+    began, used = time.perf_counter(), time.process_time()
+    work()
+    return Cost(time.perf_counter() - began, time.process_time() - used)
+
+
+def run(*arguments: str) -> Cost:
+    """What a whole Python process takes."""
+    began, used = time.perf_counter(), os.times()
+    command = [sys.executable, *arguments]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    ended = os.times()
+    processor = ended.children_user + ended.children_system - used.children_user - used.children_system
+    return Cost(time.perf_counter() - began, processor)
+
+
+# The tables
+
+
+def start_up(options: argparse.Namespace, place: Path) -> None:
+    """Whole processes that do little."""
+    folders.generate(place / "small", 1, seed=1)
+    look = next(iter(sorted((folders.SAMPLES / "makeup").glob("*.jpg"))))
+
+    def one_photo() -> Cost:
+        shutil.rmtree(place / "one", ignore_errors=True)
+        photos = ("--no-makeup", str(place / "small"), "--ref", str(look))
+        return run("-m", "beautygan_cli", *photos, "--out", str(place / "one"))
+
+    medians = in_turns(
+        {
+            "`python -c 'import tensorflow'`": lambda: run("-c", "import tensorflow"),
+            "`beautygan --help`": lambda: run("-m", "beautygan_cli", "--help"),
+            "one small photo with one reference": one_photo,
+        },
+        options.runs,
+    )
+    whole = medians["`python -c 'import tensorflow'`"]
+    rows = [[name, str(cost), *cost.to(whole)] for name, cost in medians.items()]
+    table("Start", ("process", *BOTH, "to `import tensorflow`, elapsed", "processor"), rows)
+
+
+def plain_loop(options: argparse.Namespace, place: Path) -> None:
+    """One photo with nine references: the plain way and ours, whole processes on a stand-in of the published model."""
+    model = published(place)
+    count = str(networks.REFERENCES)
+    work = {"plain loop": lambda: run("-c", networks.PLAIN, str(model), count)}
+    for precision in ("fp32", "bf16"):
+        work[f"`MakeupSession`, {precision}"] = lambda p=precision: run("-c", networks.OURS, str(model), count, p)
+    medians = in_turns(work, options.runs)
+    plain = medians["plain loop"]
+    rows = [[name, str(cost), *plain.to(cost)] for name, cost in medians.items()]
+    head = ("process", *BOTH, "times the plain rate, elapsed", "processor")
+    table("One photo, nine references, published shape", head, rows)
+
+
+def network(options: argparse.Namespace, place: Path) -> None:
+    """The network alone, the same frozen graph in three engines."""
+    import numpy as np
+
+    from beautygan_cli import MakeupSession
+
+    rows = []
+    chips = np.random.default_rng(0).uniform(0, 255, (options.pairs, 256, 256, 3)).astype(np.float32)
+    for name, model in (("bundled", None), ("published shape", published(place))):
+        for precision in ("fp32", "bf16"):
+            with MakeupSession(model, precision=precision, batch_size=options.pairs) as session:
+                engines: dict[str, Callable[[], Any]] = {"TensorFlow": lambda s=session: s.transfer(chips, chips)}
+                engines |= other_engines(session, place, chips, precision)
+                for engine in engines.values():
+                    engine()
+                medians = in_turns({key: lambda e=engine: timed(e) for key, engine in engines.items()}, options.runs)
+            ours = medians["TensorFlow"]
+            figures = [str(Cost(*(seconds / options.pairs for seconds in ours)))]
+            for key in ("OpenVINO", "ONNX Runtime"):
+                figures += ours.to(medians[key]) if key in medians else ("-", "-")
+            rows.append([f"{name}, {precision}", *figures])
+    engines = ("to OpenVINO, elapsed", "processor", "to ONNX Runtime, elapsed", "processor")
+    head = ("network", *(f"a result, {kind}" for kind in BOTH), *engines)
+    table(f"Network alone, {options.pairs} pairs a run", head, rows)
+
+
+def other_engines(session: Any, place: Path, chips: Any, precision: str) -> dict[str, Callable[[], Any]]:
+    """OpenVINO and ONNX Runtime (which has no bf16 here) on the session's own frozen graph, as far as installed."""
+    opened = session._network(session.signature.made_up)
+    graph_def = opened.graph.as_graph_def()
+    names = [opened.source.name, opened.reference.name]
+    fed = (chips / 127.5 - 1).astype("float32")
+    engines: dict[str, Callable[[], Any]] = {}
+    try:
+        import openvino
+
+        file = place / "frozen.pb"
+        file.write_bytes(graph_def.SerializeToString())
+        model = openvino.convert_model(
+            file, input=[(name, list(fed.shape)) for name in names], output=opened.output.name
+        )
+        hint = {"fp32": "f32", "bf16": "bf16"}[precision]
+        compiled = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": hint})
+        engines["OpenVINO"] = lambda: compiled([fed, fed])
+    except ImportError:
+        pass
+    try:
+        if precision != "fp32":
+            return engines
+        import onnxruntime
+        import tf2onnx
+
+        model, _ = tf2onnx.convert.from_graph_def(
+            graph_def, input_names=names, output_names=[opened.output.name], opset=17
+        )
+        running = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        inputs = [item.name for item in running.get_inputs()]
+        engines["ONNX Runtime"] = lambda: running.run(None, dict.fromkeys(inputs, fed))
+    except ImportError:
+        pass
+    return engines
+
+
+def photo(options: argparse.Namespace, place: Path) -> None:
+    """A photo of 12 megapixels by stage."""
+    from dataclasses import replace
+
+    from beautygan_cli import MakeupSession, composite, cores, images, pipeline
+    from beautygan_cli.composite import Strengths
+
+    path = phone_photo(place)
+    cores.use()
+    with MakeupSession() as session:
+        signature = session.signature
+        look = next(iter(sorted((folders.SAMPLES / "makeup").glob("*.jpg"))))
+        reference = pipeline.find_faces(images.read(look).pixels, signature, "", which="largest")[0]
+        spent: dict[str, list[Cost]] = {}
+
+        def stage(name: str, work: Callable[[], Any]) -> Any:
+            values = []
+            spent.setdefault(name, []).append(timed(lambda: values.append(work())))
+            return values[0]
+
+        for _ in range(options.runs + 1):
+            read = stage("decode", lambda: images.read(path))
+            faces = stage("detect and align", lambda r=read: pipeline.find_faces(r.pixels, signature, "")[:1])
+            chips = stage("chips", lambda f=faces: pipeline.network_chips(f[0], reference, signature))
+            stage("network", lambda c=chips: session.transfer(c[0][None], c[1][None]))
+            fed, made_up = pipeline.make_up([(faces[0], reference)], session)
+            weights = stage("masks", lambda r=read, f=faces: composite.change_weights(r.pixels, f[0], Strengths()))
+            pasted = stage(
+                "composite",
+                lambda r=read, f=faces, b=fed, a=made_up, w=weights: composite.paste(
+                    r.pixels, f[0], b[0], a[0], Strengths(), w
+                ),
+            )
+            stage(
+                "encode",
+                lambda r=read, p=pasted: images.write(replace(r, pixels=p), place / "phone_out.jpg", overwrite=True),
+            )
+    medians = {name: median(costs[1:]) for name, costs in spent.items()}
+    total = Cost(*(sum(kind) for kind in zip(*medians.values(), strict=True)))
+    needed = Cost(*(sum(kind) for kind in zip(*(medians[name] for name in NEEDED), strict=True)))
+    rows = [[name, str(cost)] for name, cost in medians.items()]
+    rows += [["all", str(total)], [f"all to {' + '.join(NEEDED)}", *total.to(needed)]]
+    table("A photo of 12 megapixels, bundled model", ("stage", *BOTH), rows)
+
+
+def folder(options: argparse.Namespace, place: Path) -> None:
+    """Rate and peak memory over sizes of folder, and over cores."""
+    rows = []
+    for count in options.photos:
+        folders.generate(place / f"photos{count}", count, seed=1)
+    for count, jobs in [*((count, None) for count in options.photos), (options.photos[-1], 1)]:
+        out = place / f"made{count}-{jobs}"
+        settings = argparse.Namespace(references=1, options=f"--jobs {jobs}" if jobs else "")
+        command = folders.command(place / f"photos{count}", out, settings)
+        began = time.perf_counter()
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _, _, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - began
+        used = usage.ru_utime + usage.ru_stime
+        name = f"{count} photos" + (f", `--jobs {jobs}`" if jobs else "")
+        rows.append(
+            [
+                name,
+                f"{count / seconds:.2f}",
+                f"{used / count:.2f} s",
+                f"{used / seconds:.2f}",
+                f"{usage.ru_maxrss / 1024:.0f} MB",
+            ]
+        )
+    head = ("folder", "results a second", "processor a result", "cores in use", "peak memory")
+    table("Folders of small photos", head, rows)
+
+
+SECTIONS: dict[str, Callable[[argparse.Namespace, Path], None]] = {
+    "start": start_up,
+    "plain": plain_loop,
+    "network": network,
+    "photo": photo,
+    "folder": folder,
+}
+
+
+def published(place: Path) -> Path:
+    """A stand-in of the published checkpoint, saved once."""
+    model = place / "published"
+    if not model.exists():
+        from standin import StandIn
+
+        StandIn(batch=None, training=True, filler=7500).save(model)
+    return model
+
+
+def phone_photo(place: Path) -> Path:
+    """A sample as a phone takes it: 12 megapixels with grain, the face about a third of its width."""
+    import cv2
+    import imageio.v3 as iio
+    import numpy as np
+
+    pixels = iio.imread(folders.SAMPLES / "no_makeup" / "bea.jpg")
+    height, width = PHONE
+    pixels = cv2.resize(pixels, (width, width), interpolation=cv2.INTER_CUBIC)
+    pixels = cv2.copyMakeBorder(pixels, 0, height - width, 0, 0, cv2.BORDER_REPLICATE)
+    grain = np.random.default_rng(0).normal(0, 4, (height, width, 1))
+    path = place / "phone.jpg"
+    iio.imwrite(path, np.clip(pixels + grain, 0, 255).astype(np.uint8), quality=92)
+    return path
+
+
+if __name__ == "__main__":
+    sys.exit(main())
