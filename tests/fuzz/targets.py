@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib.util
 import io
 import itertools
 import shutil
@@ -21,7 +20,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from beautygan_cli import images
-from beautygan_cli.errors import BeautyGANError, ModelError, OutputError, PhotoError
+from beautygan_cli.errors import BeautyGANError, LookError, ModelError, OutputError, PhotoError
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -164,15 +163,18 @@ def manifest(content: bytes) -> None:
 
 
 def look(content: bytes) -> None:
-    """The look file, once `beautygan_cli/look.py` has a `read(path)`."""
+    """A look file; what is read is written so that it reads the same again."""
     from beautygan_cli import look as looks
 
-    path = folder() / "look.json"
+    path = folder() / "look.toml"
     path.write_bytes(content)
     try:
-        looks.read(path)
-    except BeautyGANError as error:
-        in_one_sentence(error)
+        read = looks.read(path)
+    except LookError as error:
+        return in_one_sentence(error)
+    assert all(0 <= strength <= 1 for strength in (read.strengths.lips, read.strengths.eyes, read.strengths.skin))
+    again = looks.parse(looks.as_toml(read, path), path)
+    assert (again.name, again.strengths) == (read.name, read.strengths)
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
@@ -184,9 +186,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "meta_graph": meta_graph,
     "index": index,
     "manifest": manifest,
+    "look": look,
 }
-if importlib.util.find_spec("beautygan_cli.look"):
-    TARGETS["look"] = look
 
 # Examples to start from
 
@@ -212,6 +213,9 @@ def seeds(target: str) -> Iterator[bytes]:
     elif target in ("checkpoint_state", "meta_graph", "index"):
         name = {"checkpoint_state": "checkpoint", "meta_graph": "model.meta", "index": "model.index"}[target]
         yield (_small_model() / name).read_bytes()
+    elif target == "look":
+        yield b'name = "Evening"\nref = "all.jpg"\nstrength = 0.9\n\n[lips]\nref = "a.jpg"\nstrength = 0.8\n'
+        yield b'eyes = [{ref = "a.jpg", weight = 0.7}, {ref = "b.jpg", weight = 0.3}]\nskin = false\n'
     elif target == "manifest":
         from beautygan_cli.manifest import FILE_NAME, Manifest
 
