@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import regions
+from beautygan_cli import covers, regions
 from beautygan_cli.colour import lab_to_rgb, rgb_to_lab, weighted_mean
 from beautygan_cli.faces import AlignedFace, Placement, crop, footprint
 
@@ -171,9 +171,10 @@ def change_weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths) 
         regions.blur(regions.teeth_mask(landmarks, lab), 0.008 * length),
     )
     # Paint for the skin, and the face's shade beside lips and eyes, go on skin alone: not on hair, hat or glasses.
-    likeness = regions.skin_likeness(landmarks, lab)
+    # Paint for lips and eyes leaves out what is seen to lie before them.
     own = np.maximum(lips, eyes)
-    likeness = own + (1 - own) * likeness
+    seen = covers.read_skin(landmarks, lab)
+    likeness = own + (1 - own) * seen.likeness - own * covers.cover_mask(landmarks, lab, seen)
     inside = (1 - kept) * regions.face_mask(landmarks, shape) * likeness
     # The shade fades out over more of jaw and temples than paint does, into a neck that keeps its own.
     shade = np.minimum(inside, regions.face_mask(landmarks, shape, soft=SHADE_EDGE))

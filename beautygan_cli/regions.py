@@ -28,6 +28,7 @@ SHADOW_OUTWARD = 1.85  # ... most of an eye's width past the outer corner, fadin
 SHADOW_FADE = 0.6
 SHADOW_BELOW = 0.45  # ... and this far below the lower lid, in eye widths
 LEAST_SPREAD = np.array([11.0, 4.5, 4.5])  # of skin's L*, a*, b*, as on an evenly lit face
+EVEN_LIGHT = 55.0  # L* of the skin for which LEAST_SPREAD holds; darker skin's shades are that much nearer to it
 FARTHEST_SKIN = 4.5  # spreads from the cheeks' colour at which a pixel is surely no skin
 OPEN_MOUTH = 0.03  # inner lips further apart than this part of the mouth's width show teeth or tongue
 
@@ -103,17 +104,17 @@ class EyeGrid:
 def eye_grids(landmarks: NDArray[Any], shape: tuple[int, int]) -> tuple[EyeGrid, EyeGrid]:
     """The frames of the left and the right eye of the image, of (H, W) pixels."""
     points = np.asarray(landmarks, dtype=np.float64)
-    left = _eye_grid(
+    left = eye_grid(
         upper=points[[39, 38, 37, 36]], lower=points[[39, 40, 41, 36]], brow=points[[21, 20, 19, 18, 17]], shape=shape
     )
-    right = _eye_grid(
+    right = eye_grid(
         upper=points[[42, 43, 44, 45]], lower=points[[42, 47, 46, 45]], brow=points[[22, 23, 24, 25, 26]], shape=shape
     )
     return left, right
 
 
-def _eye_grid(upper: NDArray[Any], lower: NDArray[Any], brow: NDArray[Any], shape: tuple[int, int]) -> EyeGrid:
-    """The frame of one eye from its curves, inner corner first."""
+def eye_grid(upper: NDArray[Any], lower: NDArray[Any], brow: NDArray[Any], shape: tuple[int, int]) -> EyeGrid:
+    """The frame of one eye from the landmarks of its two lids and its brow, inner ends first."""
     inner, outer = upper[0], upper[-1]
     width = float(np.linalg.norm(outer - inner))
     along = (outer - inner) / width
@@ -195,7 +196,7 @@ def lips_mask(landmarks: NDArray[Any], shape: tuple[int, int], *, grow: float = 
     size = unit(landmarks)
     outer = smooth_curve(landmarks[OUTER_LIPS], closed=True)
     if grow:
-        outer = _grown(outer, grow * size)
+        outer = grown(outer, grow * size)
     mask = fill(shape, outer)
     return blur(mask * (1 - mouth_opening(landmarks, shape)), soft * size)
 
@@ -222,7 +223,7 @@ def teeth_mask(landmarks: NDArray[Any], lab: NDArray[Any]) -> FloatArray:
     gap = float(np.linalg.norm(inner[[1, 2, 3]] - inner[[7, 6, 5]], axis=1).mean())
     if gap < OPEN_MOUTH * width:
         return np.zeros(shape, dtype=np.float32)
-    near = fill(shape, _grown(smooth_curve(inner, closed=True), 0.05 * size))
+    near = fill(shape, grown(smooth_curve(inner, closed=True), 0.05 * size))
     ring = lips_mask(landmarks, shape, soft=0) * (1 - near)
     if ring.sum() < 1:
         return near
@@ -280,7 +281,7 @@ def openings_mask(
 def skin_mask(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
     """The face without lips, mouth, eyes and brows."""
     size = unit(landmarks)
-    mouth = fill(shape, _grown(smooth_curve(landmarks[OUTER_LIPS], closed=True), 0.04 * size), soft=0.02 * size)
+    mouth = fill(shape, grown(smooth_curve(landmarks[OUTER_LIPS], closed=True), 0.04 * size), soft=0.02 * size)
     grids = eye_grids(landmarks, shape)
     eyeballs = np.maximum(
         openings_mask(landmarks, shape, grids, soft=0), openings_mask(landmarks, shape, grids, soft=0.03)
@@ -299,10 +300,13 @@ def skin_likeness(landmarks: NDArray[Any], lab: NDArray[Any]) -> FloatArray:
     if not cheeks.any():
         return np.ones(lab.shape[:2], dtype=np.float32)
     middle = np.median(lab[cheeks], axis=0)
-    spread = np.maximum(np.percentile(np.abs(lab[cheeks] - middle), 84, axis=0), LEAST_SPREAD)
+    # The median of the deviations, times 1.48 for a Gaussian's sigma, as a lock of hair on a cheek must not widen it.
+    spread = np.maximum(1.48 * np.median(np.abs(lab[cheeks] - middle), axis=0), LEAST_SPREAD)
     shade = np.clip(lab[..., 0] / max(float(middle[0]), 1.0), 0.35, 1.0)
     hue = (lab[..., 1:] - middle[1:] * shade[..., None]) / spread[1:]
     light = (lab[..., 0] - middle[0]) / spread[0]
+    # Shade takes a share of the light: of dark skin's that is fewer L*, while its shine is as bright as any.
+    light = np.where(light < 0, light * np.maximum(1, EVEN_LIGHT / max(float(middle[0]), 15.0)), light)
     distance = np.sqrt(light**2 + (hue**2).sum(axis=-1))
     return blur(smoothstep(FARTHEST_SKIN, FARTHEST_SKIN / 2, distance), 0.015 * unit(landmarks))
 
@@ -336,7 +340,7 @@ def stroke(points: NDArray[Any], widths: NDArray[Any]) -> FloatArray:
     )
 
 
-def _grown(outline: NDArray[Any], distance: float) -> FloatArray:
+def grown(outline: NDArray[Any], distance: float) -> FloatArray:
     """A closed outline moved outward by `distance` pixels along its normals."""
     ahead = np.roll(outline, -1, axis=0) - np.roll(outline, 1, axis=0)
     normal = np.stack([ahead[:, 1], -ahead[:, 0]], axis=1)
