@@ -173,8 +173,9 @@ def change_weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths) 
     # Paint for the skin, and the face's shade beside lips and eyes, go on skin alone: not on hair, hat or glasses.
     # Paint for lips and eyes leaves out what is seen to lie before them.
     own = np.maximum(lips, eyes)
-    seen = covers.read_skin(landmarks, lab)
-    likeness = own + (1 - own) * seen.likeness - own * covers.cover_mask(landmarks, lab, seen)
+    colour = regions.skin_colour(landmarks, lab)
+    uncovered = 1 - covers.cover_mask(landmarks, lab, colour)
+    likeness = own * uncovered + (1 - own) * regions.skin_likeness(landmarks, lab, colour)
     inside = (1 - kept) * regions.face_mask(landmarks, shape) * likeness
     # The shade fades out over more of jaw and temples than paint does, into a neck that keeps its own.
     shade = np.minimum(inside, regions.face_mask(landmarks, shape, soft=SHADE_EDGE))

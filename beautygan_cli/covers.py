@@ -7,7 +7,6 @@ landmarks and `lab`, the L*a*b* image, as in `regions`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -20,6 +19,7 @@ from beautygan_cli.colour import rgb_to_lab
 FloatArray = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
+EVEN_LIGHT = 55.0  # L* of skin whose shades spread as `regions.LEAST_SPREAD` says; those of darker skin spread less
 FOREIGN = 0.65  # skin's likeness below which a pixel may belong to a cover ...
 CERTAIN = 0.4  # ... and below which it may start one, on plain skin
 LINE_WIDTH = 0.11  # units: frames, locks and fingers' gaps are thinner, sockets and cheeks' shades are wider
@@ -31,66 +31,74 @@ FINE_LINE = 0.15  # contrast of a line that is a cover if its hue differs from s
 LINE_HUE = 7.0  # ... by this much in a*b*
 LID_HUE = 5.0  # a*b* distance within which the eye's place shows the lid's hue ...
 LID_SHARE = 0.93  # ... on this share of it where the eye is shut or covered; iris and white leave less than 0.87
+LID_LIGHT = 0.6  # of the lid's lightness, which ...
+LID_LIGHT_SHARE = 0.4  # ... this share of the place has then: dark irises in dark skin have its hue, too
 LASHES_DARK = 0.65  # of the lid's lightness: shut lashes are at 0.35 to 0.5, a finger's shades at 0.8
+SHUT_GAP = 0.06  # units that a shut eye's lower lid is put below its upper one
 LASH_RING = 0.07  # eye widths around the opening where lashes and liner lie, which look like hair because they are
 LIP_RING = (0.05, 0.4)  # units around the mouth in which a cover of the lips begins
 LIP_LIKENESS = 0.9  # to skin, below which that ring is covered: a hand in another tone
 LIP_COVER_AREA = 0.02  # square units of it that there must be
+COVER_COLOUR = 0.2  # how much nearer to the cover's colour than to the lips' a covered pixel of the lips is, -1 to 1
 LIP_CONTRAST = 5.0  # a*b* distance from the skin's hue below which a lip can't be told from a finger
 LIP_SHARE = 0.12  # of a lip's area that a finger of the skin's own hue covers at the least
 
 
-@dataclass(frozen=True, eq=False)
-class Skin:
-    """A face's skin: its median (L*, a*, b*) and how far a pixel is from it."""
-
-    middle: NDArray[Any]
-    likeness: FloatArray
-    hue: FloatArray  # (H, W, 2): a*, b* less what skin of this lightness would have
+Colour = tuple[NDArray[Any], NDArray[Any]]
 
 
-def cover_mask(landmarks: NDArray[Any], lab: NDArray[Any], skin: Skin) -> FloatArray:
-    """How surely each pixel of lips and eyes is covered by something before the face."""
+def cover_mask(landmarks: NDArray[Any], lab: NDArray[Any], colour: Colour | None) -> FloatArray:
+    """How surely each pixel of lips and eyes is covered by something before the face; colour: `regions.skin_colour`."""
     import cv2
 
+    if colour is None:
+        return np.zeros(lab.shape[:2], dtype=np.float32)
     # Half the size is fine enough for a hair before a face, and takes a quarter of the time.
-    size = (lab.shape[1] // 2, lab.shape[0] // 2)
-    small, likeness, hue = (cv2.resize(item, size, interpolation=cv2.INTER_AREA) for item in (lab, skin.likeness, skin.hue))
-    half, points = Skin(skin.middle, likeness, hue), np.asarray((landmarks + 0.5) / 2 - 0.5, np.float32)
-    cover = np.maximum(before_eyes(points, small, half), before_lips(points, small, half))
+    small = cv2.resize(lab, (lab.shape[1] // 2, lab.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    points = np.asarray((landmarks + 0.5) / 2 - 0.5, np.float32)
+    hue, likeness = regions.skin_hue(small, colour[0]), _likeness(small, colour)
+    dark, bright = _lines(small[..., 0], LINE_WIDTH * regions.unit(points))
+    tinged = (np.maximum(dark, bright) > FINE_LINE) & (np.linalg.norm(hue, axis=-1) > LINE_HUE)
+    # What is lighter than skin between two dark things may be skin; it must differ from it in hue as well.
+    line = np.maximum(dark, bright * (likeness < LIGHT_LINE))
+    certain = tinged | (likeness < CERTAIN) | ((line > LINE_CONTRAST) & (likeness < LIGHT_LINE)) | (dark > DARK_LINE)
+    candidate = certain | (likeness < FOREIGN) | (line > LINE_CONTRAST)
+    lips = before_lips(points, small, hue, certain | (likeness < LIP_LIKENESS))
+    cover = np.maximum(before_eyes(points, small, candidate, certain), lips)
     if not cover.any():
         return np.zeros(lab.shape[:2], dtype=np.float32)
     return np.asarray(cv2.resize(cover, (lab.shape[1], lab.shape[0]), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def read_skin(landmarks: NDArray[Any], lab: NDArray[Any]) -> Skin:
-    """The face's skin as its cheeks show it; where none is in sight, everything is skin."""
-    cheeks = regions.cheeks_mask(landmarks, (lab.shape[0], lab.shape[1])) > 0.8
-    middle = np.median(lab[cheeks if cheeks.any() else ...].reshape(-1, 3), axis=0)
-    shade = np.clip(lab[..., 0] / max(float(middle[0]), 1.0), 0.35, 1.0)
-    hue = np.asarray(lab[..., 1:] - middle[1:] * shade[..., None], np.float32)
-    return Skin(middle, regions.skin_likeness(landmarks, lab), hue)
+def _likeness(lab: NDArray[Any], colour: Colour) -> FloatArray:
+    """As `regions.skin_likeness`, but stricter with what is darker than dark skin: black hair is only so much darker."""
+    middle, spread = colour
+    light = (lab[..., 0] - middle[0]) / spread[0]
+    # Shade takes a share of the light: of dark skin's that is fewer L*, while its shine is as bright as any.
+    light *= np.where(light < 0, max(1.0, EVEN_LIGHT / max(float(middle[0]), 15.0)), 1.0)
+    hue = regions.skin_hue(lab, middle) / spread[1:]
+    distance = np.sqrt(light**2 + (hue**2).sum(axis=-1))
+    return regions.smoothstep(regions.FARTHEST_SKIN, regions.FARTHEST_SKIN / 2, distance)
 
 
-def before_eyes(landmarks: NDArray[Any], lab: NDArray[Any], skin: Skin) -> FloatArray:
-    """Frames, hair and fingers before lids and brows: what hangs together with a cover of the plain skin around."""
+def before_eyes(landmarks: NDArray[Any], lab: NDArray[Any], candidate: Mask, certain: Mask) -> FloatArray:
+    """Frames, hair and fingers before lids and brows: what hangs together with a cover of the plain skin around.
+
+    candidate: pixels that may be a cover; certain: those that are one where there should be plain skin.
+    """
     import cv2
 
     shape, length = (lab.shape[0], lab.shape[1]), regions.unit(landmarks)
     grids = regions.eye_grids(landmarks, shape)
     eyes, brows = regions.eyes_mask(landmarks, shape, grids), regions.brows_mask(landmarks, shape)
     face = regions.face_mask(landmarks, shape)
-    dark, bright = _lines(lab[..., 0], LINE_WIDTH * length)
-    # What is lighter than skin between two dark things may be skin; it must differ from it in hue as well.
-    line = np.maximum(dark, bright * (skin.likeness < LIGHT_LINE))
-    tinged = (np.maximum(dark, bright) > FINE_LINE) & (np.linalg.norm(skin.hue, axis=-1) > LINE_HUE)
-    candidate = tinged | (skin.likeness < FOREIGN) | (line > LINE_CONTRAST)
-    candidate &= (face > 0.3) & ~_mouth_and_nose(landmarks, shape)
+    candidate = candidate & (face > 0.3) & ~_mouth_and_nose(landmarks, shape)
     ring = np.zeros(shape, dtype=bool)
     for grid in grids:
+        # A deep-set eye's crease is a dark line, too: a cover of the lid itself shows by more than that.
+        candidate &= certain | ~((grid.u > -0.1) & (grid.u < 1.2) & (grid.v > 0) & (grid.v < 0.6))
         ring |= (grid.u > -0.1) & (grid.u < 1.1) & (grid.above < LASH_RING) & (grid.below < LASH_RING)
-    certain = tinged | (skin.likeness < CERTAIN) | ((line > LINE_CONTRAST) & (skin.likeness < LIGHT_LINE)) | (dark > DARK_LINE)
-    certain &= candidate & (face > 0.7) & (eyes < 0.05) & (brows < 0.05)
+    certain = certain & candidate & (face > 0.7) & (eyes < 0.05) & (brows < 0.05)
     cover = np.zeros(shape, dtype=bool)
     if certain.sum() >= SEED_AREA * length**2:
         cover = _connected(candidate & ~ring, certain, SEED_AREA * length**2)
@@ -125,7 +133,7 @@ def _eye_state(grid: regions.EyeGrid, lab: NDArray[Any]) -> EyeState:
     seen = lab[inside]
     shade = np.clip(seen[:, 0] / max(float(lid[0]), 1.0), 0.35, 1.0)
     apart = np.linalg.norm(seen[:, 1:] - lid[1:] * shade[:, None], axis=-1)
-    if (apart < LID_HUE).mean() < LID_SHARE:
+    if (apart < LID_HUE).mean() < LID_SHARE or (seen[:, 0] > LID_LIGHT * lid[0]).mean() < LID_LIGHT_SHARE:
         return EyeState.OPEN
     _, depths = _lash_line(grid, lab)
     return EyeState.SHUT if np.median(depths) < LASHES_DARK * lid[0] else EyeState.COVERED
@@ -171,7 +179,9 @@ def seen_landmarks(landmarks: NDArray[Any], pixels: NDArray[Any]) -> FloatArray:
         fit = np.polynomial.Polynomial.fit(line[:, 0], line[:, 1], 2)
         for first, second in zip(upper[1:-1], lower[1:-1], strict=True):
             x = float((points[first, 0] + points[second, 0]) / 2)
-            result[[first, second]] = np.array([x, float(fit(x))]) + [left, top]
+            result[first] = np.array([x, float(fit(x))]) + [left, top]
+            # Never on the upper lid: a reference bent onto both at once would show its eyeball on the lid.
+            result[second] = result[first] + [0, SHUT_GAP * size]
     return result
 
 
@@ -212,8 +222,8 @@ def _mouth_and_nose(landmarks: NDArray[Any], shape: tuple[int, int]) -> Mask:
     return np.asarray(near > 0.5)
 
 
-def before_lips(landmarks: NDArray[Any], lab: NDArray[Any], skin: Skin) -> FloatArray:
-    """Hair, a beard's tips or a hand before the lips."""
+def before_lips(landmarks: NDArray[Any], lab: NDArray[Any], hue: FloatArray, start: Mask) -> FloatArray:
+    """Hair, a beard's tips or a hand before the lips; start: what is a cover where there should be plain skin."""
     import cv2
 
     shape, length = (lab.shape[0], lab.shape[1]), regions.unit(landmarks)
@@ -229,41 +239,49 @@ def before_lips(landmarks: NDArray[Any], lab: NDArray[Any], skin: Skin) -> Float
     if min(part.shape[:2]) < 8:
         return total
     found = np.maximum(
-        _foreign_before_lips(points, part, skin.likeness[box]), _skin_before_lips(points, part, skin.hue[box])
+        _foreign_before_lips(points, part, start[box]), _skin_before_lips(points, (part.shape[0], part.shape[1]), hue[box])
     )
     total[box] = regions.blur(cv2.dilate(found, np.ones((3, 3), np.uint8)), 0.006 * length)
     return total
 
 
-def _foreign_before_lips(landmarks: NDArray[Any], lab: NDArray[Any], likeness: FloatArray) -> FloatArray:
+def _foreign_before_lips(landmarks: NDArray[Any], lab: NDArray[Any], start: Mask) -> FloatArray:
     """Where a cover of another colour than skin's goes on over the lips: nearer to its colour than to theirs."""
+    import cv2
+
     shape, length = (lab.shape[0], lab.shape[1]), regions.unit(landmarks)
     lips = regions.lips_mask(landmarks, shape, soft=0) > 0.5
     outer = regions.smooth_curve(landmarks[regions.OUTER_LIPS], closed=True)
     near, wide = (regions.fill(shape, regions.grown(outer, reach * length)) > 0.5 for reach in LIP_RING)
     nose = landmarks[33, 1] + 0.05 * length
     below = np.arange(shape[0])[:, None] > nose
-    start = wide & ~near & below & (likeness < LIP_LIKENESS) & (regions.face_mask(landmarks, shape) > 0.5)
+    start = start & wide & ~near & below & (regions.face_mask(landmarks, shape) > 0.5)
     empty = np.zeros(shape, dtype=np.float32)
     if start.sum() < LIP_COVER_AREA * length**2 or lips.sum() < 20:
         return empty
     share = start.astype(np.float32)
     reach = 0.15 * length
-    local = regions.blur(lab * share[..., None], reach) / np.maximum(regions.blur(share, reach), 1e-4)[..., None]
+    amount = regions.blur(share, reach)
+    local = regions.blur(lab * share[..., None], reach) / np.maximum(amount, 1e-4)[..., None]
     smooth = regions.blur(lab, 0.008 * length)
     to_cover = np.linalg.norm(smooth - local, axis=-1)
     own = np.median(lab[lips & (to_cover >= np.median(to_cover[lips]))], axis=0)
     to_lip = np.linalg.norm((smooth - own) * [0.7, 1, 1], axis=-1)
     covered = (to_lip - to_cover) / np.maximum(to_lip + to_cover, 1)
-    candidate = start | ((covered > 0.1) & near)
-    return np.asarray(_connected(candidate, start, 0.1 * LIP_COVER_AREA * length**2) & near, np.float32)
+    candidate = start | ((covered > COVER_COLOUR) & (amount > 0.03) & near)
+    found = _connected(candidate, start, 0.1 * LIP_COVER_AREA * length**2) & near
+    # The line between the lips and the shade below them are dark, too, but low.
+    tall = np.ones((2 * round(0.03 * length) + 1, 1), np.uint8)
+    kept = cv2.morphologyEx(found.astype(np.uint8), cv2.MORPH_OPEN, tall)
+    side = 2 * round(0.02 * length) + 1
+    return np.asarray((cv2.dilate(kept, np.ones((side, side), np.uint8)) > 0) & found, np.float32)
 
 
-def _skin_before_lips(landmarks: NDArray[Any], lab: NDArray[Any], hue: FloatArray) -> FloatArray:
+def _skin_before_lips(landmarks: NDArray[Any], shape: tuple[int, int], hue: FloatArray) -> FloatArray:
     """Where a hand of the face's own skin lies on the lips: skin's hue, across both lips, running on outside."""
     import cv2
 
-    shape, length = (lab.shape[0], lab.shape[1]), regions.unit(landmarks)
+    length = regions.unit(landmarks)
     points = np.asarray(landmarks, dtype=np.float64)
     mouth = regions.lips_mask(landmarks, shape, soft=0) > 0.5
     line = np.concatenate([points[48:49], (points[60:65] + points[[60, 67, 66, 65, 64]]) / 2, points[54:55]])
@@ -285,6 +303,9 @@ def _skin_before_lips(landmarks: NDArray[Any], lab: NDArray[Any], hue: FloatArra
         side = 2 * round(0.03 * length) + 1
         bare = lip & (along < 0.4)
         bare = cv2.morphologyEx(bare.astype(np.uint8), cv2.MORPH_OPEN, np.ones((side, side), np.uint8)) > 0
+        # A finger covers a lip from edge to edge.
+        across = bare.sum(axis=0) > 0.75 * np.maximum(lip.sum(axis=0), 1)
+        bare &= cv2.dilate(across.astype(np.uint8)[None], np.ones((1, side), np.uint8)) > 0
         told = contrast >= LIP_CONTRAST and own[0] > 0
         parts.append(bare if told else lip)
         shares.append(float(bare.sum() / lip.sum()) if told else float("nan"))

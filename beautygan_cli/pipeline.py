@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -10,7 +11,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import composite, faces, images, regions, shades
+from beautygan_cli import composite, covers, faces, images, regions, shades
 from beautygan_cli.colour import rgb_to_lab, weighted_mean
 from beautygan_cli.composite import Strengths
 from beautygan_cli.errors import FaceError
@@ -58,7 +59,8 @@ def find_faces(pixels: UInt8Array, signature: Signature, name: str, *, which: st
     if not found:
         raise FaceError(f"no face found in {name}; use a photo in which the face is larger, upright and uncovered.")
     chosen = found[:1] if which == "largest" else found
-    return [faces.align(pixels, face, signature.size, signature.padding) for face in chosen]
+    aligned = [faces.align(pixels, face, signature.size, signature.padding) for face in chosen]
+    return [replace(face, landmarks=covers.seen_landmarks(face.landmarks, face.chip)) for face in aligned]
 
 
 def make_up(

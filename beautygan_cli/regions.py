@@ -28,7 +28,6 @@ SHADOW_OUTWARD = 1.85  # ... most of an eye's width past the outer corner, fadin
 SHADOW_FADE = 0.6
 SHADOW_BELOW = 0.45  # ... and this far below the lower lid, in eye widths
 LEAST_SPREAD = np.array([11.0, 4.5, 4.5])  # of skin's L*, a*, b*, as on an evenly lit face
-EVEN_LIGHT = 55.0  # L* of the skin for which LEAST_SPREAD holds; darker skin's shades are that much nearer to it
 FARTHEST_SKIN = 4.5  # spreads from the cheeks' colour at which a pixel is surely no skin
 OPEN_MOUTH = 0.03  # inner lips further apart than this part of the mouth's width show teeth or tongue
 
@@ -290,24 +289,36 @@ def skin_mask(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
     return np.asarray(face_mask(landmarks, shape) * (1 - others), dtype=np.float32)
 
 
-def skin_likeness(landmarks: NDArray[Any], lab: NDArray[Any]) -> FloatArray:
+def skin_colour(landmarks: NDArray[Any], lab: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]] | None:
+    """The median (L*, a*, b*) of cheeks and chin and how far skin spreads around it; None where none is in sight."""
+    cheeks = cheeks_mask(landmarks, (lab.shape[0], lab.shape[1])) > 0.8
+    if not cheeks.any():
+        return None
+    middle = np.median(lab[cheeks], axis=0)
+    # The median of the deviations, times 1.48 for a Gaussian's sigma: a lock of hair on a cheek must not widen it.
+    return middle, np.maximum(1.48 * np.median(np.abs(lab[cheeks] - middle), axis=0), LEAST_SPREAD)
+
+
+def skin_hue(lab: NDArray[Any], middle: NDArray[Any]) -> FloatArray:
+    """(H, W, 2): each pixel's a*, b* less what skin of the colour `middle` has in a shade of that lightness."""
+    shade = np.clip(lab[..., 0] / max(float(middle[0]), 1.0), 0.35, 1.0)
+    return np.asarray(lab[..., 1:] - middle[1:] * shade[..., None], dtype=np.float32)
+
+
+def skin_likeness(
+    landmarks: NDArray[Any], lab: NDArray[Any], colour: tuple[NDArray[Any], NDArray[Any]] | None = None
+) -> FloatArray:
     """How far each pixel of the L*a*b* image can be this face's skin by its colour, (H, W) in 0..1.
 
     Hair, a hat's rim, the frame of glasses and what is behind the face differ from cheeks and chin in hue; skin in
-    shade is darker, with its hue less marked in proportion, and stays.
+    shade is darker, with its hue less marked in proportion, and stays. colour: `skin_colour`, where it is known.
     """
-    cheeks = cheeks_mask(landmarks, (lab.shape[0], lab.shape[1])) > 0.8
-    if not cheeks.any():
+    colour = colour or skin_colour(landmarks, lab)
+    if colour is None:
         return np.ones(lab.shape[:2], dtype=np.float32)
-    middle = np.median(lab[cheeks], axis=0)
-    # The median of the deviations, times 1.48 for a Gaussian's sigma, as a lock of hair on a cheek must not widen it.
-    spread = np.maximum(1.48 * np.median(np.abs(lab[cheeks] - middle), axis=0), LEAST_SPREAD)
-    shade = np.clip(lab[..., 0] / max(float(middle[0]), 1.0), 0.35, 1.0)
-    hue = (lab[..., 1:] - middle[1:] * shade[..., None]) / spread[1:]
+    middle, spread = colour
     light = (lab[..., 0] - middle[0]) / spread[0]
-    # Shade takes a share of the light: of dark skin's that is fewer L*, while its shine is as bright as any.
-    light = np.where(light < 0, light * np.maximum(1, EVEN_LIGHT / max(float(middle[0]), 15.0)), light)
-    distance = np.sqrt(light**2 + (hue**2).sum(axis=-1))
+    distance = np.sqrt(light**2 + ((skin_hue(lab, middle) / spread[1:]) ** 2).sum(axis=-1))
     return blur(smoothstep(FARTHEST_SKIN, FARTHEST_SKIN / 2, distance), 0.015 * unit(landmarks))
 
 
