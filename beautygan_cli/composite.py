@@ -174,11 +174,13 @@ def change_weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths) 
     # Paint for lips and eyes leaves out what is seen to lie before them.
     own = np.maximum(lips, eyes)
     colour = regions.skin_colour(landmarks, lab)
-    uncovered = 1 - covers.cover_mask(landmarks, lab, colour)
-    likeness = own * uncovered + (1 - own) * regions.skin_likeness(landmarks, lab, colour)
+    face_edge = regions.face_mask(landmarks, shape, soft=SHADE_EDGE)
+    # Black hair on dark skin differs from its shades by what hangs together alone; a jaw's own shade is none.
+    uncovered = 1 - covers.cover_mask(landmarks, lab, colour) * np.maximum(own, face_edge)
+    likeness = uncovered * (own + (1 - own) * regions.skin_likeness(landmarks, lab, colour))
     inside = (1 - kept) * regions.face_mask(landmarks, shape) * likeness
     # The shade fades out over more of jaw and temples than paint does, into a neck that keeps its own.
-    shade = np.minimum(inside, regions.face_mask(landmarks, shape, soft=SHADE_EDGE))
+    shade = np.minimum(inside, face_edge)
     painted = np.clip(painted, 0, 1) * inside * _chip_ramp(face.placement.size, canvas.size)
     return np.stack([painted, shade], axis=-1).astype(np.float32)
 

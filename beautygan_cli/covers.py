@@ -33,6 +33,7 @@ LID_HUE = 5.0  # a*b* distance within which the eye's place shows the lid's hue 
 LID_SHARE = 0.93  # ... on this share of it where the eye is shut or covered; iris and white leave less than 0.87
 LID_LIGHT = 0.6  # of the lid's lightness, which ...
 LID_LIGHT_SHARE = 0.4  # ... this share of the place has then: dark irises in dark skin have its hue, too
+LIGHTEST_LID = 1.35  # times the lid's lightness that the place has at most: the white in dark skin has more
 LASHES_DARK = 0.65  # of the lid's lightness: shut lashes are at 0.35 to 0.5, a finger's shades at 0.8
 SHUT_GAP = 0.06  # units that a shut eye's lower lid is put below its upper one
 LASH_RING = 0.07  # eye widths around the opening where lashes and liner lie, which look like hair because they are
@@ -133,7 +134,10 @@ def _eye_state(grid: regions.EyeGrid, lab: NDArray[Any]) -> EyeState:
     seen = lab[inside]
     shade = np.clip(seen[:, 0] / max(float(lid[0]), 1.0), 0.35, 1.0)
     apart = np.linalg.norm(seen[:, 1:] - lid[1:] * shade[:, None], axis=-1)
-    if (apart < LID_HUE).mean() < LID_SHARE or (seen[:, 0] > LID_LIGHT * lid[0]).mean() < LID_LIGHT_SHARE:
+    light = seen[:, 0] / max(float(lid[0]), 1.0)
+    if (apart < LID_HUE).mean() < LID_SHARE or (light > LID_LIGHT).mean() < LID_LIGHT_SHARE:
+        return EyeState.OPEN
+    if np.median(light) > LIGHTEST_LID:
         return EyeState.OPEN
     _, depths = _lash_line(grid, lab)
     return EyeState.SHUT if np.median(depths) < LASHES_DARK * lid[0] else EyeState.COVERED
@@ -318,7 +322,18 @@ def _skin_before_lips(landmarks: NDArray[Any], shape: tuple[int, int], hue: Floa
         # A lip of the skin's hue can't be told from a finger: it is covered where the other one is.
         sure = parts[0] if np.isfinite(shares[0]) else parts[1]
         covered &= sure.any(axis=0)[None]
+    if _several(covered):  # such as both corners of lips that are pink in the middle alone
+        return empty
     return covered.astype(np.float32)
+
+
+def _several(mask: Mask) -> bool:
+    """Whether the mask falls into parts of which the second is no mere speck beside the first."""
+    import cv2
+
+    _, _, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    areas = np.sort(statistics[1:, cv2.CC_STAT_AREA])[::-1]
+    return bool(len(areas) > 1 and areas[1] > 0.3 * areas[0])
 
 
 def _rising(line: NDArray[Any]) -> NDArray[Any]:
