@@ -154,6 +154,8 @@ def change_weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths) 
     First of what is painted: lips, eyes and skin by their strengths, one running softly into the other. Second of
     the face's shade. Nothing of either on the eyeballs, the teeth and outside the face.
     """
+    import cv2
+
     canvas = mask_canvas(face.placement)
     shape = (canvas.size, canvas.size)
     landmarks = canvas.to_chip(face.placement.to_photo(face.landmarks))
@@ -173,7 +175,9 @@ def change_weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths) 
     # Paint for the skin, and the face's shade beside lips and eyes, go on skin alone: not on hair, hat or glasses.
     # Paint for lips and eyes leaves out what is seen to lie before them.
     own = np.maximum(lips, eyes)
-    colour = regions.skin_colour(landmarks, lab)
+    # The skin's colour is as well known from a quarter of its pixels.
+    half = cv2.resize(lab, (canvas.size // 2, canvas.size // 2), interpolation=cv2.INTER_AREA)
+    colour = regions.skin_colour((landmarks + 0.5) / 2 - 0.5, half)
     face_edge = regions.face_mask(landmarks, shape, soft=SHADE_EDGE)
     # Black hair on dark skin differs from its shades by what hangs together alone; a jaw's own shade is none.
     uncovered = 1 - covers.cover_mask(landmarks, lab, colour) * np.maximum(own, face_edge)
