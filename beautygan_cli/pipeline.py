@@ -129,6 +129,7 @@ def _uncovered(chip: FloatArray, face: AlignedFace) -> FloatArray:
         return chip
     # Blush and contour differ from the skin in colour too, but not by as much light.
     covered = skin * (1 - likeness) * regions.smoothstep(12, 24, np.abs(lab[..., 0] - middle))
+    # Not before its lids: a bold shadow would be taken for a part of the frame that crosses it.
     clear = skin * likeness
     reach = 0.2 * regions.unit(face.landmarks)
     around = regions.blur(chip * clear[..., None], reach) / np.maximum(regions.blur(clear, reach), 1e-3)[..., None]
