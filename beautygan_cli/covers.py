@@ -74,7 +74,7 @@ def cover_mask(landmarks: NDArray[Any], lab: NDArray[Any], colour: Colour | None
 
 
 def _likeness(lab: NDArray[Any], colour: Colour) -> FloatArray:
-    """As `regions.skin_likeness`, but stricter with what is darker than dark skin: black hair is only so much darker."""
+    """As `regions.skin_likeness`, but stricter with what is darker than dark skin, as black hair is."""
     middle, spread = colour
     light = (lab[..., 0] - middle[0]) / spread[0]
     # Shade takes a share of the light: of dark skin's that is fewer L*, while its shine is as bright as any.
@@ -185,7 +185,7 @@ def seen_landmarks(landmarks: NDArray[Any], pixels: NDArray[Any]) -> FloatArray:
         fit = np.polynomial.Polynomial.fit(line[:, 0], line[:, 1], 2)
         for first, second in zip(upper[1:-1], lower[1:-1], strict=True):
             x = float((points[first, 0] + points[second, 0]) / 2)
-            result[first] = np.array([x, float(fit(x))]) + [left, top]
+            result[first] = np.array([x + left, float(fit(x)) + top])
             # Never on the upper lid: a reference bent onto both at once would show its eyeball on the lid.
             result[second] = result[first] + [0, SHUT_GAP * size]
     return result
@@ -198,7 +198,7 @@ EYES = (
 
 
 def _lines(light: NDArray[Any], width: float) -> tuple[FloatArray, FloatArray]:
-    """How much darker, and how much lighter, than what is around it each pixel is, where that is thinner than `width`."""
+    """How much darker, and lighter, each pixel is than what is around it, where that is thinner than `width`."""
     import cv2
 
     side = 2 * round(width / 2) + 1
@@ -223,7 +223,14 @@ def _mouth_and_nose(landmarks: NDArray[Any], shape: tuple[int, int]) -> Mask:
     size = regions.unit(landmarks)
     points = np.asarray(landmarks, dtype=np.float64)
     mouth = regions.smooth_curve(points[regions.OUTER_LIPS], closed=True)
-    nose = np.stack([points[30], points[35] + [0.08 * size, -0.05 * size], points[33] + [0, 0.07 * size], points[31] - [0.08 * size, 0.05 * size]])
+    nose = np.stack(
+        [
+            points[30],
+            points[35] + [0.08 * size, -0.05 * size],
+            points[33] + [0, 0.07 * size],
+            points[31] - [0.08 * size, 0.05 * size],
+        ]
+    )
     near = regions.fill(shape, regions.grown(mouth, 0.05 * size), nose)
     return np.asarray(near > 0.5)
 
@@ -245,7 +252,8 @@ def before_lips(landmarks: NDArray[Any], lab: NDArray[Any], hue: FloatArray, sta
     if min(part.shape[:2]) < 8:
         return total
     found = np.maximum(
-        _foreign_before_lips(points, part, start[box]), _skin_before_lips(points, (part.shape[0], part.shape[1]), hue[box])
+        _foreign_before_lips(points, part, start[box]),
+        _skin_before_lips(points, (part.shape[0], part.shape[1]), hue[box]),
     )
     total[box] = regions.blur(cv2.dilate(found, np.ones((3, 3), np.uint8)), 0.006 * length)
     return total

