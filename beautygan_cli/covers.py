@@ -327,11 +327,11 @@ def _skin_before_lips(landmarks: NDArray[Any], shape: tuple[int, int], hue: Floa
     known = [share for share in shares if np.isfinite(share)]
     if not known or min(known) < LIP_SHARE or min(known) > 0.9:
         return empty
-    covered = np.logical_or(*parts)
+    covered: Mask = np.asarray(parts[0] | parts[1])
     if len(known) < 2:
         # A lip of the skin's hue can't be told from a finger: it is covered where the other one is.
         sure = parts[0] if np.isfinite(shares[0]) else parts[1]
-        covered &= sure.any(axis=0)[None]
+        covered &= np.asarray(sure.any(axis=0))[None]
     if _several(covered):  # such as both corners of lips that are pink in the middle alone
         return empty
     return covered.astype(np.float32)
