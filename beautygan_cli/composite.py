@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import regions
+from beautygan_cli import covers, regions
 from beautygan_cli.colour import lab_to_rgb, rgb_to_lab, weighted_mean
 from beautygan_cli.faces import AlignedFace, Placement, crop, footprint
 
@@ -191,6 +191,8 @@ def change_weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths) 
     First of what is painted: lips, eyes and skin by their strengths, one running softly into the other. Second of
     the face's shade. Nothing of either on the eyeballs, the teeth and outside the face.
     """
+    import cv2
+
     canvas = mask_canvas(face.placement)
     shape = (canvas.size, canvas.size)
     landmarks = canvas.to_chip(face.placement.to_photo(face.landmarks))
@@ -208,12 +210,18 @@ def change_weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths) 
         regions.blur(regions.teeth_mask(landmarks, lab), 0.008 * length),
     )
     # Paint for the skin, and the face's shade beside lips and eyes, go on skin alone: not on hair, hat or glasses.
-    likeness = regions.skin_likeness(landmarks, lab)
+    # Paint for lips and eyes leaves out what is seen to lie before them.
     own = np.maximum(lips, eyes)
-    likeness = own + (1 - own) * likeness
+    # The skin's colour is as well known from a quarter of its pixels.
+    half = cv2.resize(lab, (canvas.size // 2, canvas.size // 2), interpolation=cv2.INTER_AREA)
+    colour = regions.skin_colour((landmarks + 0.5) / 2 - 0.5, half)
+    face_edge = regions.face_mask(landmarks, shape, soft=SHADE_EDGE)
+    # Black hair on dark skin differs from its shades by what hangs together alone; a jaw's own shade is none.
+    uncovered = 1 - covers.cover_mask(landmarks, lab, colour) * np.maximum(own, face_edge)
+    likeness = uncovered * (own + (1 - own) * regions.skin_likeness(landmarks, lab, colour))
     inside = (1 - kept) * regions.face_mask(landmarks, shape) * likeness
     # The shade fades out over more of jaw and temples than paint does, into a neck that keeps its own.
-    shade = np.minimum(inside, regions.face_mask(landmarks, shape, soft=SHADE_EDGE))
+    shade = np.minimum(inside, face_edge)
     for mask, strength in ((lips, strengths.lips), (eyes, strengths.eyes)):
         # Lips and eyes share the skin's shade, but a region that is to stay as it is gets none of that either.
         spared = 1 - max(0.0, 1 - strength / SPARED_BELOW) * regions.smoothstep(0, 0.5, mask)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import composite, encoded, faces, images, regions, shades
+from beautygan_cli import composite, covers, encoded, faces, images, regions, shades
 from beautygan_cli.colour import rgb_to_lab, weighted_mean
 from beautygan_cli.composite import Strengths
 from beautygan_cli.errors import FaceError
@@ -135,7 +135,8 @@ def find_faces(pixels: UInt8Array, signature: Signature, name: str, *, which: st
     if not found:
         raise FaceError(f"no face found in {name}; use a photo in which the face is larger, upright and uncovered.")
     chosen = found[:1] if which == "largest" else found
-    return [faces.align(pixels, face, signature.size, signature.padding) for face in chosen]
+    aligned = [faces.align(pixels, face, signature.size, signature.padding) for face in chosen]
+    return [replace(face, landmarks=covers.seen_landmarks(face.landmarks, face.chip)) for face in aligned]
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,6 +272,7 @@ def _uncovered(chip: FloatArray, landmarks: NDArray[Any]) -> FloatArray:
         return chip
     # Blush and contour differ from the skin in colour too, but not by as much light.
     covered = skin * (1 - likeness) * regions.smoothstep(12, 24, np.abs(lab[..., 0] - middle))
+    # Not before its lids: a bold shadow would be taken for a part of the frame that crosses it.
     clear = skin * likeness
     reach = 0.2 * regions.unit(landmarks)
     around = regions.blur(chip * clear[..., None], reach) / np.maximum(regions.blur(clear, reach), 1e-3)[..., None]

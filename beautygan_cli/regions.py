@@ -131,17 +131,17 @@ def eye_grids(landmarks: NDArray[Any], shape: tuple[int, int]) -> tuple[EyeGrid,
 @lru_cache(maxsize=2)  # several masks of one face need them in turn, and two faces at a time may be in work
 def _eye_grids(landmarks: bytes, shape: tuple[int, int]) -> tuple[EyeGrid, EyeGrid]:
     points = np.frombuffer(landmarks, dtype=np.float64).reshape(-1, 2)
-    left = _eye_grid(
+    left = eye_grid(
         upper=points[[39, 38, 37, 36]], lower=points[[39, 40, 41, 36]], brow=points[[21, 20, 19, 18, 17]], shape=shape
     )
-    right = _eye_grid(
+    right = eye_grid(
         upper=points[[42, 43, 44, 45]], lower=points[[42, 47, 46, 45]], brow=points[[22, 23, 24, 25, 26]], shape=shape
     )
     return left, right
 
 
-def _eye_grid(upper: NDArray[Any], lower: NDArray[Any], brow: NDArray[Any], shape: tuple[int, int]) -> EyeGrid:
-    """The frame of one eye from its curves, inner corner first."""
+def eye_grid(upper: NDArray[Any], lower: NDArray[Any], brow: NDArray[Any], shape: tuple[int, int]) -> EyeGrid:
+    """The frame of one eye from the landmarks of its two lids and its brow, inner ends first."""
     inner, outer = upper[0], upper[-1]
     width = float(np.linalg.norm(outer - inner))
     along = (outer - inner) / width
@@ -223,7 +223,7 @@ def lips_mask(landmarks: NDArray[Any], shape: tuple[int, int], *, grow: float = 
     size = unit(landmarks)
     outer = smooth_curve(landmarks[OUTER_LIPS], closed=True)
     if grow:
-        outer = _grown(outer, grow * size)
+        outer = grown(outer, grow * size)
     mask = fill(shape, outer)
     return blur(mask * (1 - mouth_opening(landmarks, shape)), soft * size)
 
@@ -250,7 +250,7 @@ def teeth_mask(landmarks: NDArray[Any], lab: NDArray[Any]) -> FloatArray:
     gap = float(np.linalg.norm(inner[[1, 2, 3]] - inner[[7, 6, 5]], axis=1).mean())
     if gap < OPEN_MOUTH * width:
         return np.zeros(shape, dtype=np.float32)
-    near = fill(shape, _grown(smooth_curve(inner, closed=True), 0.05 * size))
+    near = fill(shape, grown(smooth_curve(inner, closed=True), 0.05 * size))
     ring = lips_mask(landmarks, shape, soft=0) * (1 - near)
     if ring.sum() < 1:
         return near
@@ -308,7 +308,7 @@ def openings_mask(
 def skin_mask(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
     """The face without lips, mouth, eyes and brows."""
     size = unit(landmarks)
-    mouth = fill(shape, _grown(smooth_curve(landmarks[OUTER_LIPS], closed=True), 0.04 * size), soft=0.02 * size)
+    mouth = fill(shape, grown(smooth_curve(landmarks[OUTER_LIPS], closed=True), 0.04 * size), soft=0.02 * size)
     grids = eye_grids(landmarks, shape)
     eyeballs = np.maximum(
         openings_mask(landmarks, shape, grids, soft=0), openings_mask(landmarks, shape, grids, soft=0.03)
@@ -317,21 +317,36 @@ def skin_mask(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
     return np.asarray(face_mask(landmarks, shape) * (1 - others), dtype=np.float32)
 
 
-def skin_likeness(landmarks: NDArray[Any], lab: NDArray[Any]) -> FloatArray:
+def skin_colour(landmarks: NDArray[Any], lab: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]] | None:
+    """The median (L*, a*, b*) of cheeks and chin and how far skin spreads around it; None where none is in sight."""
+    cheeks = cheeks_mask(landmarks, (lab.shape[0], lab.shape[1])) > 0.8
+    if not cheeks.any():
+        return None
+    middle = np.median(lab[cheeks], axis=0)
+    # The median of the deviations, times 1.48 for a Gaussian's sigma: a lock of hair on a cheek must not widen it.
+    return middle, np.maximum(1.48 * np.median(np.abs(lab[cheeks] - middle), axis=0), LEAST_SPREAD)
+
+
+def skin_hue(lab: NDArray[Any], middle: NDArray[Any]) -> FloatArray:
+    """(H, W, 2): each pixel's a*, b* less what skin of the colour `middle` has in a shade of that lightness."""
+    shade = np.clip(lab[..., 0] / max(float(middle[0]), 1.0), 0.35, 1.0)
+    return np.asarray(lab[..., 1:] - middle[1:] * shade[..., None], dtype=np.float32)
+
+
+def skin_likeness(
+    landmarks: NDArray[Any], lab: NDArray[Any], colour: tuple[NDArray[Any], NDArray[Any]] | None = None
+) -> FloatArray:
     """How far each pixel of the L*a*b* image can be this face's skin by its colour, (H, W) in 0..1.
 
     Hair, a hat's rim, the frame of glasses and what is behind the face differ from cheeks and chin in hue; skin in
-    shade is darker, with its hue less marked in proportion, and stays.
+    shade is darker, with its hue less marked in proportion, and stays. colour: `skin_colour`, where it is known.
     """
-    cheeks = cheeks_mask(landmarks, (lab.shape[0], lab.shape[1])) > 0.8
-    if not cheeks.any():
+    colour = colour or skin_colour(landmarks, lab)
+    if colour is None:
         return np.ones(lab.shape[:2], dtype=np.float32)
-    middle = np.median(lab[cheeks], axis=0)
-    spread = np.maximum(np.percentile(np.abs(lab[cheeks] - middle), 84, axis=0), LEAST_SPREAD)
-    shade = np.clip(lab[..., 0] / max(float(middle[0]), 1.0), 0.35, 1.0)
-    hue = (lab[..., 1:] - middle[1:] * shade[..., None]) / spread[1:]
+    middle, spread = colour
     light = (lab[..., 0] - middle[0]) / spread[0]
-    distance = np.sqrt(light**2 + (hue**2).sum(axis=-1))
+    distance = np.sqrt(light**2 + ((skin_hue(lab, middle) / spread[1:]) ** 2).sum(axis=-1))
     return blur(smoothstep(FARTHEST_SKIN, FARTHEST_SKIN / 2, distance), 0.015 * unit(landmarks))
 
 
@@ -364,7 +379,7 @@ def stroke(points: NDArray[Any], widths: NDArray[Any]) -> FloatArray:
     )
 
 
-def _grown(outline: NDArray[Any], distance: float) -> FloatArray:
+def grown(outline: NDArray[Any], distance: float) -> FloatArray:
     """A closed outline moved outward by `distance` pixels along its normals."""
     ahead = np.roll(outline, -1, axis=0) - np.roll(outline, 1, axis=0)
     normal = np.stack([ahead[:, 1], -ahead[:, 0]], axis=1)
