@@ -11,6 +11,7 @@ against that of the first fifth after a hundred results, grew by more than `--al
 from __future__ import annotations
 
 import argparse
+import contextlib
 import subprocess
 import sys
 import tempfile
@@ -57,9 +58,11 @@ def soak(options: argparse.Namespace, folder: Path) -> int:
         for _ in process.stdout:
             results += 1
             if results <= FIRST or results % max(1, options.results // 100) == 0:
-                samples.append(sample(process.pid, results))
+                with contextlib.suppress(OSError, KeyError):  # the last result's process may have ended
+                    samples.append(sample(process.pid, results))
     print(f"{results} results in {time.monotonic() - began:.0f} s, exit {process.returncode}")
-    return 1 if process.returncode or not sound(samples, options.allowed) else 0
+    stayed = sound(samples, options.allowed)
+    return 0 if stayed and process.returncode == 0 else 1
 
 
 def sample(process: int, results: int) -> Sample:
