@@ -4,8 +4,9 @@
 
 The command makes a folder of small photos up in a process of its own, and the system is asked for its resident memory,
 open files and threads after every hundredth of the run. What the first hundred results needed is what all others may
-need: exit status 1 where threads exceed it, or files by more than those at work at once, or where memory, the median of the last fifth of the samples
-against that of the first fifth after a hundred results, grew by more than `--allowed` MB. Linux alone, for its /proc.
+need: exit status 1 where threads exceed it, or files by more than those at work at once, or where memory, the median of
+the last fifth of the samples against that of the first fifth after a hundred results, grew by more than `--allowed` MB.
+Linux alone, for its /proc.
 """
 
 from __future__ import annotations
