@@ -4,13 +4,15 @@
 
 The command makes a folder of small photos up in a process of its own, and the system is asked for its resident memory,
 open files and threads after every hundredth of the run. What the first hundred results needed is what all others may
-need: exit status 1 where files or threads exceed it, or where memory, the median of the last fifth of the samples
-against that of the first fifth after a hundred results, grew by more than `--allowed` MB. Linux alone, for its /proc.
+need: exit status 1 where threads exceed it, or files by more than those at work at once, or where memory, the median of
+the last fifth of the samples against that of the first fifth after a hundred results, grew by more than `--allowed` MB.
+Linux alone, for its /proc.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import subprocess
 import sys
 import tempfile
@@ -21,6 +23,7 @@ from typing import NamedTuple
 
 from folder import command, generate
 
+AT_WORK = 6  # files that readers and finishers may have open at the moment they are counted, of which chance decides
 FIRST = 100  # results after which everything that is made once has been made
 
 
@@ -57,9 +60,11 @@ def soak(options: argparse.Namespace, folder: Path) -> int:
         for _ in process.stdout:
             results += 1
             if results <= FIRST or results % max(1, options.results // 100) == 0:
-                samples.append(sample(process.pid, results))
+                with contextlib.suppress(OSError, KeyError):  # the last result's process may have ended
+                    samples.append(sample(process.pid, results))
     print(f"{results} results in {time.monotonic() - began:.0f} s, exit {process.returncode}")
-    return 1 if process.returncode or not sound(samples, options.allowed) else 0
+    stayed = sound(samples, options.allowed)
+    return 0 if stayed and process.returncode == 0 else 1
 
 
 def sample(process: int, results: int) -> Sample:
@@ -84,7 +89,7 @@ def sound(samples: list[Sample], allowed: float) -> bool:
     print(f"memory grew by {growth:+.1f} MB (allowed: {allowed:g})")
     print(f"open files: at most {files}, in the first {FIRST} results {files_first}")
     print(f"threads: at most {threads}, in the first {FIRST} results {threads_first}")
-    return growth <= allowed and files <= files_first and threads <= threads_first
+    return growth <= allowed and files <= files_first + AT_WORK and threads <= threads_first
 
 
 if __name__ == "__main__":

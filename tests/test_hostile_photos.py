@@ -261,14 +261,15 @@ class Run(NamedTuple):
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file below a folder that is no link; of a giant one the beginning."""
-    return {
-        str(p.relative_to(folder)): p.read_bytes()
-        for p in sorted(folder.rglob("*"))
-        if p.is_file() and not p.is_symlink()
-    }
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            with path.open("rb") as file:
+                found[str(path.relative_to(folder))] = file.read(1 << 24)
+    return found
 
 
-def command(*arguments: object, folder: Path, timeout: float = 400) -> subprocess.CompletedProcess[bytes]:
+def command(*arguments: object, folder: Path, timeout: float = 900) -> subprocess.CompletedProcess[bytes]:
     """The command in a process of its own, from whose side a hang or a crash would show."""
     start = [sys.executable, "-m", "beautygan_cli"]
     return subprocess.run(
