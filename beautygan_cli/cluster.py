@@ -21,6 +21,7 @@ import pickle
 import queue
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -283,6 +284,8 @@ class _Pool:
         return self
 
     def _begin(self) -> None:
+        if self.layout.address is not None:
+            _check_answers(self.layout.address)
         # Ray looks at these when it is imported or started; whoever sets one has the last word.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
@@ -388,6 +391,17 @@ class _Pool:
             compute=ray.data.ActorPoolStrategy(size=self.actors, max_tasks_in_flight_per_actor=2),
             **resources,
         )
+
+
+def _check_answers(address: str) -> None:
+    """Raise ClusterError where nobody listens: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not port.isdecimal() or "//" in host:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except OSError as error:
+        raise ClusterError(f"nobody answers at {address} ({error.strerror or error}); check --ray-address.") from error
 
 
 class _WithoutRay:

@@ -52,6 +52,15 @@ def test_without_ray_the_command_says_how_to_install_it(beautygan, place, monkey
     assert err == "beautygan: --engine ray needs Ray Data; install it with: pip install 'beautygan-cli[ray]'.\n"
 
 
+def test_a_wrong_address_is_told_at_once(beautygan, place):
+    pytest.importorskip("ray.data")
+    place("a.jpg", "bare"), place("look.jpg", "worn")
+    options = ["--no-makeup", "a.jpg", "--ref", "look.jpg", "--engine", "ray", "--ray-address", "127.0.0.1:1"]
+    status, _, err = beautygan(*options)
+    assert status == 2
+    assert err == "beautygan: nobody answers at 127.0.0.1:1 (Connection refused); check --ray-address.\n"
+
+
 def test_ray_is_imported_by_nobody_who_does_not_use_it():
     code = (
         "import sys; from beautygan_cli import commands; sys.exit(bool({'ray', 'pyarrow', 'fsspec'} & {*sys.modules}))"
