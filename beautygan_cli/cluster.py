@@ -510,6 +510,8 @@ class _Worker:
             self.session = MakeupSession(
                 folder, batch_size=options.batch_size, precision=self.shared.precision, threads=cpus
             )
+            if options.remove:
+                self.session.load_removal()  # while its files are there
             if self.session.digest != self.shared.digest:
                 raise ClusterError("the model came out different at a worker; start again.")
 

@@ -215,6 +215,10 @@ class MakeupSession:
         """
         return self._network(self._signature.made_up).cut is not None
 
+    def load_removal(self) -> None:
+        """Load the network of `remove` now, not at its first call. ModelError as there."""
+        self._network(self._signature.removed)
+
     def encode_sources(self, chips: NDArray[Any]) -> Features:
         """The source chips as the model sees them, for `decode`.
 

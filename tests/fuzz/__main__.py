@@ -20,7 +20,8 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 GUIDING = (  # modules whose branches guide the fuzzer
     *("beautygan_cli.images", "beautygan_cli.manifest", "beautygan_cli.session", "beautygan_cli.signature"),
-    *("json", "xml.dom.minidom", "PIL.TiffImagePlugin", "PIL.JpegImagePlugin", "PIL.PngImagePlugin"),
+    *("beautygan_cli.look", "tomllib" if sys.version_info >= (3, 11) else "tomli", "json", "xml.dom.minidom"),
+    *("PIL.TiffImagePlugin", "PIL.JpegImagePlugin", "PIL.PngImagePlugin"),
 )
 LONGEST_RUN = 60  # seconds after which an input counts as a hang
 
