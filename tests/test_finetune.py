@@ -280,6 +280,13 @@ def paired_loss(model: Trainable, settings: Tuning) -> float:
         return float(session.run(tower.loss, {tower.feeds[name]: values for name, values in sets.items()}))
 
 
+def test_removal_alone_is_trained_and_putting_makeup_on_stays_to_the_bit(bundled: Path, tuning) -> None:
+    out = finetune(tuning(bundled, steps=4, rate=3e-3, bank=6, removal_only=True), say=lambda _: None)
+    (made_up, removed), (made_up_before, removed_before) = transferred(out), transferred(bundled)
+    assert np.array_equal(made_up, made_up_before)
+    assert np.abs(removed - removed_before).mean() > 0.01
+
+
 def test_the_published_model_learns_from_photos_and_still_is_one(published: Path, tuning) -> None:
     out = finetune(tuning(published, steps=4, makeup=str(MADE_UP)), say=lambda _: None)
     made_up, removed = transferred(out)
@@ -385,6 +392,8 @@ def test_options_that_say_nothing_together_are_refused(
 ) -> None:
     out = tmp_path / "out"
     assert "--init" in refusal(capfd, "--faces", BARE, "--out", out, "--makeup", MADE_UP)
+    assert "--init" in refusal(capfd, "--faces", BARE, "--out", out, "--removal-only")
+    assert "--init" in refusal(capfd, "--faces", BARE, "--out", out, "--rate", 0.1)
     assert "--width" in refusal(capfd, "--faces", BARE, "--out", out, "--init", published, "--width", 8)
     assert "--out" in refusal(capfd, "--faces", BARE, "--out", published, "--init", published)
     (out / "finetuning").mkdir(parents=True)
