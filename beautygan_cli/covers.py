@@ -338,12 +338,12 @@ def _skin_before_lips(landmarks: NDArray[Any], shape: tuple[int, int], hue: Floa
 
 
 def _several(mask: Mask) -> bool:
-    """Whether the mask falls into parts of which the second is no mere speck beside the first."""
+    """Whether the mask falls into parts of which the second is nearly as large as the first."""
     import cv2
 
     _, _, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     areas = np.sort(statistics[1:, cv2.CC_STAT_AREA])[::-1]
-    return bool(len(areas) > 1 and areas[1] > 0.3 * areas[0])
+    return bool(len(areas) > 1 and areas[1] > 0.6 * areas[0])
 
 
 def _rising(line: NDArray[Any]) -> NDArray[Any]:
