@@ -93,7 +93,7 @@ def _refuse_misplaced(options: argparse.Namespace) -> None:
     if options.removal_only and (options.init is None or options.makeup):
         raise ModelError("--removal-only is for fine-tuning on drawn makeup; give --init, and leave --makeup out")
     if options.rate and options.init is None:
-        raise ModelError("--rate is for fine-tuning; a new model's rate follows a schedule of its own")
+        raise ModelError("--rate is for fine-tuning with --init; a new model's rate follows a schedule of its own")
     if options.width and options.init is not None:
         raise ModelError("--width is for a new model; leave it out, the one that --init names has its own")
     if options.resume and options.init is None and (Path(options.out) / "finetuning").is_dir():
