@@ -171,7 +171,7 @@ class _Line:
         inputs: Sequence[Path],
         wanted: Callable[[Path], bool],
         stop: threading.Event,
-        told: video.Told | None,
+        told: video.Told | None = None,
     ) -> None:
         self.sources, self.session = sources, session
         self.options, self.manifest, self.wanted, self.stop, self.told = options, manifest, wanted, stop, told

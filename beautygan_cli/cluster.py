@@ -657,7 +657,7 @@ class _Bench(batch._Line):
         def is_wanted(output: Path) -> bool:
             return str(output) in wanted
 
-        super().__init__(coming(), shared.looks, session, shared.options, ledger, (), is_wanted, stop, None)
+        super().__init__(coming(), shared.looks, session, shared.options, ledger, (), is_wanted, stop)
 
     def _admit(self, items: Sequence[Found]) -> list[str]:
         return [""] * len(items)  # the driver gave the names

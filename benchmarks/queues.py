@@ -36,6 +36,7 @@ import simpy
 from beautygan_cli import batch, images, pipeline, result
 from beautygan_cli.cluster import LARGEST_BLOCK
 from beautygan_cli.images import Found
+from beautygan_cli.look import Look
 from beautygan_cli.manifest import Manifest
 from beautygan_cli.result import Options, Outcome
 from beautygan_cli.session import MakeupSession
@@ -324,7 +325,7 @@ def measure(options: argparse.Namespace) -> int:
         with MakeupSession() as session:
             settings = Options(folder / "alone")
             found = [Found(SAMPLES / "makeup" / "plum.jpg", Path())]
-            looks, _ = batch.read_references(found, session.signature)
+            looks, _ = batch.read_looks([(item, Look.of(item.path)) for item in found], session.signature)
             alone(paths[:2], looks[0], session, settings)  # warms up
             start = time.monotonic() - began
             ratios = []
@@ -363,7 +364,8 @@ def drive(options: argparse.Namespace) -> int:
 
     with tempfile.TemporaryDirectory(prefix="beautygan-benchmark-") as name, MakeupSession() as session:
         folder = Path(name)
-        looks, _ = batch.read_references([Found(SAMPLES / "makeup" / "plum.jpg", Path())], session.signature)
+        plum = SAMPLES / "makeup" / "plum.jpg"
+        looks, _ = batch.read_looks([(Found(plum, Path()), Look.of(plum))], session.signature)
         items = [Found(folder / f"{number:07d}.jpg", Path()) for number in range(options.photos)]
         settings = Options(folder / "out")
         with Manifest(settings.out) as manifest:

@@ -14,6 +14,7 @@ import pytest
 from beautygan_cli import batch, images, remote
 from beautygan_cli.cluster import Done, Shared, _Bench, _Ledger, _Planner
 from beautygan_cli.images import Found
+from beautygan_cli.look import Look
 from beautygan_cli.manifest import FILE_NAME, Manifest
 from beautygan_cli.result import Options
 
@@ -75,7 +76,8 @@ def sent(place, session, tmp_path):
     def plan(manifest, *names, **options):
         place("look.jpg", "worn")
         settings = Options(tmp_path / "out", **options)
-        looks, _ = batch.read_references([Found(tmp_path / "look.jpg", Path())], session.signature)
+        given = [(Found(tmp_path / "look.jpg", Path()), Look.of(tmp_path / "look.jpg"))]
+        looks, _ = batch.read_looks(given, session.signature)
         items = [Found(tmp_path / name, Path()) for name in names]
         planner = _Planner(items, looks, session, settings, manifest, (), lambda _: False, threading.Event())
         try:
