@@ -129,10 +129,16 @@ class _Pair:
 
     source: Source
     look: ReadyLook
-    wanted: list[_Wanted] = field(default_factory=list)
+    results: int = 0
+    wanted: list[_Wanted] = field(default_factory=list)  # until they are handed on, so that no ring keeps photos alive
     fed: list[FloatArray] = field(default_factory=list)
     made_up: list[FloatArray] = field(default_factory=list)
     network_seconds: float = 0.0
+
+    def all_wanted(self) -> list[_Wanted]:
+        """The results that are still to be handed on, once."""
+        wanted, self.wanted = self.wanted, []
+        return wanted
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +160,7 @@ class _Wanted:
             faces=len(self.pair.source.aligned),
             size=self.pair.source.size,
             asked=self.target.asked,
-            seconds={**self.pair.source.seconds, "network": self.pair.network_seconds / len(self.pair.wanted)},
+            seconds={**self.pair.source.seconds, "network": self.pair.network_seconds / self.pair.results},
         )
 
 
@@ -234,7 +240,7 @@ class _Line:
             self._settle(outcome)
         if plan.source is not None:
             for pair in self._pairs(plan.source, plan.revisit):
-                for wanted in pair.wanted:
+                for wanted in pair.all_wanted():
                     self.slots.append(wanted.slot)
                     self._hand_on(wanted, self._revisit)
             for pair in self._pairs(plan.source, plan.make):
@@ -262,6 +268,7 @@ class _Line:
         pairs: dict[ReadyLook, _Pair] = {}
         for target in targets:
             pair = pairs.setdefault(target.look, _Pair(source, target.look))
+            pair.results += 1
             pair.wanted.append(_Wanted(pair, target, Future()))
         return list(pairs.values())
 
@@ -409,7 +416,7 @@ class _Line:
             faces = [(face, pair.look.wearing) for pair, face in batch]
             fed, made_up = pipeline.make_up(faces, self.session, remove=self.options.remove)
         except Exception as error:
-            for wanted in (wanted for pair in pairs for wanted in pair.wanted if not wanted.slot.done()):
+            for wanted in (wanted for pair in pairs for wanted in pair.all_wanted()):
                 wanted.slot.set_result(wanted.outcome("failed", _reason(error, wanted.pair.source.path)))
             return
         seconds = (time.monotonic() - began) / len(batch)
@@ -419,7 +426,7 @@ class _Line:
             pair.network_seconds += seconds
         for pair in pairs:
             if len(pair.made_up) == len(pair.source.aligned):
-                for wanted in pair.wanted:
+                for wanted in pair.all_wanted():
                     self._hand_on(wanted, self._finish)
 
     # All stations in one, for clips

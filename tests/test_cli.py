@@ -29,12 +29,8 @@ def command(*arguments, folder, **environment):
 
 
 def option_strings():
-    actions = cli.parser()._actions
-    return [
-        action.option_strings[-1]
-        for action in actions
-        if action.option_strings and "--help" not in action.option_strings
-    ]
+    strings = [name for action in cli.parser()._actions for name in action.option_strings]
+    return [name for name in strings if name not in ("-h", "--help")]
 
 
 # Words

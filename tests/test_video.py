@@ -400,7 +400,7 @@ def test_frames_in_memory_do_not_grow_with_the_clip(worker, session, tmp_path):
             yield frame
 
     clip = video.Clip(Path("clip.mp4"), (80, 60), Fraction(RATE), 50, sound=False)
-    work = video.Work(clip, worker.look, session, Options(tmp_path))
+    work = video.Work(clip, worker.look, 1.0, session, Options(tmp_path))
     for _ in work.frames(coming()):
         gc.collect()
         most.append(len(alive))
