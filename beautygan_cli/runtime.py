@@ -99,7 +99,8 @@ class _SubmodulesAlone(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Finds `tensorflow` for one thread, and in place of running the package's own code imports some submodules.
 
     The import ends in an exception. So Python forgets the package, whose submodules stay, and the next
-    `import tensorflow` of anybody is an ordinary one; a thread that begins it meanwhile waits, as for any import.
+    `import tensorflow` of anybody is an ordinary one. A thread that begins it meanwhile waits, as for any import, and
+    is then given what Python forgot; that passes on whatever it is asked for to the whole package.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -124,6 +125,7 @@ class _SubmodulesAlone(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def exec_module(self, module: ModuleType) -> None:
         for name in self.names:
             importlib.import_module(name)
+        vars(module)["__getattr__"] = lambda name: getattr(importlib.import_module("tensorflow"), name)
         raise _EnoughError
 
 

@@ -23,11 +23,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(folder.glob("beautygan_cli-*.whl"))
 
 
-def test_the_wheel_carries_the_model_and_no_photos(wheel: Path) -> None:
+def test_the_wheel_carries_the_model_and_no_photos_but_the_bare_face(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     for file in MODEL_FILES:
         assert f"beautygan_cli/bundled/default/{file}" in names
-    assert not [name for name in names if name.endswith((".jpg", ".npz", ".tem"))]
+    photos = [name for name in names if name.endswith((".jpg", ".npz", ".tem"))]
+    assert photos == ["beautygan_cli/bare_face.jpg"]  # a face of nobody, for --remove
     assert wheel.stat().st_size < 12e6
 
 
@@ -67,4 +68,4 @@ def test_top_level_is_as_agreed() -> None:
         pytest.skip("no git checkout")
     top = {Path(name).parts[0] for name in listed.stdout.splitlines()}
     agreed = {"beautygan_cli", "models", "samples", "tests", "pyproject.toml", "README.md"}
-    assert top == agreed | {"LICENSE", "CHANGELOG.md", ".ci", ".gitignore", "benchmarks", "SECURITY.md"}
+    assert top == agreed | {"LICENSE", "CHANGELOG.md", ".ci", ".gitignore", "benchmarks", "docs", "SECURITY.md"}

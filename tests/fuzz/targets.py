@@ -199,7 +199,7 @@ def seeds(target: str) -> Iterator[bytes]:
     elif target == "exif":
         yield _exif_block()
     elif target == "xmp":
-        yield images._NEW_PACKET
+        yield images.NEW_XMP
         yield (
             b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
             b'<rdf:Description rdf:about="" xmlns:tiff="http://ns.adobe.com/tiff/1.0/"'
@@ -234,7 +234,7 @@ def _sound_photo(suffix: str) -> bytes:
         picture.save(content, "GIF", save_all=True, append_images=[picture])
         return content.getvalue()
     path = folder() / f"seed{suffix}"
-    metadata = images.Metadata(exif=_exif_block(), xmp=images._NEW_PACKET, dpi=(300, 300))
+    metadata = images.Metadata(exif=_exif_block(), xmp=images.NEW_XMP, dpi=(300, 300))
     images.write(images.Photo(np.asarray(picture), metadata=metadata), path, overwrite=True)
     return path.read_bytes()
 
