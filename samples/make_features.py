@@ -29,8 +29,10 @@ def portrait(pixels: np.ndarray, label: str = "") -> np.ndarray:
     chip = faces.crop(pixels, faces.place(face.landmarks, 2 * SIZE, 0.42))
     chip = cv2.resize(chip, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
     if label:
-        cv2.putText(chip, label, (8, SIZE - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (255, 255, 255), 3, cv2.LINE_AA)
-        cv2.putText(chip, label, (8, SIZE - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (40, 40, 40), 1, cv2.LINE_AA)
+        font, scale = cv2.FONT_HERSHEY_SIMPLEX, 0.55
+        (width, height), below = cv2.getTextSize(label, font, scale, 1)
+        chip[-height - below - 12 :, : width + 16] = 255
+        cv2.putText(chip, label, (8, SIZE - below - 4), font, scale, (40, 40, 40), 1, cv2.LINE_AA)
     return chip
 
 
