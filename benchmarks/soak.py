@@ -41,7 +41,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=int, default=20_000)
     parser.add_argument("--references", type=int, default=6)
-    parser.add_argument("--allowed", type=float, default=24.0, help="growth of memory, MB")
+    parser.add_argument("--allowed", type=float, default=48.0, help="growth of memory, MB")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--options", default="", help="more options for the command, in one string")
     options = parser.parse_args()
