@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from beautygan_cli import covers, regions
 from beautygan_cli.colour import lab_to_rgb, rgb_to_lab, weighted_mean
+from beautygan_cli.enlarge import Laid
 from beautygan_cli.faces import AlignedFace, Placement, crop, footprint
 
 FloatArray = NDArray[np.float32]
@@ -34,10 +35,13 @@ LEAST_WEIGHT = 1e-4  # below it a pixel is the photo's own, to the bit
 MARGIN = 0.3  # of the chip's size, drawn around it: a high forehead goes on there, and so does its shade
 SPARED_BELOW = 0.25  # strength under which a region takes less than its share of the face's shade too, none at 0
 EDGE_RAMP = 0.08  # of the chip's size, over which paint fades out before the chip's edge
-STRIP_PIXELS = 1 << 16  # of the photo made up at a time: few enough to stay in the processor's cache
+STRIP_PIXELS = 1 << 17  # of the photo made up at a time: few enough to stay in the processor's cache
+STRIPS_LAID = 4  # at a time: more would hold much memory, fewer cost time at their edges
 MASK_SCALE = 2.0  # region masks are drawn at twice the chip's size, for teeth and lashes finer than its pixels, ...
 PHOTO_SCALE = 2.0  # ... or at twice the face's size in the photo, where that is less ...
 LEAST_MASK_SCALE = 0.25  # ... but never smaller than this
+LIPS_REACH, EYES_REACH = 0.3, 0.55  # units around lips, and around eyes and brows, beyond which nothing of them lies
+EYES_AND_BROWS = [*range(17, 27), *range(36, 48)]  # landmarks
 
 
 @dataclass(frozen=True)
@@ -75,60 +79,61 @@ def paste(
     and as it came out; weights: what `change_weights` gives, where it is known already. Pixels outside the face are
     the photo's own, bit for bit; so is everything at strength 0.
     """
+    import cv2
+
     if strengths.none:
         return pixels.copy()
     canvas = mask_canvas(face.placement)
     on_canvas = change_weights(pixels, face, strengths) if weights is None else weights
-    left, top, right, bottom = _box(canvas, on_canvas, pixels.shape[:2])
-    change, shade = split_change(fed, made_up, face, strengths)
-    layers = _layers(face.chip, change)
     result = pixels.copy()
+    box = _box(canvas, on_canvas, pixels.shape[:2])
+    if box is None:
+        return result
+    left, top, right, bottom = box
+    change, shade = split_change(fed, made_up, face, strengths)
+    share_planes, change_planes = cv2.split(on_canvas), _layers(face.chip, change)
     strip = max(1, STRIP_PIXELS // (right - left))
-    for start in range(top, bottom, strip):
-        rows = slice(start, min(start + strip, bottom))
-        share = _to_photo(on_canvas, _from_part(canvas, left, start), (rows.stop - start, right - left))
-        _paint(result[rows, left:right], share, layers, _from_part(face.placement, left, start), shade)
+    for start in range(top, bottom, STRIPS_LAID * strip):
+        end = min(start + STRIPS_LAID * strip, bottom)
+        shares = Laid(share_planes, canvas, (left, start, right, end))
+        changes = Laid(change_planes, face.placement, (left, start, right, end))
+        for first in range(0, end - start, strip):
+            rows = slice(first, min(first + strip, end - start))
+            _paint(result[start + rows.start : start + rows.stop, left:right], rows, shares, changes, shade)
     return result
 
 
-def _paint(
-    part: UInt8Array, share: FloatArray, layers: Layers, to_chip: NDArray[np.float64], shade: FloatArray
-) -> None:
-    """Make up a part of the photo in place: what is painted and the shade, by their shares (h, w, 2)."""
+def _paint(part: UInt8Array, rows: slice, shares: Laid, changes: Laid, shade: FloatArray) -> None:
+    """Make up some rows of the face's box in place."""
     import cv2
 
-    painting, shading = (np.ascontiguousarray(share[..., i]) for i in (0, 1))
+    painting, shading = shares.part(rows, slice(0, part.shape[1]))
     inside = (cv2.max(painting, shading) > LEAST_WEIGHT).astype(np.uint8)
     left, _, width, _ = cv2.boundingRect(inside)
     if not width:
         return
     span = slice(left, left + width)
-    to_chip = to_chip.copy()
-    to_chip[:, 2] += to_chip[:, 0] * left
-    own = part[:, span]
-    painting, shading = np.ascontiguousarray(painting[:, span]), np.ascontiguousarray(shading[:, span])
-    planes = []
-    for change, plane, of_shade in zip(_at_full_size(own, layers, to_chip), cv2.split(own), shade, strict=True):
-        change *= painting
-        change += shading * of_shade
-        change += plane
-        planes.append(change)
-    cv2.copyTo(_to_bytes(cv2.merge(planes)), np.ascontiguousarray(inside[:, span]), own)
+    own, painting, shading = part[:, span], painting[:, span], shading[:, span]
+    colours = [plane.astype(np.float32) for plane in cv2.split(own)]
+    painted = []
+    for number, (colour, of_shade) in enumerate(zip(colours, shade, strict=True)):
+        *slopes, change, low, high = changes.part(rows, span, slice(PLANES * number, PLANES * (number + 1)))
+        for slope, guide in zip(slopes, colours, strict=True):
+            cv2.accumulateProduct(slope, guide, change)
+        change = cv2.min(cv2.max(change, low), high)
+        result = cv2.scaleAdd(shading, float(of_shade), colour)
+        cv2.accumulateProduct(change, painting, result)
+        painted.append(result)
+    cv2.copyTo(_to_bytes(cv2.merge(painted)), np.ascontiguousarray(inside[:, span]), own)
 
 
-def _box(canvas: Placement, weights: FloatArray, shape: tuple[int, int]) -> tuple[int, int, int, int]:
+def _box(canvas: Placement, weights: FloatArray, shape: tuple[int, int]) -> tuple[int, int, int, int] | None:
     """The part (left, top, right, bottom) of a photo of (H, W) outside which no weight is left."""
     import cv2
 
     inside = cv2.max(*cv2.split(weights)) > LEAST_WEIGHT
     column, row, width, height = cv2.boundingRect(inside.astype(np.uint8))
-    if not width:
-        return 0, 0, 1, 1
-    first, last = np.array([column, row]), np.array([column + width - 1, row + height - 1])
-    # The box around the weights, as the canvas of a placement of its own.
-    matrix = canvas.matrix.copy()
-    matrix[:, 2] -= first
-    return footprint(Placement(matrix, int((last - first).max()) + 1), shape)
+    return footprint(canvas, shape, (column, row, column + width, row + height)) if width else None
 
 
 def _to_bytes(values: FloatArray) -> UInt8Array:
@@ -171,18 +176,52 @@ def _bounded_skin(own: NDArray[Any], full: NDArray[Any], strength: float) -> NDA
 
 
 def mask_canvas(placement: Placement) -> Placement:
-    """Where masks are drawn: the chip and MARGIN around it, at MASK_SCALE of its size or PHOTO_SCALE of the photo's."""
+    """Where masks are drawn: the chip and MARGIN around it, at MASK_SCALE of its size or PHOTO_SCALE of the photo's.
+
+    Its size is even.
+    """
     scale = _mask_scale(placement)
     margin = round(MARGIN * placement.size * scale)
     matrix = placement.matrix * np.float32(scale)
     # A pixel's centre lies at its whole coordinate: scaled, that is half a pixel off.
     matrix[:, 2] += margin + (scale - 1) / 2
-    return Placement(matrix, round(placement.size * scale) + 2 * margin)
+    return Placement(matrix, 2 * (round(placement.size * scale / 2) + margin))
 
 
 def _mask_scale(placement: Placement) -> float:
     """Pixels of the mask canvas to a chip's pixel."""
     return min(MASK_SCALE, max(LEAST_MASK_SCALE, PHOTO_SCALE / placement.scale))
+
+
+def _halved(canvas: Placement) -> Placement:
+    """The same canvas with half as many pixels a side."""
+    matrix = canvas.matrix / np.float32(2)
+    matrix[:, 2] -= 0.25
+    return Placement(matrix, canvas.size // 2)
+
+
+Box = tuple[slice, slice]  # rows and columns
+
+
+class _Surroundings(NamedTuple):
+    """What is known of the face's box at half of the mask canvas's size, (H, W) float32 in 0..1 each."""
+
+    box: Box  # of the halved canvas
+    face: FloatArray
+    face_edge: FloatArray  # softer, for the shade
+    cover: FloatArray
+    likeness: FloatArray  # to this face's skin
+
+    def part(self, box: Box) -> _Surroundings:
+        """At the canvas's own size, a box of it; nothing of anything where that reaches over the face's own box."""
+        import cv2
+
+        matrix = np.array([[0.5, 0, 0], [0, 0.5, 0]])
+        matrix[:, 2] = [(box[i].start + 0.5) / 2 - 0.5 - self.box[i].start for i in (1, 0)]
+        size = (box[1].stop - box[1].start, box[0].stop - box[0].start)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        planes = cv2.split(cv2.warpAffine(cv2.merge(self[1:]), matrix, size, flags=flags))
+        return _Surroundings(box, *planes)
 
 
 def change_weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths) -> FloatArray:
@@ -194,9 +233,71 @@ def change_weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths) 
     import cv2
 
     canvas = mask_canvas(face.placement)
-    shape = (canvas.size, canvas.size)
+    weights = np.zeros((canvas.size, canvas.size, 2), dtype=np.float32)
     landmarks = canvas.to_chip(face.placement.to_photo(face.landmarks))
-    lab = rgb_to_lab(crop(pixels, canvas))
+    whole = next(_boxes(canvas.size, (regions.face_outline(landmarks), 2.0)), None)
+    if whole is None:
+        return weights
+    # What is soft, or found by colour, is as well known from a quarter of the pixels; lips and eyes need them all.
+    known = _surroundings(pixels, _halved(canvas), np.asarray((landmarks + 0.5) / 2 - 0.5, dtype=np.float32), whole)
+    bare = known.face * (1 - known.cover * known.face_edge) * known.likeness
+    scale = _mask_scale(face.placement)
+    ramp = _chip_ramp(face.placement, canvas.size // 2, scale / 2)[known.box]
+    # The shade fades out over more of jaw and temples than paint does, into a neck that keeps its own.
+    halved = np.stack([strengths.skin * bare * ramp, np.minimum(bare, known.face_edge)], axis=-1)
+    weights[whole] = cv2.resize(halved.astype(np.float32), None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
+    ramp = _chip_ramp(face.placement, canvas.size, scale)
+    length = regions.unit(landmarks)
+    details = (landmarks[regions.OUTER_LIPS], LIPS_REACH * length), (landmarks[EYES_AND_BROWS], EYES_REACH * length)
+    for box in _boxes(canvas.size, *details):
+        painted, shade = _detail(pixels, canvas, landmarks, box, known.part(box), strengths)
+        weights[box] = np.stack([painted * ramp[box], shade], axis=-1)
+    return weights
+
+
+def _surroundings(pixels: UInt8Array, canvas: Placement, landmarks: FloatArray, whole: Box) -> _Surroundings:
+    """On the halved canvas; whole: the face's box on the canvas itself."""
+    box = (_half(whole[0]), _half(whole[1]))
+    rows, columns = box
+    shape = (rows.stop - rows.start, columns.stop - columns.start)
+    lab = rgb_to_lab(crop(pixels, canvas, (columns.start, rows.start, columns.stop, rows.stop)))
+    landmarks = landmarks - np.array([columns.start, rows.start], dtype=np.float32)
+    colour = regions.skin_colour(landmarks, lab)
+    return _Surroundings(
+        box,
+        regions.face_mask(landmarks, shape),
+        regions.face_mask(landmarks, shape, soft=SHADE_EDGE),
+        covers.cover_mask(landmarks, lab, colour),
+        regions.skin_likeness(landmarks, lab, colour),
+    )
+
+
+def _half(ends: slice) -> slice:
+    return slice(ends.start // 2, ends.stop // 2)
+
+
+def _boxes(size: int, *around: tuple[NDArray[Any], float]) -> Iterator[Box]:
+    """The boxes of the canvas, with even ends, that hold points and so many pixels around them."""
+    for points, reach in around:
+        low = np.clip(points.min(axis=0) - reach, 0, size) // 2 * 2
+        high = np.clip(-(-(points.max(axis=0) + reach) // 2) * 2, 0, size)
+        left, top, right, bottom = (int(value) for value in (*low, *high))
+        if left < right and top < bottom:
+            yield slice(top, bottom), slice(left, right)
+
+
+def _detail(
+    pixels: UInt8Array,
+    canvas: Placement,
+    landmarks: NDArray[Any],
+    box: Box,
+    known: _Surroundings,
+    strengths: Strengths,
+) -> tuple[FloatArray, FloatArray]:
+    """What is painted and the shade in a box of the canvas, with the lips and eyes that lie there."""
+    rows, columns = box
+    shape = (rows.stop - rows.start, columns.stop - columns.start)
+    landmarks = landmarks - np.array([columns.start, rows.start], dtype=np.float32)
     length = regions.unit(landmarks)
     grids = regions.eye_grids(landmarks, shape)
     lips = regions.lips_mask(landmarks, shape, grow=0.02, soft=0.02)
@@ -205,34 +306,30 @@ def change_weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths) 
     around = regions.lips_mask(landmarks, shape, grow=SPILL, soft=0.03)
     skin = np.clip(1 - lips - eyes, 0, 1) * (1 - SPILL_TAKEN * np.clip(around - lips, 0, 1))
     painted = strengths.lips * lips + (1 - lips) * (strengths.eyes * eyes) + strengths.skin * skin
-    kept = np.maximum(
-        regions.openings_mask(landmarks, shape, grids, soft=0.01),
-        regions.blur(regions.teeth_mask(landmarks, lab), 0.008 * length),
-    )
+    kept = regions.openings_mask(landmarks, shape, grids, soft=0.01)
+    if lips.any() and regions.mouth_is_open(landmarks):
+        lab = rgb_to_lab(crop(pixels, canvas, (columns.start, rows.start, columns.stop, rows.stop)))
+        kept = np.maximum(kept, regions.blur(regions.teeth_mask(landmarks, lab), 0.008 * length))
     # Paint for the skin, and the face's shade beside lips and eyes, go on skin alone: not on hair, hat or glasses.
     # Paint for lips and eyes leaves out what is seen to lie before them.
     own = np.maximum(lips, eyes)
-    # The skin's colour is as well known from a quarter of its pixels.
-    half = cv2.resize(lab, (canvas.size // 2, canvas.size // 2), interpolation=cv2.INTER_AREA)
-    colour = regions.skin_colour((landmarks + 0.5) / 2 - 0.5, half)
-    face_edge = regions.face_mask(landmarks, shape, soft=SHADE_EDGE)
     # Black hair on dark skin differs from its shades by what hangs together alone; a jaw's own shade is none.
-    uncovered = 1 - covers.cover_mask(landmarks, lab, colour) * np.maximum(own, face_edge)
-    likeness = uncovered * (own + (1 - own) * regions.skin_likeness(landmarks, lab, colour))
-    inside = (1 - kept) * regions.face_mask(landmarks, shape) * likeness
-    # The shade fades out over more of jaw and temples than paint does, into a neck that keeps its own.
-    shade = np.minimum(inside, face_edge)
+    uncovered = 1 - known.cover * np.maximum(own, known.face_edge)
+    inside = (1 - kept) * known.face * uncovered * (own + (1 - own) * known.likeness)
+    shade = np.minimum(inside, known.face_edge)
     for mask, strength in ((lips, strengths.lips), (eyes, strengths.eyes)):
         # Lips and eyes share the skin's shade, but a region that is to stay as it is gets none of that either.
         spared = 1 - max(0.0, 1 - strength / SPARED_BELOW) * regions.smoothstep(0, 0.5, mask)
         painted, shade = painted * spared, shade * spared
-    painted = np.clip(painted, 0, 1) * inside * _chip_ramp(face.placement, canvas.size)
-    return np.stack([painted, shade], axis=-1).astype(np.float32)
+    return np.asarray(np.clip(painted, 0, 1) * inside, np.float32), np.asarray(shade, np.float32)
 
 
-def _chip_ramp(placement: Placement, canvas: int) -> FloatArray:
-    """1 within the chip, 0 outside it, falling over EDGE_RAMP inside: a face may go on where the chip ends."""
-    chip = placement.size * _mask_scale(placement)
+def _chip_ramp(placement: Placement, canvas: int, scale: float) -> FloatArray:
+    """1 within the chip, 0 outside it, falling over EDGE_RAMP inside: a face may go on where the chip ends.
+
+    Of a canvas of so many pixels a side, `scale` of them to a chip's.
+    """
+    chip = placement.size * scale
     margin = (canvas - chip) / 2
     place = np.arange(canvas)
     depth = np.minimum(place - margin, canvas - 1 - margin - place) / (EDGE_RAMP * chip)
@@ -240,87 +337,62 @@ def _chip_ramp(placement: Placement, canvas: int) -> FloatArray:
     return np.asarray(np.minimum.outer(ramp, ramp), dtype=np.float32)
 
 
-def _from_part(placement: Placement, left: int, top: int) -> NDArray[np.float64]:
-    """(2, 3), from the pixels of a part of the photo that begins at (left, top) to the chip's."""
-    matrix = placement.matrix.astype(np.float64)
-    matrix[:, 2] += matrix[:, :2] @ (left, top)
-    return matrix
+PLANES = 6  # of `_layers` for each channel
 
 
-class Layers(NamedTuple):
-    """What the change of each pixel follows from, at the chip's size, float32.
+def _layers(chip: UInt8Array, change: FloatArray) -> list[FloatArray]:
+    """What the change of each pixel follows from, PLANES of (S, S) float32 for each of its channels.
 
-    linear: for each channel of the change (S, S, 4): its slopes for the pixel's red, green and blue, and the offset.
-    low, high: (S, S, 3), between which the change is kept.
+    The slopes for the pixel's red, green and blue, the offset, and the limits between which the change is kept.
     """
-
-    linear: tuple[FloatArray, FloatArray, FloatArray]
-    low: FloatArray
-    high: FloatArray
-
-
-def _layers(chip: UInt8Array, change: FloatArray) -> Layers:
     import cv2
 
-    slope, offset = _fit(chip.astype(np.float32), change)
-    of_red, of_green, of_blue = (
-        np.concatenate([slope[..., channel, :], offset[..., channel, None]], axis=-1) for channel in range(3)
-    )
     # A highlight or a dark hair far from what the fit has seen must not be carried beyond the change around it.
     kernel = np.ones((2 * RADIUS + 1, 2 * RADIUS + 1), np.uint8)
-    return Layers((of_red, of_green, of_blue), cv2.erode(change, kernel), cv2.dilate(change, kernel))
+    limits = zip(*(cv2.split(reach(change, kernel)) for reach in (cv2.erode, cv2.dilate)), strict=True)
+    linear = _fit(chip.astype(np.float32), change)
+    return [plane for channel, of in zip(linear, limits, strict=True) for plane in (*cv2.split(channel), *of)]
 
 
-def _at_full_size(part: UInt8Array, layers: Layers, to_chip: NDArray[np.float64]) -> Iterator[FloatArray]:
-    """The change for each pixel of a part of the photo, in grey levels: red's, green's and blue's (h, w) float32."""
+def _fit(guide: FloatArray, change: FloatArray) -> tuple[FloatArray, ...]:
+    """Around each pixel, the linear function of the guide's colour that gives the change best, for each channel.
+
+    guide, change: (S, S, 3). Returns for each channel of the change (S, S, 4): its slopes for red, green and blue, and
+    the offset. Formula: K. He, J. Sun, X. Tang, "Guided Image Filtering" (2010), for a colour guide;
+    evaluated on another image as in K. He, J. Sun, "Fast Guided Filter" (2015).
+    """
     import cv2
 
-    shape = part.shape[:2]
-    colours = [plane.astype(np.float32) for plane in cv2.split(part)]
-    limits = (cv2.split(_to_photo(limit, to_chip, shape)) for limit in (layers.low, layers.high))
-    for linear, low, high in zip(layers.linear, *limits, strict=True):
-        *slopes, change = cv2.split(_to_photo(linear, to_chip, shape))
-        for slope, colour in zip(slopes, colours, strict=True):
-            slope *= colour
-            change += slope
-        yield cv2.min(cv2.max(change, low, dst=change), high, dst=change)
+    colours = cv2.split(guide)
+    means = [_mean(plane) for plane in colours]
 
+    def covariance(one: int, other: int) -> FloatArray:
+        return _mean(colours[one] * colours[other]) - means[one] * means[other]
 
-def _fit(guide: FloatArray, change: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Around each pixel, the linear function of the guide's colour that gives the change best.
-
-    Returns slope (S, S, 3 of the change, 3 of the guide) and offset (S, S, 3). Formula: K. He, J. Sun, X. Tang,
-    "Guided Image Filtering" (2010), for a colour guide; evaluated on another image as in K. He, J. Sun, "Fast Guided
-    Filter" (2015).
-    """
-    mean_guide, mean_change = _mean(guide), _mean(change)
-    covariance = _mean(guide[..., :, None] * guide[..., None, :]) - mean_guide[..., :, None] * mean_guide[..., None, :]
-    cross = _mean(change[..., :, None] * guide[..., None, :]) - mean_change[..., :, None] * mean_guide[..., None, :]
-    covariance = covariance + SMOOTHING * np.eye(3, dtype=np.float32)
-    slope = np.linalg.solve(covariance, cross.swapaxes(-1, -2)).swapaxes(-1, -2).astype(np.float32)
-    offset = mean_change - np.einsum("hwij,hwj->hwi", slope, mean_guide)
-    return _mean(slope), _mean(offset.astype(np.float32))
+    (rr, gg, bb), (rg, rb, gb) = (
+        [covariance(i, i) + np.float32(SMOOTHING) for i in range(3)],
+        [covariance(i, j) for i, j in ((0, 1), (0, 2), (1, 2))],
+    )
+    # The inverse of the symmetric 3 x 3 matrix, by its cofactors.
+    inverse = (
+        (gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg),
+        (rb * gb - rg * bb, rr * bb - rb * rb, rg * rb - rr * gb),
+        (rg * gb - rb * gg, rg * rb - rr * gb, rr * gg - rg * rg),
+    )
+    determinant = rr * inverse[0][0] + rg * inverse[0][1] + rb * inverse[0][2]
+    linear = []
+    for plane in cv2.split(change):
+        mean = _mean(plane)
+        cross = [(_mean(plane * colour) - mean * of) / determinant for colour, of in zip(colours, means, strict=True)]
+        slopes = [sum(a * b for a, b in zip(row, cross, strict=True)) for row in inverse]
+        offset = mean - sum(slope * of for slope, of in zip(slopes, means, strict=True))
+        linear.append(_mean(cv2.merge([*slopes, offset])))
+    return tuple(linear)
 
 
 def _mean(values: FloatArray) -> FloatArray:
-    """The mean over the square around each pixel, for (S, S, ...) float32."""
+    """The mean over the square around each pixel, for (S, S) or (S, S, C) float32."""
     import cv2
 
     size = (2 * RADIUS + 1, 2 * RADIUS + 1)
-    flat = np.ascontiguousarray(values.reshape(*values.shape[:2], -1))
-    planes = [cv2.blur(flat[..., i], size, borderType=cv2.BORDER_REFLECT) for i in range(flat.shape[2])]
-    return np.asarray(np.stack(planes, axis=-1).reshape(values.shape), dtype=np.float32)
-
-
-def _to_photo(chip: FloatArray, to_chip: NDArray[np.float64], shape: tuple[int, int]) -> FloatArray:
-    """A chip-sized image resampled over a part of the photo whose pixels `to_chip` takes into it."""
-    import cv2
-
-    warped = cv2.warpAffine(
-        np.ascontiguousarray(chip),
-        to_chip,
-        (shape[1], shape[0]),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    return np.asarray(warped, dtype=np.float32)
+    return np.asarray(cv2.blur(values, size, borderType=cv2.BORDER_REFLECT), dtype=np.float32)

@@ -59,9 +59,10 @@ def cover_mask(landmarks: NDArray[Any], lab: NDArray[Any], colour: Colour | None
     part = 2 if regions.unit(landmarks) > LARGE_FACE else 1
     small = cv2.resize(lab, (lab.shape[1] // part, lab.shape[0] // part), interpolation=cv2.INTER_AREA)
     points = np.asarray((landmarks + 0.5) / part - 0.5, np.float32)
-    hue, likeness = regions.skin_hue(small, colour[0]), _likeness(small, colour)
+    hue = regions.skin_hue(small, colour[0])
+    likeness = _likeness(small, hue, colour)
     dark, bright = _lines(small[..., 0], LINE_WIDTH * regions.unit(points))
-    tinged = (np.maximum(dark, bright) > FINE_LINE) & (np.linalg.norm(hue, axis=-1) > LINE_HUE)
+    tinged = (np.maximum(dark, bright) > FINE_LINE) & (np.hypot(hue[..., 0], hue[..., 1]) > LINE_HUE)
     # What is lighter than skin between two dark things may be skin; it must differ from it in hue as well.
     line = np.maximum(dark, bright * (likeness < LIGHT_LINE))
     certain = tinged | (likeness < CERTAIN) | ((line > LINE_CONTRAST) & (likeness < LIGHT_LINE)) | (dark > DARK_LINE)
@@ -73,14 +74,14 @@ def cover_mask(landmarks: NDArray[Any], lab: NDArray[Any], colour: Colour | None
     return np.asarray(cv2.resize(cover, (lab.shape[1], lab.shape[0]), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def _likeness(lab: NDArray[Any], colour: Colour) -> FloatArray:
+def _likeness(lab: NDArray[Any], hue: FloatArray, colour: Colour) -> FloatArray:
     """As `regions.skin_likeness`, but stricter with what is darker than dark skin, as black hair is."""
     middle, spread = colour
     light = (lab[..., 0] - middle[0]) / spread[0]
     # Shade takes a share of the light: of dark skin's that is fewer L*, while its shine is as bright as any.
-    light *= np.where(light < 0, max(1.0, EVEN_LIGHT / max(float(middle[0]), 15.0)), 1.0)
-    hue = regions.skin_hue(lab, middle) / spread[1:]
-    distance = np.sqrt(light**2 + (hue**2).sum(axis=-1))
+    darker = np.float32(max(1.0, EVEN_LIGHT / max(float(middle[0]), 15.0)))
+    light *= np.where(light < 0, darker, np.float32(1))
+    distance = regions.skin_distance(light, hue, spread)
     return regions.smoothstep(regions.FARTHEST_SKIN, regions.FARTHEST_SKIN / 2, distance)
 
 

@@ -17,8 +17,10 @@ from beautygan_cli.errors import BeautyGANError
 FloatArray = NDArray[np.float32]
 UInt8Array = NDArray[np.uint8]
 
-DETECT_SIDE = 720  # longest side of the copy that is searched first; a face of 1/9 of it is still found (80 px)
-DETECT_SIDE_LARGE = 1800  # second try, for faces far away
+SCAN_SIDES = (800, 1440, 3600)  # longest side of the copies that the frontal detector searches, one after the other
+SCAN_FACE = 80  # pixels: width of the smallest face that the detector finds in a copy
+CLEAR_FACE = 2 * SCAN_FACE  # where no face is narrower, others half as wide are bystanders, and the search ends
+MOST_ENLARGED = 2  # times that a small photo is enlarged for it
 CNN_SIDE = 1000  # third try, dlib's slower CNN detector: faces turned, covered or badly lit
 SMALLEST_SIDE = 40  # of a photo that can hold a face; dlib's CNN detector never returns from a picture of one pixel
 LANDMARK_FACE = 400  # box width at which the predictor reads a face: larger adds noise, not accuracy
@@ -102,8 +104,9 @@ class AlignedFace:
 def detect(pixels: UInt8Array, *, thorough: bool = True) -> list[Face]:
     """Faces of an (H, W, 3) uint8 upright RGB photo, largest first; an empty list where there is none.
 
-    The search runs on a reduced copy, then on a larger one, then with the CNN detector (`thorough` False: on the
-    reduced copy alone); boxes and landmarks are in the full photo's pixels.
+    The search runs on a reduced copy, on larger ones while there is no face or a small one, then with the CNN detector
+    (`thorough` False: on the reduced copy alone); boxes and landmarks are in the full photo's pixels. Beside faces of
+    at least a fifth of the photo's longest side, such as have less than a tenth of it are bystanders, not looked for.
     """
     faces = [Face(box, _landmarks(pixels, box)) for box in _search(pixels, thorough)]
     return sorted(faces, key=lambda face: -face.size)
@@ -168,33 +171,64 @@ def place(landmarks: FloatArray, size: int, padding: float) -> Placement:
     return Placement(np.asarray(matrix, dtype=np.float32), size)
 
 
-def crop(pixels: NDArray[Any], placement: Placement) -> UInt8Array:
-    """The (size, size, C) chip that a placement cuts out of an (H, W, C) photo, free of aliasing."""
+def crop(pixels: NDArray[Any], placement: Placement, box: tuple[int, int, int, int] | None = None) -> UInt8Array:
+    """The (size, size, C) chip that a placement cuts out of an (H, W, C) photo, free of aliasing.
+
+    box: (left, top, right, bottom) in chip pixels, where a part of the chip alone is wanted.
+    """
     import cv2
 
-    box = footprint(placement, pixels.shape[:2])
-    left, top, right, bottom = box
-    part = np.ascontiguousarray(pixels[top:bottom, left:right])
-    matrix = placement.matrix.astype(np.float64)
-    matrix[:, 2] += matrix[:, :2] @ (left, top)
+    x, y, end, base = box or (0, 0, placement.size, placement.size)
     reduction = max(1.0, 1.0 / max(placement.scale, 1e-6))
+    left, top, right, bottom = footprint(placement, (pixels.shape[0], pixels.shape[1]), (x, y, end, base))
+    left, right = _divisible(left, right, pixels.shape[1], reduction)
+    top, bottom = _divisible(top, bottom, pixels.shape[0], reduction)
+    part = pixels[top:bottom, left:right]
+    matrix = placement.matrix.astype(np.float64)
+    matrix[:, 2] += matrix[:, :2] @ (left, top) - (x, y)
     if reduction > 1:
-        # INTER_AREA averages all that a chip pixel covers; the affine warp alone would skip pixels.
-        width, height = max(1, round(part.shape[1] / reduction)), max(1, round(part.shape[0] / reduction))
-        ratio = np.array([part.shape[1] / width, part.shape[0] / height])
-        part = cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA)
+        # Averaged over all that a chip pixel covers; the affine warp alone would skip pixels.
+        size = max(1, round(part.shape[1] / reduction)), max(1, round(part.shape[0] / reduction))
+        ratio = np.array([part.shape[1] / size[0], part.shape[0] / size[1]])
+        part = averaged(part, size)
         matrix[:, 2] += matrix[:, :2] @ ((ratio - 1) / 2)
         matrix[:, :2] *= ratio
-    chip = cv2.warpAffine(
-        part, matrix, (placement.size, placement.size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+    chip = cv2.warpAffine(part, matrix, (end - x, base - y), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(chip, dtype=np.uint8)
 
 
-def footprint(placement: Placement, shape: tuple[int, int]) -> tuple[int, int, int, int]:
-    """The box (left, top, right, bottom) of whole photo pixels that a chip covers, inside a photo of (H, W)."""
-    last = placement.size - 1
-    corners = placement.to_photo(np.array([[0, 0], [last, 0], [last, last], [0, last]], dtype=np.float32))
+def _divisible(start: int, stop: int, length: int, reduction: float) -> tuple[int, int]:
+    """A range within 0..length, widened where there is room, which can be halved as often as `reduction` asks for."""
+    step = 2 ** int(np.log2(max(reduction, 1.0)))
+    wanted = -(-(stop - start) // step) * step
+    stop = min(length, start + wanted)
+    return max(0, stop - wanted), stop
+
+
+def averaged(pixels: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """The (H, W, C) image at a smaller size (width, height), each pixel the mean of those that it covers."""
+    import cv2
+
+    # Halving has a fast way of its own, and leaves little to the general one. The last row or column of an odd number
+    # would be lost, with what it shifts: such an image is reduced in one step.
+    while not (pixels.shape[0] % 2 or pixels.shape[1] % 2) and (
+        pixels.shape[1] >= 2 * size[0] and pixels.shape[0] >= 2 * size[1]
+    ):
+        half = (pixels.shape[1] // 2, pixels.shape[0] // 2)
+        pixels = cv2.resize(pixels, half, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
+
+
+def footprint(
+    placement: Placement, shape: tuple[int, int], box: tuple[int, int, int, int] | None = None
+) -> tuple[int, int, int, int]:
+    """The box (left, top, right, bottom) of whole photo pixels that a chip covers, inside a photo of (H, W).
+
+    box: in chip pixels, where it is a part of the chip that is asked for.
+    """
+    x, y, end, base = box or (0, 0, placement.size, placement.size)
+    corners = np.array([[x, y], [end - 1, y], [end - 1, base - 1], [x, base - 1]], dtype=np.float32)
+    corners = placement.to_photo(corners)
     margin = 2  # pixels that interpolation reaches over
     left, top = np.floor(corners.min(axis=0)).astype(int) - margin
     right, bottom = np.ceil(corners.max(axis=0)).astype(int) + margin + 1
@@ -220,17 +254,23 @@ def _search(pixels: UInt8Array, thorough: bool = True) -> list[tuple[float, floa
 
     if min(pixels.shape[:2]) < SMALLEST_SIDE:
         return []
-    longest = max(pixels.shape[:2])
-    for side in (DETECT_SIDE, DETECT_SIDE_LARGE):
-        if side > DETECT_SIDE and longest <= DETECT_SIDE:
+    best: list[tuple[float, float, float, float]] = []
+    scanned = 0
+    for side in SCAN_SIDES:
+        scale = min(MOST_ENLARGED, side / max(pixels.shape[:2]))
+        far_faces = side == SCAN_SIDES[-1]
+        if (best and far_faces) or round(scale * max(pixels.shape[:2])) <= scanned:
             break
-        copy, scale = _reduced(pixels, side)
-        found, scores, _ = _frontal_detector().run(copy, 1, 0.0)
-        hits = [hit for hit in zip(found, scores, strict=True) if hit[1] >= DOUBTFUL or _confirmed(copy, hit[0])]
-        if hits:
-            return _distinct(hits, scale)
-        if not thorough:
-            return []
+        copy = _resized(pixels, scale)
+        scanned = max(copy.shape[:2])
+        rects, scores, _ = _frontal_detector().run(copy, 0, 0.0)
+        hits = [hit for hit in zip(rects, scores, strict=True) if hit[1] >= DOUBTFUL or _confirmed(copy, hit[0])]
+        if len(hits) >= len(best):
+            best = _distinct(hits, scale)
+        if not thorough or (hits and all(rect.width() >= CLEAR_FACE for rect, _ in hits)):
+            break
+    if best or not thorough:
+        return best
     copy, scale = _reduced(pixels, CNN_SIDE)
     if min(copy.shape[:2]) < SMALLEST_SIDE:
         return []
@@ -250,9 +290,9 @@ def _confirmed(copy: UInt8Array, rect: Any) -> bool:
     if min(part.shape[:2]) < SMALLEST_SIDE:
         return False
     network = _load("mmod_human_face_detector.dat", dlib.cnn_face_detection_model_v1)
-    # A face of less than 80 pixels is below what the network was trained on: it is asked at twice the size.
+    # A smaller face is below what the network, too, was trained on: it is asked at twice the size.
     with _network_lock:
-        return bool(len(network(part, 1 if rect.width() < 80 else 0)))
+        return bool(len(network(part, 1 if rect.width() < SCAN_FACE else 0)))
 
 
 def _distinct(found: list[tuple[Any, float]], scale: float) -> list[tuple[float, float, float, float]]:
@@ -276,7 +316,6 @@ def overlap(first: tuple[float, ...], second: tuple[float, ...]) -> float:
 
 
 def _landmarks(pixels: UInt8Array, box: tuple[float, float, float, float]) -> FloatArray:
-    import cv2
     import dlib
 
     predictor = _load("shape_predictor_68_face_landmarks.dat", dlib.shape_predictor)
@@ -284,12 +323,11 @@ def _landmarks(pixels: UInt8Array, box: tuple[float, float, float, float]) -> Fl
     margin = 0.5 * (right - left)
     x0, y0 = max(0, int(left - margin)), max(0, int(top - margin))
     x1, y1 = min(pixels.shape[1], int(right + margin) + 1), min(pixels.shape[0], int(bottom + margin) + 1)
-    part = pixels[y0:y1, x0:x1]
     scale = min(1.0, LANDMARK_FACE / (right - left))
-    if scale < 1:
-        size = (max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale)))
-        part = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
-    part = np.ascontiguousarray(part)
+    x0, x1 = _divisible(x0, x1, pixels.shape[1], 1 / scale)
+    y0, y1 = _divisible(y0, y1, pixels.shape[0], 1 / scale)
+    part = pixels[y0:y1, x0:x1]
+    part = _resized(part, scale) if scale < 1 else np.ascontiguousarray(part)
     centre = np.array([(left + right) / 2 - x0, (top + bottom) / 2 - y0]) * scale
     half = np.array([right - left, bottom - top]) * scale / 2
     readings = []
@@ -314,8 +352,9 @@ def _resized(pixels: UInt8Array, scale: float) -> UInt8Array:
     import cv2
 
     size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
-    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(np.ascontiguousarray(pixels), size, interpolation=way), dtype=np.uint8)
+    if scale < 1:
+        return averaged(pixels, size)
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 
 
 def _frontal_detector() -> Any:

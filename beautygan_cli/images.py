@@ -608,7 +608,7 @@ def _colours(image: Image.Image) -> tuple[Pixels, Pixels | None, bytes | None]:
     elif image.mode == "1":
         flat = image.convert("L")
     else:
-        flat = image if image.mode in ("L", "CMYK", "LAB") else image.convert("RGB")
+        flat = image if image.mode in ("RGB", "L", "CMYK", "LAB") else image.convert("RGB")
 
     icc_profile: bytes | None = None
     profile_bytes = image.info.get("icc_profile") or b""
@@ -617,7 +617,7 @@ def _colours(image: Image.Image) -> tuple[Pixels, Pixels | None, bytes | None]:
         flat = ImageCms.applyTransform(flat, to_srgb) or flat
     elif space == "RGB" and flat.mode in ("RGB", "L"):
         icc_profile = bytes(profile_bytes)
-    return np.array(flat.convert("RGB")), alpha, icc_profile
+    return np.array(flat if flat.mode == "RGB" else flat.convert("RGB")), alpha, icc_profile
 
 
 def _profile(icc_profile: bytes) -> tuple[str | None, ImageCms.ImageCmsTransform | None]:

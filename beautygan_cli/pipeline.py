@@ -226,13 +226,25 @@ def network_chips(source: AlignedFace, reference: AlignedFace, signature: Signat
     shape = (signature.size, signature.size)
     first, second = source.chip.astype(np.float32), reference.chip.astype(np.float32)
     if signature.warp_reference:
-        second = tidied(second, reference.landmarks)
+        second = _tidied_once(reference)
         second = warp_onto(second, reference.landmarks, source.landmarks, shape)
     if signature.mask:
         mask = regions.face_mask(source.landmarks, shape)
         other = mask if signature.warp_reference else regions.face_mask(reference.landmarks, shape)
         first, second = regions.masked(first, mask), regions.masked(second, other)
     return first, second
+
+
+# A reference is the same for every source.
+_known_tidied: WeakKeyDictionary[AlignedFace, FloatArray] = WeakKeyDictionary()
+
+
+def _tidied_once(reference: AlignedFace) -> FloatArray:
+    known = _known_tidied.get(reference)
+    if known is None:
+        known = tidied(reference.chip.astype(np.float32), reference.landmarks)
+        _known_tidied[reference] = known
+    return known
 
 
 def tidied(chip: FloatArray, landmarks: NDArray[Any]) -> FloatArray:

@@ -28,7 +28,7 @@ SHADOW_TOP = 1.0  # makeup of the eyes reaches up to the brow ...
 SHADOW_OUTWARD = 1.85  # ... most of an eye's width past the outer corner, fading over SHADOW_FADE of it ...
 SHADOW_FADE = 0.6
 SHADOW_BELOW = 0.45  # ... and this far below the lower lid, in eye widths
-LEAST_SPREAD = np.array([11.0, 4.5, 4.5])  # of skin's L*, a*, b*, as on an evenly lit face
+LEAST_SPREAD = np.array([11.0, 4.5, 4.5], dtype=np.float32)  # of skin's L*, a*, b*, as on an evenly lit face
 FARTHEST_SKIN = 4.5  # spreads from the cheeks' colour at which a pixel is surely no skin
 OPEN_MOUTH = 0.03  # inner lips further apart than this part of the mouth's width show teeth or tongue
 
@@ -94,7 +94,8 @@ def blur(mask: NDArray[Any], sigma: float) -> FloatArray:
         reach = int(np.ceil(4 * sigma)) + 1  # OpenCV's kernel for float images ends at 4 sigma
         box = np.s_[max(0, top - reach) : top + height + reach, max(0, left - reach) : left + width + reach]
         part = np.ascontiguousarray(mask[box], dtype=np.float32)
-        result[box] = cv2.GaussianBlur(part, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+        # Rounding alone would take a weight over 1.
+        result[box] = cv2.min(cv2.GaussianBlur(part, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE), float(part.max()))
         return result
     return np.asarray(cv2.GaussianBlur(mask, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE), dtype=np.float32)
 
@@ -230,12 +231,17 @@ def lips_mask(landmarks: NDArray[Any], shape: tuple[int, int], *, grow: float = 
 
 def mouth_opening(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
     """What lies between the lips (teeth, tongue); empty where the mouth is shut."""
+    if not mouth_is_open(landmarks):
+        return np.zeros(shape, dtype=np.float32)
+    return fill(shape, smooth_curve(landmarks[INNER_LIPS], closed=True))
+
+
+def mouth_is_open(landmarks: NDArray[Any]) -> bool:
+    """Whether the inner lips lie so far apart that teeth or tongue show."""
     inner = np.asarray(landmarks[INNER_LIPS], dtype=np.float64)
     width = float(np.linalg.norm(inner[4] - inner[0]))
     gap = float(np.linalg.norm(inner[[1, 2, 3]] - inner[[7, 6, 5]], axis=1).mean())
-    if gap < OPEN_MOUTH * width:
-        return np.zeros(shape, dtype=np.float32)
-    return fill(shape, smooth_curve(inner, closed=True))
+    return gap >= OPEN_MOUTH * width
 
 
 def teeth_mask(landmarks: NDArray[Any], lab: NDArray[Any]) -> FloatArray:
@@ -244,13 +250,9 @@ def teeth_mask(landmarks: NDArray[Any], lab: NDArray[Any]) -> FloatArray:
     Landmarks put the inner lips a pixel or two off; what is clearly less red than the lips around it is no lip.
     """
     shape = (lab.shape[0], lab.shape[1])
-    size = unit(landmarks)
-    inner = np.asarray(landmarks[INNER_LIPS], dtype=np.float64)
-    width = float(np.linalg.norm(inner[4] - inner[0]))
-    gap = float(np.linalg.norm(inner[[1, 2, 3]] - inner[[7, 6, 5]], axis=1).mean())
-    if gap < OPEN_MOUTH * width:
+    if not mouth_is_open(landmarks):
         return np.zeros(shape, dtype=np.float32)
-    near = fill(shape, grown(smooth_curve(inner, closed=True), 0.05 * size))
+    near = fill(shape, grown(smooth_curve(landmarks[INNER_LIPS], closed=True), 0.05 * unit(landmarks)))
     ring = lips_mask(landmarks, shape, soft=0) * (1 - near)
     if ring.sum() < 1:
         return near
@@ -324,13 +326,24 @@ def skin_colour(landmarks: NDArray[Any], lab: NDArray[Any]) -> tuple[NDArray[Any
         return None
     middle = np.median(lab[cheeks], axis=0)
     # The median of the deviations, times 1.48 for a Gaussian's sigma: a lock of hair on a cheek must not widen it.
-    return middle, np.maximum(1.48 * np.median(np.abs(lab[cheeks] - middle), axis=0), LEAST_SPREAD)
+    spread = 1.48 * np.median(np.abs(lab[cheeks] - middle), axis=0)
+    return middle.astype(np.float32), np.maximum(spread, LEAST_SPREAD).astype(np.float32)
 
 
 def skin_hue(lab: NDArray[Any], middle: NDArray[Any]) -> FloatArray:
     """(H, W, 2): each pixel's a*, b* less what skin of the colour `middle` has in a shade of that lightness."""
     shade = np.clip(lab[..., 0] / max(float(middle[0]), 1.0), 0.35, 1.0)
-    return np.asarray(lab[..., 1:] - middle[1:] * shade[..., None], dtype=np.float32)
+    hue = np.empty((*shade.shape, 2), dtype=np.float32)
+    for i in (0, 1):
+        np.subtract(lab[..., i + 1], middle[i + 1] * shade, out=hue[..., i])
+    return hue
+
+
+def skin_distance(light: NDArray[Any], hue: NDArray[Any], spread: NDArray[Any]) -> FloatArray:
+    """How many spreads a pixel lies from skin, (H, W): light in spreads of L* already, hue as `skin_hue` gives it."""
+    return np.asarray(
+        np.sqrt(light**2 + (hue[..., 0] / spread[1]) ** 2 + (hue[..., 1] / spread[2]) ** 2), dtype=np.float32
+    )
 
 
 def skin_likeness(
@@ -346,7 +359,7 @@ def skin_likeness(
         return np.ones(lab.shape[:2], dtype=np.float32)
     middle, spread = colour
     light = (lab[..., 0] - middle[0]) / spread[0]
-    distance = np.sqrt(light**2 + ((skin_hue(lab, middle) / spread[1:]) ** 2).sum(axis=-1))
+    distance = skin_distance(light, skin_hue(lab, middle), spread)
     return blur(smoothstep(FARTHEST_SKIN, FARTHEST_SKIN / 2, distance), 0.015 * unit(landmarks))
 
 

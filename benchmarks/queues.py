@@ -13,15 +13,18 @@ machine's cores is measured beside each run, and the simulated run has as much.
 from __future__ import annotations
 
 import argparse
+import gc
 import hashlib
 import json
 import os
 import random
+import resource
 import statistics
 import sys
 import tempfile
 import threading
 import time
+import tracemalloc
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -35,6 +38,7 @@ import simpy
 
 from beautygan_cli import batch, images, pipeline, result
 from beautygan_cli.cluster import LARGEST_BLOCK
+from beautygan_cli.cores import shared as shared_cores
 from beautygan_cli.images import Found
 from beautygan_cli.look import Look
 from beautygan_cli.manifest import Manifest
@@ -135,8 +139,10 @@ def line(
     chance: random.Random = random.Random(1),  # noqa: B008 - one for all, or all lines would go in step
 ) -> Iterator[simpy.Event]:
     """The stations of `batch` for so many photos: the same threads, the same room between them, the same batches."""
-    readers, detector = simpy.Resource(clock, batch.READERS), simpy.Resource(clock, 1)
-    finishers, room = simpy.Resource(clock, batch.FINISHERS), simpy.Resource(clock, batch.MOST_UNFINISHED)
+    threads = shared_cores(max(1, round(most)))
+    readers, finishers = (simpy.Resource(clock, number) for number in (threads.readers, threads.finishers))
+    room = simpy.Resource(clock, round(batch.MOST_UNFINISHED * threads.finishers))
+    read_ahead = round(batch.READ_AHEAD * threads.readers)
 
     def carry(amount: float) -> Iterator[simpy.Event]:
         for link in net:
@@ -148,9 +154,7 @@ def line(
             yield reader
             yield from carry(stages.source_bytes)
             yield cores.work(more * stages.read, 1)
-            with detector.request() as turn:
-                yield turn
-                yield cores.work(more * stages.detect, 1)
+            yield cores.work(more * stages.detect, 1)
 
     def finished(place: Any) -> Iterator[simpy.Event]:
         with finishers.request() as finisher:
@@ -164,10 +168,10 @@ def line(
     ahead: deque[simpy.Event] = deque()
     leaving: list[simpy.Event] = []
     filling = 0
-    for number in range(count + batch.READ_AHEAD):
+    for number in range(count + read_ahead):
         if number < count:
             ahead.append(clock.process(opened()))
-        if len(ahead) <= batch.READ_AHEAD and number < count:
+        if len(ahead) <= read_ahead and number < count:
             continue
         if ahead:
             yield ahead.popleft()
@@ -352,6 +356,7 @@ def measure(options: argparse.Namespace) -> int:
     stages = Stages(**{**asdict(stages), "start": start})
     print(json.dumps({name: round(value, 4) for name, value in asdict(stages).items()}))
     print(f"simulated to measured time: {', '.join(f'{ratio:.2f}' for ratio in ratios)}")
+    print(f"largest memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.1f} GB")
     if options.save:
         options.save.write_text(json.dumps(asdict(stages)))
     return 0
@@ -366,10 +371,14 @@ def drive(options: argparse.Namespace) -> int:
         folder = Path(name)
         plum = SAMPLES / "makeup" / "plum.jpg"
         looks, _ = batch.read_looks([(Found(plum, Path()), Look.of(plum))], session.signature)
-        items = [Found(folder / f"{number:07d}.jpg", Path()) for number in range(options.photos)]
         settings = Options(folder / "out")
         with Manifest(settings.out) as manifest:
+            gc.collect()
+            tracemalloc.start()
+            items = [Found(folder / f"{number:07d}.jpg", Path()) for number in range(options.photos)]
             planner = _Planner(items, looks, session, settings, manifest, (), lambda _: False, threading.Event())
+            print(f"{tracemalloc.get_traced_memory()[0] / len(items):.0f} bytes of memory a source")
+            tracemalloc.stop()
             for what in ("looked up", "looked up again"):
                 began = time.monotonic()
                 wave = planner.wave(items)

@@ -56,8 +56,8 @@ def test_landmarks_are_in_the_pixels_of_the_photo_whatever_its_size(alma: np.nda
     assert error.mean() < 0.015 * regions.unit(alma_face.landmarks)
 
 
-def test_a_far_face_is_found_on_the_second_larger_copy(alma: np.ndarray, alma_face: faces.Face) -> None:
-    # In the first copy, at most 720 pixels wide, this face is about 35 pixels wide: too small for the detector.
+def test_a_far_face_is_found_on_a_larger_copy(alma: np.ndarray, alma_face: faces.Face) -> None:
+    # In the first copy, 800 pixels wide, this face is about 40 pixels wide: too small for the detector.
     small = cv2.resize(alma, (250, 250), interpolation=cv2.INTER_AREA)
     canvas = np.full((1500, 1700, 3), 200, dtype=np.uint8)
     canvas[900:1150, 1200:1450] = small
@@ -84,6 +84,46 @@ def test_several_faces_come_largest_first(alma: np.ndarray) -> None:
     assert len(found) == 2
     assert found[0].size > found[1].size
     assert found[0].landmarks[:, 0].min() > 600
+
+
+class Counted:
+    """The frontal detector, counting the pixels that it searches."""
+
+    def __init__(self) -> None:
+        self.detector, self.searched = faces._frontal_detector(), []
+
+    def run(self, copy: np.ndarray, *arguments: float) -> object:
+        self.searched.append(max(copy.shape[:2]))
+        return self.detector.run(copy, *arguments)
+
+
+def test_a_clear_face_is_searched_for_once_on_a_small_copy(alma: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = Counted()
+    monkeypatch.setattr(faces, "_frontal_detector", lambda: counted)
+    assert len(faces.detect(cv2.resize(alma, (3000, 3000)))) == 1
+    assert counted.searched == [800]
+
+
+def test_the_back_row_of_a_group_is_found_with_the_front_row(alma: np.ndarray) -> None:
+    canvas = np.full((1500, 2000, 3), 200, dtype=np.uint8)
+    for number, side in enumerate((620, 300, 300, 300)):  # faces of about 220 and 105 pixels
+        canvas[20 : 20 + side, 480 * number : 480 * number + side] = cv2.resize(
+            alma, (side, side), interpolation=cv2.INTER_AREA
+        )
+        canvas[20 : 20 + side, 480 * (number + 1) :] = 200
+    sizes = [face.size for face in faces.detect(canvas)]
+    assert len(sizes) == 4
+    assert sizes[-1] < 0.1 * 2000 * 0.8, "the case is too easy to show anything"
+
+
+@pytest.mark.parametrize("size", [(700, 500), (333, 211), (64, 48)])
+def test_averaging_keeps_the_mean_and_the_place(alma: np.ndarray, size: tuple[int, int]) -> None:
+    rows, columns = np.mgrid[:1000, :1400].astype(np.float32)
+    ramp = np.stack([columns / 6, rows / 5], axis=-1).astype(np.uint8)
+    small = faces.averaged(ramp, size).astype(float)
+    middle = (np.arange(size[0]) + 0.5) * 1400 / size[0] - 0.5
+    assert np.abs(small[..., 0].mean(axis=0) - (middle / 6 - 0.5)).max() < 1.5  # each halving rounds
+    assert np.abs(faces.averaged(alma, size).mean(axis=(0, 1)) - alma.mean(axis=(0, 1))).max() < 0.5
 
 
 def test_the_chip_is_the_one_that_dlib_cuts(alma: np.ndarray, alma_face: faces.Face) -> None:

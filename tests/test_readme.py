@@ -19,7 +19,8 @@ CARD = (ROOT / "models" / "README.md").read_text()
 LAYERS = (
     ("errors", "signature", "runtime", "cores"),
     ("images", "pixels", "faces", "regions", "colour", "warp"),
-    ("session", "composite", "shades"),
+    ("session", "enlarge", "shades"),
+    ("composite",),
     ("look", "encoded"),
     ("pipeline", "tracking"),
     ("evaluate", "check"),

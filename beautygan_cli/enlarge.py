@@ -1,0 +1,60 @@
+"""A chip-sized image at the size of its photo, part by part: turned and laid over it once, then only enlarged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beautygan_cli.faces import Placement
+
+FloatArray = NDArray[np.float32]
+
+
+class Laid:
+    """Planes of an image, (S, S) float32 each, laid upright over a box of the photo.
+
+    Resampling each pixel of a photo along a turned grid costs several times as much as enlarging an upright grid by a
+    whole number. So the turn is made at the greatest power of two of the photo's pixels that is no larger than one of
+    the image's, where nothing is lost yet.
+    """
+
+    def __init__(
+        self, planes: Sequence[FloatArray], placement: Placement, box: tuple[int, int, int, int], *, most: int = 64
+    ) -> None:
+        """placement: how the image lies in the photo; box: (left, top, right, bottom) of the photo."""
+        import cv2
+
+        left, top, right, bottom = box
+        self.step = 2 ** int(np.log2(np.clip(1 / placement.scale, 1, most)))
+        # A cell more on each side, so that the box's edge is interpolated as its middle is.
+        width, height = (-(-length // self.step) + 2 for length in (right - left, bottom - top))
+        matrix = placement.matrix.astype(np.float64)
+        first = np.array([left, top]) - (self.step + 1) / 2
+        matrix[:, 2] += matrix[:, :2] @ first
+        matrix[:, :2] *= self.step
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        # Four planes are resampled in the time of two.
+        groups = [cv2.merge(planes[start : start + 4]) for start in range(0, len(planes), 4)]
+        laid = [
+            cv2.warpAffine(group, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+            for group in groups
+        ]
+        self.planes: list[FloatArray] = [plane for group in laid for plane in cv2.split(group)]
+
+    def part(self, rows: slice, columns: slice, planes: slice = slice(None)) -> list[FloatArray]:
+        """Planes at full size, (h, w) float32 each, in a part of the box."""
+        import cv2
+
+        step = self.step
+        (top, base), (left, end) = ((ends.start // step, -(-ends.stop // step) + 2) for ends in (rows, columns))
+        within = (
+            slice(rows.start - (top - 1) * step, rows.stop - (top - 1) * step),
+            slice(columns.start - (left - 1) * step, columns.stop - (left - 1) * step),
+        )
+        size = ((end - left) * step, (base - top) * step)
+        return [
+            cv2.resize(plane[top:base, left:end], size, interpolation=cv2.INTER_LINEAR)[within]
+            for plane in self.planes[planes]
+        ]
