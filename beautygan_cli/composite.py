@@ -224,11 +224,12 @@ class _Surroundings(NamedTuple):
         return _Surroundings(box, *planes)
 
 
-def change_weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths) -> FloatArray:
+def change_weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths, *, remove: bool = False) -> FloatArray:
     """How much each place of the mask canvas takes, (S', S', 2) float32 in 0..1.
 
     First of what is painted: lips, eyes and skin by their strengths, one running softly into the other. Second of
-    the face's shade. Nothing of either on the eyeballs, the teeth and outside the face.
+    the face's shade. Nothing of either on the eyeballs, the teeth and outside the face. `remove`: the change takes
+    makeup off, and whatever colour there is around the eyes may be that.
     """
     import cv2
 
@@ -250,7 +251,7 @@ def change_weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths) 
     length = regions.unit(landmarks)
     details = (landmarks[regions.OUTER_LIPS], LIPS_REACH * length), (landmarks[EYES_AND_BROWS], EYES_REACH * length)
     for box in _boxes(canvas.size, *details):
-        painted, shade = _detail(pixels, canvas, landmarks, box, known.part(box), strengths)
+        painted, shade = _detail(pixels, canvas, landmarks, box, known.part(box), strengths, remove)
         weights[box] = np.stack([painted * ramp[box], shade], axis=-1)
     return weights
 
@@ -293,6 +294,7 @@ def _detail(
     box: Box,
     known: _Surroundings,
     strengths: Strengths,
+    remove: bool,
 ) -> tuple[FloatArray, FloatArray]:
     """What is painted and the shade in a box of the canvas, with the lips and eyes that lie there."""
     rows, columns = box
@@ -301,7 +303,10 @@ def _detail(
     length = regions.unit(landmarks)
     grids = regions.eye_grids(landmarks, shape)
     lips = regions.lips_mask(landmarks, shape, grow=0.02, soft=0.02)
-    eyes = np.maximum(regions.eyes_mask(landmarks, shape, grids), 0.8 * regions.brows_mask(landmarks, shape))
+    if remove:
+        eyes = regions.around_eyes_mask(landmarks, shape)
+    else:
+        eyes = np.maximum(regions.eyes_mask(landmarks, shape, grids), 0.8 * regions.brows_mask(landmarks, shape))
     # The network's colour of the lips spills a little over their edge; the skin around them takes less paint.
     around = regions.lips_mask(landmarks, shape, grow=SPILL, soft=0.03)
     skin = np.clip(1 - lips - eyes, 0, 1) * (1 - SPILL_TAKEN * np.clip(around - lips, 0, 1))
@@ -314,7 +319,8 @@ def _detail(
     # Paint for lips and eyes leaves out what is seen to lie before them.
     own = np.maximum(lips, eyes)
     # Black hair on dark skin differs from its shades by what hangs together alone; a jaw's own shade is none.
-    uncovered = 1 - known.cover * np.maximum(own, known.face_edge)
+    cover = known.cover * (1 - eyes) if remove else known.cover  # strong eye shadow would be taken for one
+    uncovered = 1 - cover * np.maximum(own, known.face_edge)
     inside = (1 - kept) * known.face * uncovered * (own + (1 - own) * known.likeness)
     shade = np.minimum(inside, known.face_edge)
     for mask, strength in ((lips, strengths.lips), (eyes, strengths.eyes)):

@@ -103,7 +103,7 @@ def remove(
     aligned = find_faces(pixels, session.signature, _name(source), which=which)
     wearing, _ = _worn(bare_face() if bare is None else bare, session.signature)
     fed, removed = make_up([(face, wearing) for face in aligned], session, remove=True)
-    return apply(pixels, aligned, fed, removed, strengths or Strengths(skin=1.0))
+    return apply(pixels, aligned, fed, removed, strengths or Strengths(skin=1.0), remove=True)
 
 
 def bare_face() -> Path:
@@ -177,7 +177,8 @@ def _run(jobs: Sequence[_Job], session: MakeupSession, remove: bool) -> list[Flo
     """The network's chip for each job, with its makeup as deep as the reference's."""
     if remove:
         fed, bare = (np.stack(chips) for chips in zip(*(job.chips[0] for job in jobs), strict=True))
-        return list(session.remove(fed, bare))
+        chips = session.remove(fed, bare)
+        return [shades.bared(chip, job.source.landmarks) for chip, job in zip(chips, jobs, strict=True)]
     single = [job for job in jobs if len(job.mix) == 1]
     result: dict[int, FloatArray] = {}
     if single:
@@ -297,24 +298,29 @@ def apply(
     fed: Sequence[NDArray[Any]],
     made_up: Sequence[NDArray[Any]],
     strengths: Strengths,
+    *,
+    remove: bool = False,
 ) -> UInt8Array:
-    """The photo with each of its faces made up, the smallest first, so that a larger one before it wins."""
-    weights = [_weights(pixels, face, strengths) for face in aligned]
+    """The photo with each of its faces made up, the smallest first, so that a larger one before it wins.
+
+    `remove`: with its makeup off, as `make_up` with `remove` gives the chips.
+    """
+    weights = [_weights(pixels, face, strengths, remove) for face in aligned]
     for face, before, after, share in reversed(list(zip(aligned, fed, made_up, weights, strict=True))):
         pixels = composite.paste(pixels, face, before, after, strengths, share)
     return pixels
 
 
 # A face's weights are the same with every reference; the last ones are kept for as long as the face is.
-_known_weights: WeakKeyDictionary[AlignedFace, tuple[Strengths, FloatArray]] = WeakKeyDictionary()
+_known_weights: WeakKeyDictionary[AlignedFace, tuple[Strengths, bool, FloatArray]] = WeakKeyDictionary()
 
 
-def _weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths) -> FloatArray:
+def _weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths, remove: bool) -> FloatArray:
     known = _known_weights.get(face)
-    if known is None or known[0] != strengths:
-        known = (strengths, composite.change_weights(pixels, face, strengths))
+    if known is None or known[:2] != (strengths, remove):
+        known = (strengths, remove, composite.change_weights(pixels, face, strengths, remove=remove))
         _known_weights[face] = known
-    return known[1]
+    return known[2]
 
 
 def _pixels(photo: PhotoLike) -> UInt8Array:

@@ -28,6 +28,7 @@ SHADOW_TOP = 1.0  # makeup of the eyes reaches up to the brow ...
 SHADOW_OUTWARD = 1.85  # ... most of an eye's width past the outer corner, fading over SHADOW_FADE of it ...
 SHADOW_FADE = 0.6
 SHADOW_BELOW = 0.45  # ... and this far below the lower lid, in eye widths
+AROUND_EYES = 0.15  # units around eyes and brows that makeup of the eyes may reach, where it comes off
 LEAST_SPREAD = np.array([11.0, 4.5, 4.5], dtype=np.float32)  # of skin's L*, a*, b*, as on an evenly lit face
 FARTHEST_SKIN = 4.5  # spreads from the cheeks' colour at which a pixel is surely no skin
 OPEN_MOUTH = 0.03  # inner lips further apart than this part of the mouth's width show teeth or tongue
@@ -290,6 +291,20 @@ def brows_mask(landmarks: NDArray[Any], shape: tuple[int, int], *, soft: float =
     size = unit(landmarks)
     outlines = [stroke(landmarks[order], size * np.array([0.05, 0.075, 0.07, 0.055, 0.025])) for order in BROWS]
     return fill(shape, *outlines, soft=soft * size)
+
+
+def around_eyes_mask(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
+    """All that makeup of the eyes may have reached: lids, brows and a rim around them, without the eyeballs."""
+    import cv2
+
+    size = unit(landmarks)
+    outlines = []
+    for eye, brow in ((LEFT_EYE, BROWS[0]), (RIGHT_EYE, BROWS[1])):
+        points = np.concatenate([landmarks[eye], landmarks[brow]]).astype(np.float32)
+        hull = cv2.convexHull(points, clockwise=True)[:, 0]
+        outlines.append(smooth_curve(grown(hull, AROUND_EYES * size), closed=True))
+    zone = np.maximum(fill(shape, *outlines, soft=AROUND_EYES / 3 * size), eyes_mask(landmarks, shape))
+    return np.asarray(zone * (1 - openings_mask(landmarks, shape)), dtype=np.float32)
 
 
 BROWS = (np.array([21, 20, 19, 18, 17]), np.array([22, 23, 24, 25, 26]))  # inner end first

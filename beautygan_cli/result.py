@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import composite, evaluate, faces, images, pipeline
+from beautygan_cli import evaluate, faces, images, pipeline
 from beautygan_cli.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.composite import Strengths
 from beautygan_cli.errors import BeautyGANError, OutputError
@@ -221,7 +221,7 @@ def make(
     spent = {**outcome.seconds, "composite": 0.0, "measure": 0.0}
     for share in (1.0,) if limit is None else LIMITED_SHARES:
         began = time.monotonic()
-        photos = _composed(source, fed, made_up, strengths.scaled(share))
+        photos = _composed(source, fed, made_up, strengths.scaled(share), options.remove)
         composed = time.monotonic()
         figures: Figures = {}
         if options.measure or limit is not None:
@@ -242,16 +242,16 @@ def make(
 
 
 def _composed(
-    source: Source, fed: Sequence[FloatArray], made_up: Sequence[FloatArray], strengths: Strengths
+    source: Source, fed: Sequence[FloatArray], made_up: Sequence[FloatArray], strengths: Strengths, remove: bool
 ) -> list[Photo]:
     """The whole photo made up, or with `crop` the chip of each face."""
     if not source.crop:
-        pixels = pipeline.apply(source.photo.pixels, source.aligned, fed, made_up, strengths)
+        pixels = pipeline.apply(source.photo.pixels, source.aligned, fed, made_up, strengths, remove=remove)
         return [replace(source.photo, pixels=pixels)]
     photos = []
     for face, before, after in zip(source.aligned, fed, made_up, strict=True):
         alone = AlignedFace(face.chip, _itself(face.placement.size), face.landmarks)
-        pixels = composite.paste(face.chip, alone, before, after, strengths)
+        pixels = pipeline.apply(face.chip, [alone], [before], [after], strengths, remove=remove)
         photos.append(replace(source.photo, pixels=pixels, alpha=None))
     return photos
 

@@ -1,7 +1,8 @@
-"""Region shades after the network: makeup that came out too weak is deepened toward what the reference shows.
+"""Region shades after the network: makeup that came out too weak is deepened, and what was left of it is taken off.
 
 The network gets the kind and the place of makeup right before it gets its depth. Its own change is scaled, never
-below 1 and never beyond LIMITS, until the region's mean colour is as near the reference's as that can bring it.
+below 1 and never beyond LIMITS, until the region's mean colour is as near the reference's as that can bring it. Where
+makeup comes off, hues that bare skin and bare lips don't have are brought to the nearest that they have.
 """
 
 from __future__ import annotations
@@ -19,6 +20,12 @@ FloatArray = NDArray[np.float32]
 LIMITS = {"lips": 1.5, "eyes": 1.8}
 EXPOSURE_SHARE = 0.35  # of the two skins' difference in lightness that counts as light, not as makeup
 EYES_EDGE = 0.06  # units by which the edge of deepened eyes is softened
+# Where hues of bare faces lie: the middle (a*, b*), against the face's own skin in a shade of the same lightness, as it
+# was measured on twenty of the London photos, and how far from it they may be. Of what is beyond, BEYOND is left.
+LIDS_HUE, LIDS_REACH = (-0.2, -1.4), 2.0
+SKIN_HUE, SKIN_REACH = (0.0, 0.0), 3.5
+LIPS_HUE, LIPS_REACH = (10.3, -4.2), 4.0
+BEYOND = 0.05
 LEAST_CHANGE = 4.0  # L*a*b* distance; a smaller mean change is no makeup, and has no direction to scale it in
 
 
@@ -46,6 +53,36 @@ def deepen(
         painted = (after - before - shade).astype(np.float32)
         result = result + np.float32(gain - 1) * applied[name][..., None] * painted
     return lab_to_rgb(result)
+
+
+def bared(removed: NDArray[Any], landmarks: NDArray[Any]) -> FloatArray:
+    """The chip with its makeup off, (S, S, 3) float32 RGB 0..255, with no hue left in it that bare faces don't have.
+
+    removed: the network's chip, (S, S, 3) RGB 0..255, landmarks: its (68, 2). Lightness stays: what is shadow and what
+    is eye shadow can't be told by it.
+    """
+    lab = rgb_to_lab(np.asarray(removed))
+    shape = (lab.shape[0], lab.shape[1])
+    skin = regions.skin_mask(landmarks, shape) > 0.8
+    if not skin.any():
+        return np.asarray(removed, dtype=np.float32)
+    hue = regions.skin_hue(lab, np.median(lab[skin], axis=0))
+    eyes = regions.around_eyes_mask(landmarks, shape)
+    lips = regions.lips_mask(landmarks, shape, grow=0.03)
+    opening = np.maximum(regions.mouth_opening(landmarks, shape), regions.openings_mask(landmarks, shape))
+    rest = regions.face_mask(landmarks, shape) * (1 - eyes) * (1 - lips) * (1 - opening)
+    lab[..., 1:] += eyes[..., None] * _toward(hue, LIDS_HUE, LIDS_REACH)
+    lab[..., 1:] += rest[..., None] * _toward(hue, SKIN_HUE, SKIN_REACH)
+    if lips.any():  # moved as a whole: their own shades are theirs
+        lab[..., 1:] += lips[..., None] * _toward(weighted_mean(hue, lips), LIPS_HUE, LIPS_REACH)
+    return lab_to_rgb(lab)
+
+
+def _toward(hue: NDArray[Any], middle: tuple[float, float], reach: float) -> FloatArray:
+    """What brings (..., 2) hues to within `reach` of `middle`, but for BEYOND of what is outside."""
+    off = np.asarray(hue - np.array(middle), dtype=np.float32)
+    distance = np.maximum(np.linalg.norm(off, axis=-1, keepdims=True), np.float32(1e-3))
+    return np.asarray(off * (np.minimum(1, (reach + BEYOND * (distance - reach)) / distance) - 1), dtype=np.float32)
 
 
 def _lips(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:

@@ -245,7 +245,7 @@ class Work:
             return frame
         strengths = self.look.look.strengths.scaled(self.asked * self.first.strength)
         fed, made_up = [before for before, _ in chips], [after for _, after in chips]
-        worn = pipeline.apply(copy, found, fed, made_up, strengths)
+        worn = pipeline.apply(copy, found, fed, made_up, strengths, remove=self.options.remove)
         change = worn.astype(np.int16) - copy
         return np.asarray((change + frame).clip(0, 255), dtype=np.uint8)
 

@@ -332,7 +332,7 @@ def test_removal_brings_a_made_up_face_back_to_its_bare_photo(session: MakeupSes
             after[name].append(float(ciede2000(back, own)))
     figures = {name: (np.mean(before[name]), np.mean(after[name])) for name in masks}
     print({name: f"{first:.2f} > {second:.2f}" for name, (first, second) in figures.items()})
-    most = {"lips": 0.5, "lids": 0.5, "skin": 0.9}  # a blush can't be told for sure from a natural one
+    most = {"lips": 0.5, "lids": 0.42, "skin": 0.75}  # a blush can't be told for sure from a natural one
     assert all(second <= most[name] * first for name, (first, second) in figures.items()), figures
 
 

@@ -76,3 +76,40 @@ def test_the_skin_outside_lips_and_eyes_does_not_move(face: faces.AlignedFace, w
     result = shades.deepen(fed, weak, face.landmarks, worn, face.landmarks)
     cheeks = regions.cheeks_mask(face.landmarks, (256, 256)) > 0.9
     assert np.abs(result - weak)[cheeks].max() < 1.5
+
+
+# Makeup off
+
+
+@pytest.mark.parametrize("name", ["alma", "bea", "chi", "dara", "emil", "tilted"])
+def test_a_bare_face_has_no_hues_to_take_off(name: str) -> None:
+    pixels = images.read(SAMPLES / "no_makeup" / f"{name}.jpg").pixels
+    face = faces.align(pixels, faces.detect(pixels)[0], 256, 0.35)
+    result = shades.bared(face.chip, face.landmarks)
+    change = ciede2000(rgb_to_lab(face.chip), rgb_to_lab(result))
+    whole = regions.face_mask(face.landmarks, (256, 256))
+    assert float((change * whole).sum() / whole.sum()) < 1.0
+
+
+def test_coloured_lids_and_lips_get_the_hues_of_bare_ones(face: faces.AlignedFace, worn: np.ndarray) -> None:
+    result = shades.bared(worn, face.landmarks)
+    lids = regions.lids_mask(face.landmarks, (256, 256))
+    skin = regions.cheeks_mask(face.landmarks, (256, 256))
+    own, before, after = (weighted_mean(rgb_to_lab(pixels), lids)[1:] for pixels in (face.chip, worn, result))
+    assert np.hypot(*(after - own)) < 0.4 * np.hypot(*(before - own))
+    assert distance(result, face.chip, skin) < 1
+    lips = regions.lips_mask(face.landmarks, (256, 256), soft=0)
+    own, before, after = (weighted_mean(rgb_to_lab(pixels), lips)[1:] for pixels in (face.chip, worn, result))
+    assert np.hypot(*(after - own)) < 0.5 * np.hypot(*(before - own))
+
+
+def test_eyeballs_and_lightness_stay_where_makeup_comes_off(face: faces.AlignedFace, worn: np.ndarray) -> None:
+    result = shades.bared(worn, face.landmarks)
+    eyeballs = regions.openings_mask(face.landmarks, (256, 256), soft=0) > 0.99
+    assert np.abs(result - worn)[eyeballs].mean() < 2
+    assert np.abs(rgb_to_lab(result)[..., 0] - rgb_to_lab(worn)[..., 0]).mean() < 0.5
+
+
+def test_a_chip_without_skin_stays_as_it_is(face: faces.AlignedFace) -> None:
+    nowhere = face.landmarks + 2000
+    assert np.array_equal(shades.bared(face.chip, nowhere), face.chip.astype(np.float32))
