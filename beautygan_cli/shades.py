@@ -1,8 +1,9 @@
 """Region shades after the network: makeup that came out too weak is deepened, and what was left of it is taken off.
 
-The network gets the kind and the place of makeup right before it gets its depth. Its own change is scaled, never
-below 1 and never beyond LIMITS, until the region's mean colour is as near the reference's as that can bring it. Where
-makeup comes off, hues that bare skin and bare lips don't have are brought to the nearest that they have.
+The network gets the kind and the place of makeup right before it gets its depth: trained to be wrong by little, it
+stays on the near side of what it is not sure of. Its own change is scaled, by a factor within GAINS, until the region's
+mean colour is as near the reference's as that can bring it. Where makeup comes off, hues that bare skin and bare lips
+don't have are brought to the nearest that they have.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from beautygan_cli.colour import lab_to_rgb, rgb_to_lab, weighted_mean
 
 FloatArray = NDArray[np.float32]
 
-LIMITS = {"lips": 1.5, "eyes": 1.8}
+GAINS = {"lips": (1.05, 1.5), "eyes": (1.15, 1.2), "skin": (1.0, 1.1)}
 EXPOSURE_SHARE = 0.35  # of the two skins' difference in lightness that counts as light, not as makeup
 EYES_EDGE = 0.06  # units by which the edge of deepened eyes is softened
 # Where hues of bare faces lie: the middle (a*, b*), against the face's own skin in a shade of the same lightness, as it
@@ -26,13 +27,13 @@ LIDS_HUE, LIDS_REACH = (-0.2, -1.4), 2.0
 SKIN_HUE, SKIN_REACH = (0.0, 0.0), 3.5
 LIPS_HUE, LIPS_REACH = (10.3, -4.2), 4.0
 BEYOND = 0.05
-LEAST_CHANGE = 4.0  # L*a*b* distance; a smaller mean change is no makeup, and has no direction to scale it in
+LEAST_CHANGE = 4.0  # L*a*b* distance; a smaller mean change has no sure direction in which the reference lies
 
 
 def deepen(
     fed: NDArray[Any], made_up: NDArray[Any], landmarks: NDArray[Any], reference: NDArray[Any], worn: NDArray[Any]
 ) -> FloatArray:
-    """The made-up chip with its lips and eyes deepened, (S, S, 3) float32 RGB 0..255.
+    """The made-up chip with its lips, eyes and the shade of its skin deepened, (S, S, 3) float32 RGB 0..255.
 
     fed, made_up: the source's chip as it went into the network and came out; landmarks: its (68, 2). reference: the
     reference's chip, worn: its landmarks in it (the source's own, where it was warped onto them). All RGB 0..255.
@@ -40,17 +41,22 @@ def deepen(
     before, after, wanted = (rgb_to_lab(np.asarray(item)) for item in (fed, made_up, reference))
     shape, reference_shape = before.shape[:2], wanted.shape[:2]
     skin = regions.cheeks_mask(landmarks, shape)
-    shade = weighted_mean(after - before, skin)
-    light = weighted_mean(wanted, regions.cheeks_mask(worn, reference_shape))[0] - weighted_mean(after, skin)[0]
+    own, shade = weighted_mean(before, skin), weighted_mean(after - before, skin)
+    if not np.isfinite(shade).all():  # no skin in sight
+        return np.asarray(made_up, dtype=np.float32)
+    skin_wanted = weighted_mean(wanted, regions.cheeks_mask(worn, reference_shape))
+    light = skin_wanted[0] - (own + shade)[0]
     measured = {"lips": _lips, "eyes": regions.lids_mask}
     applied = {"lips": regions.lips_mask(landmarks, shape, grow=0.01), "eyes": _around_eyes(landmarks, shape)}
-    result: FloatArray = after
-    for name, limit in LIMITS.items():
-        mask = measured[name](landmarks, shape)
-        goal = weighted_mean(wanted, measured[name](worn, reference_shape))
+    painted = (after - before - shade).astype(np.float32)
+    gain = _gain(shade, skin_wanted - own, GAINS["skin"])
+    result = after + regions.face_mask(landmarks, shape)[..., None] * ((gain - 1) * shade).astype(np.float32)
+    for name, measure in measured.items():
+        mask = measure(landmarks, shape)
+        goal = weighted_mean(wanted, measure(worn, reference_shape))
         goal[0] -= EXPOSURE_SHARE * light
-        gain = _gain(weighted_mean(after - before, mask) - shade, goal - weighted_mean(before, mask) - shade, limit)
-        painted = (after - before - shade).astype(np.float32)
+        needed = goal - weighted_mean(before, mask) - shade
+        gain = _gain(weighted_mean(after - before, mask) - shade, needed, GAINS[name])
         result = result + np.float32(gain - 1) * applied[name][..., None] * painted
     return lab_to_rgb(result)
 
@@ -95,9 +101,9 @@ def _around_eyes(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
     return np.asarray(soft * (1 - regions.openings_mask(landmarks, shape)), dtype=np.float32)
 
 
-def _gain(moved: NDArray[np.float64], needed: NDArray[np.float64], limit: float) -> float:
-    """The factor, 1 to `limit`, that brings `moved` nearest to `needed` (least squares)."""
+def _gain(moved: NDArray[np.float64], needed: NDArray[np.float64], limits: tuple[float, float]) -> float:
+    """The factor within `limits` that brings `moved` nearest to `needed` (least squares)."""
     square = float(moved @ moved)
     if not np.isfinite(needed).all() or square < LEAST_CHANGE**2:
-        return 1.0
-    return float(np.clip(moved @ needed / square, 1.0, limit))
+        return limits[0]
+    return float(np.clip(moved @ needed / square, *limits))

@@ -1,4 +1,4 @@
-"""Deepening: weak makeup is brought nearer to the reference, within limits, and nothing else moves."""
+"""Deepening: weak makeup is brought nearer to the reference, within limits. Taking off: only bare hues are left."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from beautygan_cli import faces, images, regions, shades
-from beautygan_cli.colour import ciede2000, rgb_to_lab, weighted_mean
+from beautygan_cli.colour import ciede2000, lab_to_rgb, rgb_to_lab, weighted_mean
 from beautygan_cli.training import makeup
 
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -33,36 +33,57 @@ def distance(pixels: np.ndarray, wanted: np.ndarray, mask: np.ndarray) -> float:
     return float(ciede2000(*(weighted_mean(rgb_to_lab(item), mask) for item in (pixels, wanted))))
 
 
-@pytest.mark.parametrize("share", [0.6, 0.75])
+def masks(face: faces.AlignedFace) -> dict[str, np.ndarray]:
+    lips, lids = regions.lips_mask(face.landmarks, (256, 256), soft=0), regions.lids_mask(face.landmarks, (256, 256))
+    return {"lips": lips, "eyes": lids}
+
+
+def gains(face: faces.AlignedFace, made_up: np.ndarray, result: np.ndarray) -> dict[str, float]:
+    """How many times as far as before the result is from the bare face, in the mean of each region."""
+    skin = regions.cheeks_mask(face.landmarks, (256, 256))
+    bare, before, after = (rgb_to_lab(item) for item in (face.chip, made_up, result))
+    known = {}
+    for name, mask in masks(face).items():
+        moves = (weighted_mean(item - bare, mask) - weighted_mean(item - bare, skin) for item in (before, after))
+        first, second = (float(np.linalg.norm(move)) for move in moves)
+        known[name] = second / first
+    return known
+
+
+@pytest.mark.parametrize("share", [0.85, 0.9])
 def test_makeup_at_part_of_its_depth_is_brought_to_the_references(
     share: float, face: faces.AlignedFace, worn: np.ndarray
 ) -> None:
     fed = face.chip.astype(np.float32)
     weak = fed + share * (worn - fed)
     result = shades.deepen(fed, weak, face.landmarks, worn, face.landmarks)
-    for mask in (regions.lips_mask(face.landmarks, (256, 256), soft=0), regions.lids_mask(face.landmarks, (256, 256))):
-        assert distance(result, worn, mask) < 0.5 * distance(weak, worn, mask)
+    for mask in masks(face).values():
+        assert distance(result, worn, mask) < 0.6 * distance(weak, worn, mask)
 
 
-def test_makeup_that_is_deep_enough_stays_as_it_is(face: faces.AlignedFace, worn: np.ndarray) -> None:
-    result = shades.deepen(face.chip, worn, face.landmarks, worn, face.landmarks)
-    assert np.abs(result - worn).max() < 3
-
-
-def test_makeup_deeper_than_the_references_is_not_taken_back(face: faces.AlignedFace, worn: np.ndarray) -> None:
+@pytest.mark.parametrize(("share", "of_reference", "end"), [(1.0, 1.0, 0), (1.0, 0.4, 0), (0.3, 1.0, 1)])
+def test_the_change_is_scaled_within_its_limits(
+    share: float, of_reference: float, end: int, face: faces.AlignedFace, worn: np.ndarray
+) -> None:
+    """Makeup as deep as the reference's, or deeper, gets the lower one; faint makeup the higher one."""
     fed = face.chip.astype(np.float32)
-    light = fed + 0.4 * (worn - fed)
-    result = shades.deepen(fed, worn, face.landmarks, light, face.landmarks)
-    assert np.abs(result - worn).max() < 3
+    made_up, reference = (fed + part * (worn - fed) for part in (share, of_reference))
+    result = shades.deepen(fed, made_up, face.landmarks, reference, face.landmarks)
+    for name, gain in gains(face, made_up, result).items():
+        assert gain == pytest.approx(shades.GAINS[name][end], abs=0.04), name
 
 
-def test_the_change_grows_no_further_than_its_limit(face: faces.AlignedFace, worn: np.ndarray) -> None:
+def test_the_skins_shade_goes_on_toward_the_references_and_no_further_than_its_limit(face: faces.AlignedFace) -> None:
     fed = face.chip.astype(np.float32)
-    faint = fed + 0.3 * (worn - fed)
-    result = shades.deepen(fed, faint, face.landmarks, worn, face.landmarks)
-    lips = regions.lips_mask(face.landmarks, (256, 256), soft=0)
-    before, weak, after = (weighted_mean(rgb_to_lab(item), lips) for item in (fed, faint, result))
-    assert np.linalg.norm(after - before) < (shades.LIMITS["lips"] + 0.1) * np.linalg.norm(weak - before)
+    cheeks = regions.cheeks_mask(face.landmarks, (256, 256))
+    lab = rgb_to_lab(fed)
+    made_up, deeper = (lab_to_rgb(lab - np.array([part * 10, 0, -part * 4], np.float32)) for part in (0.8, 1.0))
+    moves = []
+    for reference in (deeper, made_up, fed):
+        result = shades.deepen(fed, made_up, face.landmarks, reference, face.landmarks)
+        moves.append(weighted_mean(rgb_to_lab(result) - rgb_to_lab(made_up), cheeks)[0])
+    assert moves[0] == pytest.approx(-0.1 * 8, abs=0.15)
+    assert moves[1:] == pytest.approx([0, 0], abs=0.1)
 
 
 def test_where_nothing_was_painted_nothing_is_deepened(face: faces.AlignedFace, worn: np.ndarray) -> None:
