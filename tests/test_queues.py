@@ -11,7 +11,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
 
 from queues import Cluster, Stages, simulate
 
-STAGES = Stages(read=0.1, detect=0.1, network=0.1, composite=0.1, write=0.1, source_bytes=2e6, result_bytes=3e6, width=2)
+STAGES = Stages(
+    read=0.1, detect=0.1, network=0.1, composite=0.1, write=0.1, source_bytes=2e6, result_bytes=3e6, width=2
+)
 
 
 def test_a_worker_a_core_keeps_nearly_all_cores_busy_and_no_more() -> None:

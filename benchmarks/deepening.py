@@ -1,0 +1,86 @@
+"""What deepening after the network (`beautygan_cli/shades.py`) brings: distances with it, without, with other gains.
+
+    python benchmarks/deepening.py --rendered FACES [--cache people.npz] [--count 87]
+
+On the pairs of `beautygan-evaluate --rendered`, but at the chip's size: CIEDE2000 between region means, full strengths,
+to the truth and to the reference.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+import numpy as np
+
+from beautygan_cli import MakeupSession, composite, evaluation, faces, pipeline, regions, shades
+from beautygan_cli.colour import ciede2000, rgb_to_lab, weighted_mean
+
+REGIONS = {"lips": regions.lips_mask, "lids": regions.lids_mask, "skin": regions.cheeks_mask}
+NONE = {"lips": (1.0, 1.0), "eyes": (1.0, 1.0), "skin": (1.0, 1.0)}
+OTHERS = {
+    "as it is": shades.GAINS,
+    "without": NONE,
+    "skin as it is": {**shades.GAINS, "skin": (1.0, 1.0)},
+    "lids up to 1.8": {**shades.GAINS, "eyes": (1.0, 1.8)},
+    "lids up to 1.3": {**shades.GAINS, "eyes": (1.15, 1.3)},
+}
+
+
+class Pair(NamedTuple):
+    """A rendered pair at the chip's size, as far as the network."""
+
+    face: faces.AlignedFace
+    fed: Any
+    raw: Any
+    look: Any
+    truth: dict[str, Any]
+    reference: dict[str, Any]
+
+
+def main() -> int:
+    """Print a line for each choice of gains."""
+    options = evaluation.parser().parse_args()
+    _, cases = evaluation._cases(options, print)
+    with MakeupSession(options.model, precision="fp32") as session:
+        pairs = [pair(case, session) for case in cases]
+    print(f"{len(pairs)} pairs; lips, lids, skin\n{'':16s}{'to the truth':24s}to the reference")
+    for name, gains in OTHERS.items():
+        with patch.object(shades, "GAINS", gains):
+            found = np.mean([distances(item) for item in pairs], axis=0)
+        print(f"{name:16s}{'  '.join(f'{v:.2f}' for v in found[0]):24s}{'  '.join(f'{v:.2f}' for v in found[1])}")
+    return 0
+
+
+def pair(case: evaluation.Case, session: MakeupSession) -> Pair:
+    """One case through the network."""
+    signature = session.signature
+    source, look = (
+        faces.align(item.pixels, item.face, signature.size, signature.padding) for item in (case.source, case.reference)
+    )
+    fed, worn = pipeline.network_chips(source, look, signature)
+    raw = session.transfer(fed[None], worn[None])[0]
+    truth = colours(faces.crop(case.truth, source.placement), source.landmarks)
+    return Pair(source, fed, raw, worn, truth, colours(look.chip, look.landmarks))
+
+
+def colours(pixels: Any, landmarks: Any) -> dict[str, Any]:
+    """The mean L*a*b* of each region."""
+    lab = rgb_to_lab(pixels)
+    return {name: weighted_mean(lab, mask(landmarks, lab.shape[:2])) for name, mask in REGIONS.items()}
+
+
+def distances(item: Pair) -> list[list[float]]:
+    """To the truth and to the reference, of each region."""
+    marks = item.face.landmarks
+    deepened = shades.deepen(item.fed, item.raw, marks, item.look, marks)
+    size = item.face.placement.size
+    alone = faces.AlignedFace(item.face.chip, faces.Placement(np.float32([[1, 0, 0], [0, 1, 0]]), size), marks)
+    result = composite.paste(item.face.chip, alone, item.fed, deepened, composite.Strengths(1, 1, 1))
+    own = colours(result, marks)
+    return [[float(ciede2000(own[name], goal[name])) for name in REGIONS] for goal in (item.truth, item.reference)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
