@@ -105,8 +105,8 @@ def detect(pixels: UInt8Array, *, thorough: bool = True) -> list[Face]:
     """Faces of an (H, W, 3) uint8 upright RGB photo, largest first; an empty list where there is none.
 
     The search runs on a reduced copy, on larger ones while there is no face or a small one, then with the CNN detector
-    (`thorough` False: on the reduced copy alone); boxes and landmarks are in the full photo's pixels. Beside faces of
-    at least a fifth of the photo's longest side, such as have less than a tenth of it are bystanders, not looked for.
+    (`thorough` False: without the largest copy and the CNN). Boxes and landmarks are in the full photo's pixels. Beside
+    faces that all have a fifth of the photo's longest side, those of less than a tenth are bystanders, not looked for.
     """
     faces = [Face(box, _landmarks(pixels, box)) for box in _search(pixels, thorough)]
     return sorted(faces, key=lambda face: -face.size)
@@ -256,7 +256,7 @@ def _search(pixels: UInt8Array, thorough: bool = True) -> list[tuple[float, floa
         return []
     best: list[tuple[float, float, float, float]] = []
     scanned = 0
-    for side in SCAN_SIDES:
+    for side in SCAN_SIDES if thorough else SCAN_SIDES[:-1]:
         scale = min(MOST_ENLARGED, side / max(pixels.shape[:2]))
         far_faces = side == SCAN_SIDES[-1]
         if (best and far_faces) or round(scale * max(pixels.shape[:2])) <= scanned:
@@ -267,7 +267,7 @@ def _search(pixels: UInt8Array, thorough: bool = True) -> list[tuple[float, floa
         hits = [hit for hit in zip(rects, scores, strict=True) if hit[1] >= DOUBTFUL or _confirmed(copy, hit[0])]
         if len(hits) >= len(best):
             best = _distinct(hits, scale)
-        if not thorough or (hits and all(rect.width() >= CLEAR_FACE for rect, _ in hits)):
+        if hits and all(rect.width() >= CLEAR_FACE for rect, _ in hits):
             break
     if best or not thorough:
         return best

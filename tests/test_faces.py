@@ -116,6 +116,12 @@ def test_the_back_row_of_a_group_is_found_with_the_front_row(alma: np.ndarray) -
     assert sizes[-1] < 0.1 * 2000 * 0.8, "the case is too easy to show anything"
 
 
+def test_a_search_that_is_not_thorough_still_finds_faces_of_a_fifteenth_of_the_photo(alma: np.ndarray) -> None:
+    canvas = np.full((1500, 2000, 3), 200, dtype=np.uint8)
+    canvas[600:960, 800:1160] = cv2.resize(alma, (360, 360), interpolation=cv2.INTER_AREA)  # the face: about 125
+    assert len(faces.detect(canvas, thorough=False)) == 1
+
+
 @pytest.mark.parametrize("size", [(700, 500), (333, 211), (64, 48)])
 def test_averaging_keeps_the_mean_and_the_place(alma: np.ndarray, size: tuple[int, int]) -> None:
     rows, columns = np.mgrid[:1000, :1400].astype(np.float32)
