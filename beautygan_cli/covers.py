@@ -36,6 +36,8 @@ LID_LIGHT = 0.6  # of the lid's lightness, which ...
 LID_LIGHT_SHARE = 0.4  # ... this share of the place has then: dark irises in dark skin have its hue, too
 LIGHTEST_LID = 1.35  # times the lid's lightness that the place has at most: the white in dark skin has more
 LASHES_DARK = 0.65  # of the lid's lightness: shut lashes are at 0.35 to 0.5, a finger's shades at 0.8
+BROW_CORE = 0.12  # of a brow's soft mask
+ABOVE_BROW = 0.3  # units from which on downward a cover goes on over a brow
 SHUT_GAP = 0.06  # units that a shut eye's lower lid is put below its upper one
 LASH_RING = 0.07  # eye widths around the opening where lashes and liner lie, which look like hair because they are
 LIP_RING = (0.05, 0.4)  # units around the mouth in which a cover of the lips begins
@@ -97,6 +99,7 @@ def before_eyes(landmarks: NDArray[Any], lab: NDArray[Any], candidate: Mask, cer
     eyes, brows = regions.eyes_mask(landmarks, shape, grids), regions.brows_mask(landmarks, shape)
     face = regions.face_mask(landmarks, shape)
     candidate = candidate & (face > 0.3) & ~_mouth_and_nose(landmarks, shape)
+    brow = brows > BROW_CORE
     ring = np.zeros(shape, dtype=bool)
     for grid in grids:
         # A deep-set eye's crease is a dark line, too: a cover of the lid itself shows by more than that.
@@ -105,7 +108,12 @@ def before_eyes(landmarks: NDArray[Any], lab: NDArray[Any], candidate: Mask, cer
     certain = certain & candidate & (face > 0.7) & (eyes < 0.05) & (brows < 0.05)
     cover = np.zeros(shape, dtype=bool)
     if certain.sum() >= SEED_AREA * length**2:
-        cover = _connected(candidate & ~ring, certain, SEED_AREA * length**2)
+        # A brow is dark by nature and ends near the hair: it leads on only what comes down on it from above.
+        free = candidate & ~ring
+        cover = _connected(free & ~brow, certain, SEED_AREA * length**2)
+        reach = round(ABOVE_BROW * length)
+        below = cv2.dilate(cover.astype(np.uint8), np.ones((reach + 1, 3), np.uint8), anchor=(1, reach)) > 0
+        cover = _connected(free & (~brow | below), certain, SEED_AREA * length**2)
         # What crosses the lashes is found again from both its sides.
         side = 2 * round(0.05 * length) + 1
         closed = cv2.morphologyEx(cover.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((side, side), np.uint8)) > 0
@@ -115,7 +123,7 @@ def before_eyes(landmarks: NDArray[Any], lab: NDArray[Any], candidate: Mask, cer
             cover |= (grid.u > -0.4) & (grid.u < 1.9) & (grid.v < 1.3) & (grid.below < 0.5)
     if not cover.any():
         return np.zeros(shape, dtype=np.float32)
-    grown = cv2.dilate(cover.astype(np.float32), np.ones((5, 5), np.uint8))
+    grown = cv2.dilate(cover.astype(np.float32), np.ones((7, 7), np.uint8))
     return regions.blur(grown, 0.006 * length)
 
 
@@ -256,7 +264,7 @@ def before_lips(landmarks: NDArray[Any], lab: NDArray[Any], hue: FloatArray, sta
         _foreign_before_lips(points, part, start[box]),
         _skin_before_lips(points, (part.shape[0], part.shape[1]), hue[box]),
     )
-    total[box] = regions.blur(cv2.dilate(found, np.ones((3, 3), np.uint8)), 0.006 * length)
+    total[box] = regions.blur(cv2.dilate(found, np.ones((5, 5), np.uint8)), 0.006 * length)
     return total
 
 
