@@ -1,5 +1,7 @@
 """Each fault is found where it is and nowhere else, on real photos with the fault added to them."""
 
+import re
+
 import cv2
 import imageio.v3 as iio
 import numpy as np
@@ -70,7 +72,10 @@ def test_strongly_tilted_face(sound, faults_of):
     height, width = sound[0].shape[:2]
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), 38, 0.8)
     tilted = cv2.warpAffine(sound[0], turn, (width, height), borderMode=cv2.BORDER_REPLICATE)
-    assert only(faults_of(tilted), "strongly tilted (38")
+    (fault,) = faults_of(tilted)
+    said = re.match(r"strongly tilted \((\d+) degrees", fault)
+    assert said, fault
+    assert abs(int(said[1]) - 38) <= 1  # the landmarks of a head so tilted are a degree off
 
 
 def test_strongly_turned_face(sound, faults_of):
