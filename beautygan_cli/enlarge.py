@@ -20,14 +20,12 @@ class Laid:
     the image's, where nothing is lost yet.
     """
 
-    def __init__(
-        self, planes: Sequence[FloatArray], placement: Placement, box: tuple[int, int, int, int], *, most: int = 64
-    ) -> None:
+    def __init__(self, planes: Sequence[FloatArray], placement: Placement, box: tuple[int, int, int, int]) -> None:
         """placement: how the image lies in the photo; box: (left, top, right, bottom) of the photo."""
         import cv2
 
         left, top, right, bottom = box
-        self.step = 2 ** int(np.log2(np.clip(1 / placement.scale, 1, most)))
+        self.step = 2 ** int(np.log2(max(1.0, 1 / placement.scale)))
         # A cell more on each side, so that the box's edge is interpolated as its middle is.
         width, height = (-(-length // self.step) + 2 for length in (right - left, bottom - top))
         matrix = placement.matrix.astype(np.float64)

@@ -225,10 +225,11 @@ def _joined(before: FloatArray, worn: Mapping[str, FloatArray], landmarks: NDArr
 def network_chips(source: AlignedFace, reference: AlignedFace, signature: Signature) -> tuple[FloatArray, FloatArray]:
     """The two chips as the model wants them, (S, S, 3) float32 RGB 0..255, warped and masked as its signature says."""
     shape = (signature.size, signature.size)
-    first, second = source.chip.astype(np.float32), reference.chip.astype(np.float32)
+    first = source.chip.astype(np.float32)
     if signature.warp_reference:
-        second = _tidied_once(reference)
-        second = warp_onto(second, reference.landmarks, source.landmarks, shape)
+        second = warp_onto(_tidied_once(reference), reference.landmarks, source.landmarks, shape)
+    else:
+        second = reference.chip.astype(np.float32)
     if signature.mask:
         mask = regions.face_mask(source.landmarks, shape)
         other = mask if signature.warp_reference else regions.face_mask(reference.landmarks, shape)

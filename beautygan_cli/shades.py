@@ -47,7 +47,7 @@ def deepen(
     skin_wanted = weighted_mean(wanted, regions.cheeks_mask(worn, reference_shape))
     light = skin_wanted[0] - (own + shade)[0]
     measured = {"lips": _lips, "eyes": regions.lids_mask}
-    applied = {"lips": regions.lips_mask(landmarks, shape, grow=0.01), "eyes": _around_eyes(landmarks, shape)}
+    applied = {"lips": regions.lips_mask(landmarks, shape, grow=0.01), "eyes": _soft_eyes(landmarks, shape)}
     painted = (after - before - shade).astype(np.float32)
     gain = _gain(shade, skin_wanted - own, GAINS["skin"])
     result = after + regions.face_mask(landmarks, shape)[..., None] * ((gain - 1) * shade).astype(np.float32)
@@ -95,7 +95,7 @@ def _lips(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
     return regions.lips_mask(landmarks, shape, soft=0)
 
 
-def _around_eyes(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
+def _soft_eyes(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
     """The eyes' makeup with a wide soft edge: deepened shadow must not show where its region ends."""
     soft = regions.blur(regions.eyes_mask(landmarks, shape), EYES_EDGE * regions.unit(landmarks))
     return np.asarray(soft * (1 - regions.openings_mask(landmarks, shape)), dtype=np.float32)
