@@ -385,6 +385,9 @@ def test_without_a_folder_the_bundled_model_is_tuned() -> None:
     for wrong in ("0", "-3", "many"):
         with pytest.raises(SystemExit):
             parser().parse_args([*common, "--steps", wrong])
+    with pytest.raises(SystemExit):
+        parser().parse_args([*common, "--without", "lights,taste"])
+    assert parser().parse_args([*common, "--without", "lights,poses"]).without == ("lights", "poses")
 
 
 def test_options_that_say_nothing_together_are_refused(

@@ -176,10 +176,23 @@ def test_a_set_depends_on_its_seed_alone(everyone: list[people.Person]) -> None:
     assert not np.array_equal(first.target, other.target)
 
 
+@pytest.mark.parametrize("name", pairs.VARIATIONS)
+def test_each_variation_can_be_left_out_by_itself(name: str, everyone: list[people.Person]) -> None:
+    def pictures(varied: tuple[str, ...]) -> list[np.ndarray]:
+        drawn = (pairs.make_set(everyone, np.random.default_rng(seed), SIGNATURE, varied=varied) for seed in range(6))
+        return [item.reference for item in drawn]
+
+    assert name not in pairs.all_but([name])
+    assert set(pairs.all_but([name])) | {name} == set(pairs.VARIATIONS)
+    for without in ((), pairs.all_but([name])):
+        same = [np.array_equal(*both) for both in zip(pictures(without), pictures((*without, name)), strict=True)]
+        assert not all(same)
+
+
 def test_the_target_is_the_source_with_the_references_colours(everyone: list[people.Person]) -> None:
     nearer = []
     for seed in range(8):
-        item = pairs.make_set(everyone, np.random.default_rng(seed), SIGNATURE, vary=False)
+        item = pairs.make_set(everyone, np.random.default_rng(seed), SIGNATURE, varied=())
         lips = item.masks[..., 0] > 250
         source, target, reference = (region(p, lips) for p in (item.source, item.target, item.reference))
         nearer.append(ciede2000(target, reference) / max(1.0, float(ciede2000(source, reference))))

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.signature import Signature
-from beautygan_cli.training.pairs import TrainingSet, make_set
+from beautygan_cli.training.pairs import VARIATIONS, TrainingSet, make_set
 from beautygan_cli.training.people import Person
 
 UInt8Array = NDArray[np.uint8]
@@ -26,7 +26,7 @@ RESTING = 0.25  # share of its time in which a worker goes on once the ring is f
 
 @dataclass(frozen=True)
 class BankPlan:
-    """What a bank holds: how many sets, for which model, from which seed, with or without variation."""
+    """What a bank holds: how many sets, for which model, from which seed, and what is varied in them."""
 
     folder: Path
     count: int
@@ -35,6 +35,7 @@ class BankPlan:
     warp_reference: bool
     mask: bool
     seed: int
+    varied: tuple[str, ...] = VARIATIONS
 
     @property
     def signature(self) -> Signature:
@@ -85,18 +86,18 @@ class Bank:
         return {name: np.stack([array[place] for place in places]) for name, array in self.arrays.items()}
 
 
-def fill(plan: BankPlan, people: list[Person], *, vary: bool = True) -> Bank:
+def fill(plan: BankPlan, people: list[Person]) -> Bank:
     """A whole bank drawn in this process, for validation; one that is there already is taken as it is."""
     bank = Bank(plan)
     if len(bank.filled) < plan.count:
         for place in range(plan.count):
-            _put(bank.arrays, place, _draw(plan, people, 0, place, vary))
+            _put(bank.arrays, place, _draw(plan, people, 0, place))
         _note(plan, 0, plan.count)
     return bank
 
 
-def _draw(plan: BankPlan, people: list[Person], turn: int, place: int, vary: bool = True) -> TrainingSet:
-    return make_set(people, np.random.default_rng([plan.seed, turn, place]), plan.signature, vary=vary)
+def _draw(plan: BankPlan, people: list[Person], turn: int, place: int) -> TrainingSet:
+    return make_set(people, np.random.default_rng([plan.seed, turn, place]), plan.signature, varied=plan.varied)
 
 
 def _work(plan: BankPlan, people: list[Person], worker: int, workers: int, parent: int) -> None:

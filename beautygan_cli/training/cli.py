@@ -13,6 +13,7 @@ from beautygan_cli.errors import BeautyGANError, ModelError
 from beautygan_cli.session import bundled_model
 from beautygan_cli.training.finetune import Tuning, finetune
 from beautygan_cli.training.loop import Settings, train
+from beautygan_cli.training.pairs import VARIATIONS
 
 
 def parser() -> argparse.ArgumentParser:
@@ -57,6 +58,13 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument(
         "--rate", type=float, metavar="R", help="with --init: learning rate at the start (default: 2e-4)"
+    )
+    result.add_argument(
+        "--without",
+        type=_variations,
+        default=(),
+        metavar="NAME,...",
+        help=f"what not to vary in the faces trained on, of {', '.join(VARIATIONS)}",
     )
     result.add_argument("--seed", type=int, default=default["seed"])
     result.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
@@ -111,6 +119,7 @@ def _tuning(options: argparse.Namespace) -> Tuning:
         steps=options.steps,
         bank=options.bank,
         workers=options.workers,
+        without=options.without,
         seed=options.seed,
         rate=options.rate or Tuning.rate,
         precision=options.precision,
@@ -126,6 +135,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         workers=options.workers,
         bank=options.bank,
         width=options.width or Settings.width,
+        without=options.without,
         seed=options.seed,
         precision=options.precision,
     )
@@ -135,6 +145,13 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 1 or more")
     return int(text)
+
+
+def _variations(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    if unknown := [name for name in names if name not in VARIATIONS]:
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(VARIATIONS)}")
+    return names
 
 
 def _minutes(text: str) -> float:

@@ -20,7 +20,7 @@ from beautygan_cli.pipeline import network_chips
 from beautygan_cli.pixels import to_uint8
 from beautygan_cli.session import quiet_tensorflow
 from beautygan_cli.signature import Signature
-from beautygan_cli.training import loop, losses, people
+from beautygan_cli.training import loop, losses, pairs, people
 from beautygan_cli.training.bank import Bank, BankPlan, fill
 from beautygan_cli.training.loop import Progress, Tower
 from beautygan_cli.training.pairs import MIRROR
@@ -51,6 +51,7 @@ class Tuning:
     clip: float = 5.0
     bank: int = 4096
     workers: int = 1
+    without: tuple[str, ...] = ()  # of pairs.VARIATIONS: what isn't varied in the sets to train on
     seed: int = 1
     precision: str = "auto"
     save_every: float = 180.0  # seconds
@@ -82,7 +83,7 @@ def finetune(tuning: Tuning, *, resume: bool = False, say: Callable[[str], None]
     )
     checks = max(1, min(VALIDATION_SETS, tuning.bank) // size) * size  # whole batches, for graphs that take no others
     check = fill(replace(plan, folder=work / "validation", count=checks, seed=tuning.seed + 1), held)
-    bank = Bank(plan)
+    bank = Bank(replace(plan, varied=pairs.all_but(tuning.without)))
     bank.start(people.evened(learners), tuning.workers)
     try:
         graph = tf.Graph()
@@ -172,6 +173,7 @@ def _settings(tuning: Tuning) -> dict[str, Any]:
     values = asdict(tuning)
     for name in ("init", "faces", "out", "makeup"):
         values[name] = Path(values[name]).name if values[name] else None
+    values["without"] = list(tuning.without)  # as JSON gives it back
     return values
 
 

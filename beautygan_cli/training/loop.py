@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from beautygan_cli import images
 from beautygan_cli.session import quiet_tensorflow
 from beautygan_cli.signature import Signature
-from beautygan_cli.training import network
+from beautygan_cli.training import network, pairs
 from beautygan_cli.training.bank import Bank, BankPlan, fill
 from beautygan_cli.training.people import evened, load, split
 
@@ -54,6 +54,7 @@ class Settings:
     mask: bool = True
     bank: int = 4096
     workers: int = 1
+    without: tuple[str, ...] = ()  # of pairs.VARIATIONS: what isn't varied in the sets to train on
     seed: int = 1
     precision: str = "auto"
     save_every: float = 180.0  # seconds
@@ -100,7 +101,7 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
         replace(plan, folder=work / "validation", count=min(VALIDATION_SETS, settings.bank), seed=settings.seed + 1),
         held,
     )
-    bank = Bank(plan)
+    bank = Bank(replace(plan, varied=pairs.all_but(settings.without)))
     bank.start(evened(learners), settings.workers)
 
     graph = tf.Graph()

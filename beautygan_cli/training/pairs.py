@@ -8,7 +8,7 @@ What a user's photos vary in is varied here: light, colour, pose, camera noise, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,9 @@ from beautygan_cli.warp import field_onto, warp_onto
 FloatArray = NDArray[np.float32]
 UInt8Array = NDArray[np.uint8]
 
+# What is varied, each by itself to be left out: faces of nobody (morphs of two people), the head's place, turn and
+# perspective, light and tone curve, glasses, hair and patches in front, and blur, noise and JPEG of the camera.
+VARIATIONS = ("morphs", "poses", "lights", "covers", "cameras")
 LANDMARK_NOISE = 0.01  # sd, in units: how far dlib's points wander between two photos of one face
 TIDIED_SHARE = 0.7  # of the references that come as in use, teeth and covers painted over; the rest teach by themselves
 MATCH_SHARE = 0.9  # of the difference between two skins that the finish takes over ...
@@ -55,29 +58,37 @@ class TrainingSet:
     face: UInt8Array
 
 
-def make_set(people: list[Person], rng: np.random.Generator, signature: Signature, *, vary: bool = True) -> TrainingSet:
-    """One training set of two different people; `vary` off leaves light, noise and covers as the photos have them."""
+def all_but(without: Collection[str]) -> tuple[str, ...]:
+    """The variations that are left without these."""
+    return tuple(name for name in VARIATIONS if name not in without)
+
+
+def make_set(
+    people: list[Person], rng: np.random.Generator, signature: Signature, *, varied: Collection[str] = VARIATIONS
+) -> TrainingSet:
+    """One training set of two different people; what `varied` doesn't name of VARIATIONS is as the photos have it."""
     first, second = _two(people, rng)
     size = signature.size
-    source, source_marks, source_exact = _posed(first, people, rng, signature, vary)
-    reference, reference_marks, reference_exact = _posed(second, people, rng, signature, vary)
-    source_light, reference_light = (random_light(rng, size) if vary else _as_is for _ in range(2))
+    source, source_marks, source_exact = _posed(first, people, rng, signature, varied)
+    reference, reference_marks, reference_exact = _posed(second, people, rng, signature, varied)
+    source_light, reference_light = (random_light(rng, size) if "lights" in varied else _as_is for _ in range(2))
     source, reference = source_light(source), reference_light(reference)
 
     style = makeup.random_style(rng)
-    if vary:
+    if "lights" in varied:
         style = makeup.relit(style, lambda colours: reference_light(colours[None], ramp=False)[0])
     made_up, target = wear(
         Bare(source, source_marks, source_exact), Bare(reference, reference_marks, reference_exact), style
     )
 
-    if vary:
+    if "covers" in varied:
         if rng.random() < 0.35:
             cover = random_cover(reference_marks, size, rng)
             made_up, reference = _over(made_up, cover), _over(reference, cover)
         if rng.random() < 0.30:
             cover = random_cover(source_marks, size, rng)
             source, target = _over(source, cover), _over(target, cover)
+    if "cameras" in varied:
         camera = _random_camera(rng)
         made_up, reference = camera(made_up), camera(reference)
         # The source's own noise is in its target too: the change that is learned is makeup alone.
@@ -179,16 +190,16 @@ def _two(people: list[Person], rng: np.random.Generator) -> tuple[Person, Person
 
 
 def _posed(
-    person: Person, people: list[Person], rng: np.random.Generator, signature: Signature, vary: bool
+    person: Person, people: list[Person], rng: np.random.Generator, signature: Signature, varied: Collection[str]
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """The face as a chip, turned, scaled, shifted, sheared and flipped a little: pixels, landmarks, exact landmarks."""
     import cv2
 
-    if vary and rng.random() < 0.35:
+    if "morphs" in varied and rng.random() < 0.35:
         person = morph(person, people[int(rng.integers(len(people)))], float(rng.uniform(0.25, 0.75)))
     size = signature.size
     matrix = np.vstack([faces.place(person.landmarks, size, signature.padding).matrix, [0, 0, 1]]).astype(np.float64)
-    if vary:
+    if "poses" in varied:
         angle, scale = np.radians(rng.normal(0, 3.5)), np.exp(rng.normal(0, 0.05))
         turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         turn = turn @ np.array([[np.exp(rng.normal(0, 0.04)), rng.normal(0, 0.04)], [0, 1]])
