@@ -250,8 +250,10 @@ def change_weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths, 
     ramp = _chip_ramp(face.placement, canvas.size, scale)
     length = regions.unit(landmarks)
     details = (landmarks[regions.OUTER_LIPS], LIPS_REACH * length), (landmarks[EYES_AND_BROWS], EYES_REACH * length)
-    for box in _boxes(canvas.size, *details):
-        painted, shade = _detail(pixels, canvas, landmarks, box, known.part(box), strengths, remove)
+    boxes = [next(_boxes(canvas.size, part), None) for part in details]
+    for box in filter(None, boxes):
+        with_eyes = _overlap(box, boxes[1])
+        painted, shade = _detail(pixels, canvas, landmarks, box, known.part(box), strengths, remove, with_eyes)
         weights[box] = np.stack([painted * ramp[box], shade], axis=-1)
     return weights
 
@@ -287,6 +289,10 @@ def _boxes(size: int, *around: tuple[NDArray[Any], float]) -> Iterator[Box]:
             yield slice(top, bottom), slice(left, right)
 
 
+def _overlap(first: Box, second: Box | None) -> bool:
+    return second is not None and all(a.start < b.stop and b.start < a.stop for a, b in zip(first, second, strict=True))
+
+
 def _detail(
     pixels: UInt8Array,
     canvas: Placement,
@@ -295,23 +301,26 @@ def _detail(
     known: _Surroundings,
     strengths: Strengths,
     remove: bool,
+    with_eyes: bool,
 ) -> tuple[FloatArray, FloatArray]:
-    """What is painted and the shade in a box of the canvas, with the lips and eyes that lie there."""
+    """What is painted and the shade in a box of the canvas, with the lips and (`with_eyes`) eyes that lie there."""
     rows, columns = box
     shape = (rows.stop - rows.start, columns.stop - columns.start)
     landmarks = landmarks - np.array([columns.start, rows.start], dtype=np.float32)
     length = regions.unit(landmarks)
-    grids = regions.eye_grids(landmarks, shape)
     lips = regions.lips_mask(landmarks, shape, grow=0.02, soft=0.02)
-    if remove:
+    if not with_eyes:
+        eyes = kept = np.zeros(shape, dtype=np.float32)
+    elif remove:
         eyes = regions.around_eyes_mask(landmarks, shape)
     else:
-        eyes = np.maximum(regions.eyes_mask(landmarks, shape, grids), 0.8 * regions.brows_mask(landmarks, shape))
+        eyes = np.maximum(regions.eyes_mask(landmarks, shape), 0.8 * regions.brows_mask(landmarks, shape))
+    if with_eyes:
+        kept = regions.openings_mask(landmarks, shape, soft=0.01)
     # The network's colour of the lips spills a little over their edge; the skin around them takes less paint.
     around = regions.lips_mask(landmarks, shape, grow=SPILL, soft=0.03)
     skin = np.clip(1 - lips - eyes, 0, 1) * (1 - SPILL_TAKEN * np.clip(around - lips, 0, 1))
     painted = strengths.lips * lips + (1 - lips) * (strengths.eyes * eyes) + strengths.skin * skin
-    kept = regions.openings_mask(landmarks, shape, grids, soft=0.01)
     if lips.any() and regions.mouth_is_open(landmarks):
         lab = rgb_to_lab(crop(pixels, canvas, (columns.start, rows.start, columns.stop, rows.stop)))
         kept = np.maximum(kept, regions.blur(regions.teeth_mask(landmarks, lab), 0.008 * length))

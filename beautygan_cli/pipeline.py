@@ -161,7 +161,7 @@ def make_up(
     jobs = {
         (number, mix): _Job(source, mix, [network_chips(source, face, session.signature) for face, _ in mix])
         for number, ((source, _), look) in enumerate(zip(pairs, looks, strict=True))
-        for mix in look.mixes.values()
+        for mix in dict.fromkeys(look.mixes.values())
     }
     made = dict(zip(jobs, _run(list(jobs.values()), session, remove), strict=True))
     fed, made_up = [], []

@@ -8,8 +8,9 @@ at any scale.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, wraps
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ FloatArray = NDArray[np.float32]
 JAW = slice(0, 17)
 LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)
 OUTER_LIPS, INNER_LIPS = slice(48, 60), slice(60, 68)
+KEPT_PIXELS = 1 << 17  # of the largest mask that is kept for the next step that asks: a chip's
 SUPERSAMPLING = 3  # polygons are drawn this much larger and averaged down, for edges finer than a pixel
 FOREHEAD = 0.80  # height of the masked forehead in parts of brow-to-nose-base, which a face's thirds make about 1
 FACE_EDGE = 0.07  # softness of the face mask's edge, in units
@@ -54,6 +56,27 @@ def smooth_curve(points: NDArray[Any], *, closed: bool = False, steps: int = 8) 
     curve = 0.5 * (2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * p1 - p0 - 3 * p2 + p3) * t**3)
     flat = curve.reshape(-1, 2)
     return np.asarray(flat if closed else np.concatenate([flat, points[-1:]]), dtype=np.float32)
+
+
+def kept(draw: Callable[..., FloatArray]) -> Callable[..., FloatArray]:
+    """A function of landmarks and shape that keeps its last masks of chips: several steps ask for the same ones.
+
+    They are read-only. Larger masks are drawn for one place of one photo, and not kept.
+    """
+
+    @lru_cache(maxsize=8)
+    def known(landmarks: bytes, kind: str, shape: tuple[int, int], **options: float) -> FloatArray:
+        mask = draw(np.frombuffer(landmarks, dtype=kind).reshape(-1, 2), shape, **options)
+        mask.flags.writeable = False
+        return mask
+
+    @wraps(draw)
+    def ask(landmarks: NDArray[Any], shape: tuple[int, int], **options: float) -> FloatArray:
+        if shape[0] * shape[1] > KEPT_PIXELS:
+            return draw(landmarks, shape, **options)
+        return known(landmarks.tobytes(), landmarks.dtype.str, (shape[0], shape[1]), **options)
+
+    return ask
 
 
 def fill(shape: tuple[int, int], *outlines: NDArray[Any], soft: float = 0.0) -> FloatArray:
@@ -207,6 +230,7 @@ def face_outline(landmarks: NDArray[Any], height: float = FOREHEAD) -> FloatArra
     return smooth_curve(np.concatenate([points[JAW], forehead(points, height)[::-1]]), closed=True)
 
 
+@kept
 def face_mask(landmarks: NDArray[Any], shape: tuple[int, int], *, soft: float = FACE_EDGE) -> FloatArray:
     """The whole face with forehead; its edge is soft, by `soft` units, and lies inside the outline."""
     size = unit(landmarks)
@@ -322,6 +346,7 @@ def openings_mask(
     return blur(np.maximum(left.opening, right.opening), soft * unit(landmarks))
 
 
+@kept
 def skin_mask(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
     """The face without lips, mouth, eyes and brows."""
     size = unit(landmarks)

@@ -8,6 +8,7 @@ don't have are brought to the nearest that they have.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -40,11 +41,16 @@ def deepen(
     """
     before, after, wanted = (rgb_to_lab(np.asarray(item)) for item in (fed, made_up, reference))
     shape, reference_shape = before.shape[:2], wanted.shape[:2]
+    aligned = np.array_equal(landmarks, worn) and shape == reference_shape
+
+    def on_reference(mask: NDArray[Any], measure: Callable[..., NDArray[Any]]) -> NDArray[np.float64]:
+        return weighted_mean(wanted, mask if aligned else measure(worn, reference_shape))
+
     skin = regions.cheeks_mask(landmarks, shape)
     own, shade = weighted_mean(before, skin), weighted_mean(after - before, skin)
     if not np.isfinite(shade).all():  # no skin in sight
         return np.asarray(made_up, dtype=np.float32)
-    skin_wanted = weighted_mean(wanted, regions.cheeks_mask(worn, reference_shape))
+    skin_wanted = on_reference(skin, regions.cheeks_mask)
     light = skin_wanted[0] - (own + shade)[0]
     measured = {"lips": _lips, "eyes": regions.lids_mask}
     applied = {"lips": regions.lips_mask(landmarks, shape, grow=0.01), "eyes": _soft_eyes(landmarks, shape)}
@@ -53,7 +59,7 @@ def deepen(
     result = after + regions.face_mask(landmarks, shape)[..., None] * ((gain - 1) * shade).astype(np.float32)
     for name, measure in measured.items():
         mask = measure(landmarks, shape)
-        goal = weighted_mean(wanted, measure(worn, reference_shape))
+        goal = on_reference(mask, measure)
         goal[0] -= EXPOSURE_SHARE * light
         needed = goal - weighted_mean(before, mask) - shade
         gain = _gain(weighted_mean(after - before, mask) - shade, needed, GAINS[name])

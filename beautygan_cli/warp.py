@@ -76,5 +76,5 @@ def spline(source: NDArray[Any], target: NDArray[Any], points: NDArray[Any]) -> 
 
 def _kernel(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.float64]:
     """r^2 log r^2 between (N, 2) and (M, 2) points, (N, M)."""
-    square = ((first[:, None] - second[None]) ** 2).sum(axis=-1)
+    square = sum(np.subtract.outer(first[:, axis], second[:, axis]) ** 2 for axis in (0, 1))
     return np.asarray(square * np.log(np.maximum(square, 1e-12)))

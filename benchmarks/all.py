@@ -222,7 +222,7 @@ def photo(options: argparse.Namespace, place: Path) -> None:
     """A photo of 12 megapixels by stage."""
     from dataclasses import replace
 
-    from beautygan_cli import MakeupSession, composite, cores, images, pipeline
+    from beautygan_cli import MakeupSession, composite, cores, images, pipeline, shades
     from beautygan_cli.composite import Strengths
 
     path = phone_photo(place)
@@ -242,13 +242,14 @@ def photo(options: argparse.Namespace, place: Path) -> None:
             read = stage("decode", lambda: images.read(path))
             faces = stage("detect and align", lambda r=read: pipeline.find_faces(r.pixels, signature, "")[:1])
             chips = stage("chips", lambda f=faces: pipeline.network_chips(f[0], reference, signature))
-            stage("network", lambda c=chips: session.transfer(c[0][None], c[1][None]))
-            fed, made_up = pipeline.make_up([(faces[0], reference)], session)
+            raw = stage("network", lambda c=chips: session.transfer(c[0][None], c[1][None])[0])
+            marks = faces[0].landmarks
+            made_up = stage("shades", lambda c=chips, r=raw, m=marks: shades.deepen(c[0], r, m, c[1], m))
             weights = stage("masks", lambda r=read, f=faces: composite.change_weights(r.pixels, f[0], Strengths()))
             pasted = stage(
                 "composite",
-                lambda r=read, f=faces, b=fed, a=made_up, w=weights: composite.paste(
-                    r.pixels, f[0], b[0], a[0], Strengths(), w
+                lambda r=read, f=faces, c=chips, a=made_up, w=weights: composite.paste(
+                    r.pixels, f[0], c[0], a, Strengths(), w
                 ),
             )
             stage(

@@ -149,7 +149,9 @@ def marks(bea: np.ndarray) -> np.ndarray:
 def core(region: str, marks: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Where a region certainly is, without the soft edges that it shares with its neighbours."""
     masks = {"lips": regions.lips_mask, "eyes": regions.eyes_mask, "skin": regions.cheeks_mask}
-    return masks[region](marks, shape) > 0.9
+    painted = {name: mask(marks, shape) for name, mask in masks.items()}
+    others = [painted[name] for name in ("lips", "eyes") if name != region]
+    return (painted[region] > 0.9) & np.all([other == 0 for other in others], axis=0)
 
 
 @pytest.mark.parametrize("region", look.REGIONS)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from standin import StandIn
 
-from beautygan_cli import MakeupSession, Strengths, images, transfer
+from beautygan_cli import MakeupSession, Strengths, images, pipeline, transfer
 from beautygan_cli import faces as faces_module
 from beautygan_cli.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.errors import FaceError, PhotoError
@@ -35,6 +35,20 @@ def mean_colours(pixels: np.ndarray, landmarks: np.ndarray) -> dict[str, np.ndar
         "lips": weighted_mean(lab, lips_mask(landmarks, shape, soft=0)),
         "lids": weighted_mean(lab, lids_mask(landmarks, shape)),
     }
+
+
+def test_the_chips_of_a_pair_are_laid_once_though_three_regions_wear_them(
+    session: MakeupSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def face(path: Path) -> faces_module.AlignedFace:
+        return pipeline.find_faces(images.read(path).pixels, session.signature, path.name)[0]
+
+    pairs = [(face(BARE[0]), face(look)) for look in LOOKS[:2]]
+    laid = []
+    lay = pipeline.network_chips
+    monkeypatch.setattr(pipeline, "network_chips", lambda *given: laid.append(given[:2]) or lay(*given))
+    pipeline.make_up(pairs, session)
+    assert laid == pairs
 
 
 def test_makeup_of_every_look_comes_over_to_every_sample(session: MakeupSession) -> None:

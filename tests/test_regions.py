@@ -51,6 +51,20 @@ def test_masks_are_the_same_at_any_scale(name: str, alma: faces.AlignedFace) -> 
     assert np.abs(small - reduced).sum() < 0.06 * small.sum()
 
 
+@pytest.mark.parametrize("draw", [regions.face_mask, regions.skin_mask])
+def test_a_mask_of_a_chip_is_drawn_once_and_can_not_be_spoilt(
+    draw: Callable[..., np.ndarray], alma: faces.AlignedFace
+) -> None:
+    draw: Callable[..., np.ndarray], alma: faces.AlignedFace
+) -> None:
+    first, again = draw(alma.landmarks, SHAPE), draw(alma.landmarks.copy(), SHAPE)
+    assert again is first
+    with pytest.raises(ValueError, match="read-only"):
+        first += 1
+    moved = draw(alma.landmarks + np.float32(3), SHAPE)
+    assert not np.array_equal(moved, first)
+
+
 def test_lips_cover_the_lips_and_end_there(alma: faces.AlignedFace) -> None:
     lips = regions.lips_mask(alma.landmarks, SHAPE)
     lower = (alma.landmarks[57] + alma.landmarks[66]) / 2
