@@ -55,8 +55,6 @@ def test_masks_are_the_same_at_any_scale(name: str, alma: faces.AlignedFace) -> 
 def test_a_mask_of_a_chip_is_drawn_once_and_can_not_be_spoilt(
     draw: Callable[..., np.ndarray], alma: faces.AlignedFace
 ) -> None:
-    draw: Callable[..., np.ndarray], alma: faces.AlignedFace
-) -> None:
     first, again = draw(alma.landmarks, SHAPE), draw(alma.landmarks.copy(), SHAPE)
     assert again is first
     with pytest.raises(ValueError, match="read-only"):
