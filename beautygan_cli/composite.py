@@ -108,7 +108,7 @@ def _paint(part: UInt8Array, rows: slice, shares: Laid, changes: Laid, shade: Fl
     import cv2
 
     painting, shading = shares.part(rows, slice(0, part.shape[1]))
-    inside = (cv2.max(painting, shading) > LEAST_WEIGHT).astype(np.uint8)
+    inside = cv2.compare(cv2.max(painting, shading), LEAST_WEIGHT, cv2.CMP_GT)
     left, _, width, _ = cv2.boundingRect(inside)
     if not width:
         return

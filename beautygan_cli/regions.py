@@ -178,19 +178,20 @@ def eye_grid(upper: NDArray[Any], lower: NDArray[Any], brow: NDArray[Any], shape
         offset = curve - inner
         return np.stack([offset @ along, offset @ up], axis=-1) / width
 
-    rows, columns = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
-    offset_x, offset_y = columns - inner[0], rows - inner[1]
-    u = (offset_x * along[0] + offset_y * along[1]) / width
-    y = (offset_x * up[0] + offset_y * up[1]) / width
-
+    across, down = np.arange(shape[1]) - inner[0], (np.arange(shape[0]) - inner[1])[:, None]
+    u, y = (
+        (across * axis[0] / width).astype(np.float32) + (down * axis[1] / width).astype(np.float32)
+        for axis in (along, up)
+    )
     lid, rim, arch = (_sorted_curve(local(smooth_curve(curve))) for curve in (upper, lower, brow))
     # Past the outer corner a lid's line goes on upwards, toward the brow's tail; past the inner one it runs level.
     tail = np.array([[1.6, 0.22]])
-    lid_line = np.interp(u, *np.concatenate([[[-0.5, -0.05]], lid, tail]).T)
-    rim_line = np.interp(u, *np.concatenate([[[-0.5, -0.05]], rim, tail]).T)
-    arch_line = np.interp(u, *arch.T)
+    level = np.array([[-0.5, -0.05]])
+    lid_line, rim_line, arch_line = _heights(
+        u, np.concatenate([level, lid, tail]), np.concatenate([level, rim, tail]), arch
+    )
     # A brow that the landmarks put on the lid itself would make v explode.
-    span = np.maximum(arch_line - lid_line, 0.18)
+    span = np.maximum(arch_line - lid_line, np.float32(0.18))
     opening = fill(shape, np.concatenate([smooth_curve(upper), smooth_curve(lower)[::-1]]))
     return EyeGrid(
         u=np.asarray(u, dtype=np.float32),
@@ -200,6 +201,18 @@ def eye_grid(upper: NDArray[Any], lower: NDArray[Any], brow: NDArray[Any], shape
         opening=opening,
         width=width,
     )
+
+
+def _heights(u: FloatArray, *lines: NDArray[np.float64]) -> list[FloatArray]:
+    """What `np.interp` gives at each u for lines of (x, y) points, by a table: all of them in the time of one."""
+    import cv2
+
+    low, high, cells = -0.75, 1.75, 1000  # past a line's ends its last value holds
+    places = np.linspace(low, high, cells + 1)
+    table = np.stack([np.interp(places, *line.T) for line in lines], axis=-1).astype(np.float32)
+    columns = (u - np.float32(low)) * np.float32(cells / (high - low))
+    found = cv2.remap(table[None], columns, np.zeros_like(columns), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return list(cv2.split(found))
 
 
 def _sorted_curve(curve: NDArray[np.float64]) -> NDArray[np.float64]:

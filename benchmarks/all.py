@@ -30,6 +30,7 @@ sys.path.insert(0, str(networks.REPOSITORY / "tests"))
 MOST_PAIRS = 8  # in one run of the network
 NEEDED = ("decode", "network", "encode")  # stages of a photo that no way of doing it could leave out
 BOTH = ("elapsed", "processor")
+PHONE_FOLDERS = (8, 40)  # of such photos
 PHONE = (4032, 3024)  # pixels of a phone's photo of 12 megapixels, upright
 
 
@@ -261,7 +262,23 @@ def photo(options: argparse.Namespace, place: Path) -> None:
     needed = Cost(*(sum(kind) for kind in zip(*(medians[name] for name in NEEDED), strict=True)))
     rows = [[name, str(cost)] for name, cost in medians.items()]
     rows += [["all", str(total)], [f"all to {' + '.join(NEEDED)}", *total.to(needed)]]
+    one = one_of_many(path, look, place)
+    rows += [["one of a folder of them", str(one)], [f"that to {' + '.join(NEEDED)}", *one.to(needed)]]
     table("A photo of 12 megapixels, bundled model", ("stage", *BOTH), rows)
+
+
+def one_of_many(photo: Path, look: Path, place: Path) -> Cost:
+    """What one more photo of a folder costs: the difference of a long and a short run by the command, divided."""
+    costs = []
+    for count in PHONE_FOLDERS:
+        photos = place / f"phone{count}"
+        photos.mkdir()
+        for number in range(count):
+            shutil.copyfile(photo, photos / f"{number}.jpg")
+        command = ("--no-makeup", str(photos), "--ref", str(look), "--out", str(place / f"phone_made{count}"))
+        costs.append(run("-m", "beautygan_cli", *command))
+    more = PHONE_FOLDERS[1] - PHONE_FOLDERS[0]
+    return Cost(*((long - short) / more for short, long in zip(*costs, strict=True)))
 
 
 def folder(options: argparse.Namespace, place: Path) -> None:
