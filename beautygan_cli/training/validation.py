@@ -59,7 +59,9 @@ def cases(folder: Path, count: int, seed: int, cache: Path | None = None) -> Ite
         person = held[int(order[number % len(held)])]
         others = [other for other in held if other.person != person.person]
         other = others[int(rng.integers(len(others)))]
-        yield make_case(_bare(person, paths[person.name]), _bare(other, paths[other.name]), makeup.random_style(rng))
+        yield make_case(
+            bare_of(person, paths[person.name]), bare_of(other, paths[other.name]), makeup.random_style(rng)
+        )
 
 
 def make_case(source: Bare, reference: Bare, style: Style) -> Case:
@@ -99,7 +101,7 @@ class _Canvas:
         return whole
 
 
-def _bare(person: Person, path: Path) -> Bare:
+def bare_of(person: Person, path: Path) -> Bare:
     """A held-out person's photo at its own size, colours balanced as in training."""
     photo = subject(images.read(path).pixels, images.shown(path))
     placement: Placement = faces.place(photo.face.landmarks, CHIP_SIZE, CHIP_PADDING)
