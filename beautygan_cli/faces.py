@@ -93,12 +93,14 @@ class Placement:
 class AlignedFace:
     """The upright square crop of a face.
 
-    chip: (size, size, 3) uint8 RGB; placement: how it lies in the photo; landmarks: (68, 2) in chip pixels.
+    chip: (size, size, 3) uint8 RGB; placement: how it lies in the photo; landmarks: (68, 2) in chip pixels; exposure:
+    times by which it must be brightened to be well lit, where that is known (see `light`).
     """
 
     chip: UInt8Array
     placement: Placement
     landmarks: FloatArray
+    exposure: float | None = None
 
 
 def detect(pixels: UInt8Array, *, thorough: bool = True) -> list[Face]:

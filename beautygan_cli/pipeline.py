@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import composite, covers, encoded, faces, images, regions, shades
+from beautygan_cli import composite, covers, encoded, faces, images, light, regions, shades
 from beautygan_cli.colour import rgb_to_lab, weighted_mean
 from beautygan_cli.composite import Strengths
 from beautygan_cli.errors import FaceError
@@ -158,9 +158,10 @@ def make_up(
     after the reference's example. ModelError where a mix is asked for that the model can't give.
     """
     looks = [look if isinstance(look, Wearing) else Wearing.all_of(look) for _, look in pairs]
+    lit = [light.lit(source) for source, _ in pairs]
     jobs = {
         (number, mix): _Job(source, mix, [network_chips(source, face, session.signature) for face, _ in mix])
-        for number, ((source, _), look) in enumerate(zip(pairs, looks, strict=True))
+        for number, (source, look) in enumerate(zip(lit, looks, strict=True))
         for mix in dict.fromkeys(look.mixes.values())
     }
     made = dict(zip(jobs, _run(list(jobs.values()), session, remove), strict=True))
@@ -168,8 +169,12 @@ def make_up(
     for number, ((source, _), look) in enumerate(zip(pairs, looks, strict=True)):
         before = jobs[number, next(iter(look.mixes.values()))].chips[0][0]
         worn = {region: made[number, mix] for region, mix in look.mixes.items()}
+        after = _joined(before, worn, source.landmarks)
+        if lit[number] is not source:
+            own = _fed(source, session.signature)
+            before, after = own, light.dimmed(own, lit[number], before, after)
         fed.append(before)
-        made_up.append(_joined(before, worn, source.landmarks))
+        made_up.append(after)
     return fed, made_up
 
 
@@ -225,16 +230,22 @@ def _joined(before: FloatArray, worn: Mapping[str, FloatArray], landmarks: NDArr
 def network_chips(source: AlignedFace, reference: AlignedFace, signature: Signature) -> tuple[FloatArray, FloatArray]:
     """The two chips as the model wants them, (S, S, 3) float32 RGB 0..255, warped and masked as its signature says."""
     shape = (signature.size, signature.size)
-    first = source.chip.astype(np.float32)
     if signature.warp_reference:
         second = warp_onto(_tidied_once(reference), reference.landmarks, source.landmarks, shape)
     else:
         second = reference.chip.astype(np.float32)
     if signature.mask:
-        mask = regions.face_mask(source.landmarks, shape)
-        other = mask if signature.warp_reference else regions.face_mask(reference.landmarks, shape)
-        first, second = regions.masked(first, mask), regions.masked(second, other)
-    return first, second
+        worn_by = source if signature.warp_reference else reference
+        second = regions.masked(second, regions.face_mask(worn_by.landmarks, shape))
+    return _fed(source, signature), second
+
+
+def _fed(source: AlignedFace, signature: Signature) -> FloatArray:
+    """The source's chip as the model wants it."""
+    chip = source.chip.astype(np.float32)
+    if signature.mask:
+        chip = regions.masked(chip, regions.face_mask(source.landmarks, (signature.size, signature.size)))
+    return chip
 
 
 # A reference is the same for every source.

@@ -26,7 +26,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import faces, images, pipeline, result
+from beautygan_cli import faces, images, light, pipeline, result
 from beautygan_cli.errors import FaceError, OutputError, PhotoError
 from beautygan_cli.faces import AlignedFace, Face
 from beautygan_cli.images import Photo
@@ -45,6 +45,7 @@ FORMATS = "mov,matroska,avi,mpeg,mpegts"  # ffmpeg's names of the containers tha
 USUAL_RATE = 60  # frames a second: a clip that claims more than this and than it has is brought to it
 MOST_PIXELS_AT_ONCE = 40_000_000  # of the frames that are worked on together: 19 of 1920 x 1080, 4 of 3840 x 2160
 COMPOSERS = 2  # threads
+EXPOSURE_SHARE = 0.05  # of a frame in the exposure of its track: over a second or so, a blink doesn't show
 LOCATION_TAGS = ("location", "location-eng", "com.apple.quicktime.location.ISO6709")
 LAST_WORDS = 200  # characters of ffmpeg's message that are passed on
 _MATRICES = ("bt709", "smpte170m", "bt470bg", "bt2020nc", "fcc", "smpte240m")
@@ -146,6 +147,7 @@ class Work:
     with_face: int = 0
     most_faces: int = 0
     first: Outcome | None = None  # of the first frame with a face
+    exposures: dict[int, float] = field(default_factory=dict)  # of each track, as `light` has it, steadied
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     def frames(self, frames: Iterable[UInt8Array]) -> Generator[UInt8Array, None, None]:
@@ -204,7 +206,9 @@ class Work:
         signature = self.session.signature
         aligned = [
             [
-                faces.align(copy, Face((0, 0, 0, 0), face.landmarks), signature.size, signature.padding)
+                self._steadily_lit(
+                    faces.align(copy, Face((0, 0, 0, 0), face.landmarks), signature.size, signature.padding), face.track
+                )
                 for face in faces_seen
             ]
             for copy, faces_seen in zip(calm, seen, strict=True)
@@ -227,6 +231,14 @@ class Work:
             self.seconds["composite"] += time.monotonic() - begun
             yield made, len(found)
             begun = time.monotonic()
+
+    def _steadily_lit(self, face: AlignedFace, track: int) -> AlignedFace:
+        """The face with the exposure that its track had so far, and a little of its own: a blink must not flash."""
+        now = light.exposure(face)
+        if now is not None:
+            before = self.exposures.get(track, now)
+            self.exposures[track] = before + EXPOSURE_SHARE * (now - before)
+        return replace(face, exposure=self.exposures.get(track))
 
     def _judge(self, frame: UInt8Array, found: Sequence[AlignedFace], chips: Sequence[tuple[Any, Any]]) -> Outcome:
         """The outcome as of the first frame with a face. BeyondLimitError where no strength keeps within the limit."""

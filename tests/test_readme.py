@@ -19,7 +19,7 @@ CARD = (ROOT / "models" / "README.md").read_text()
 LAYERS = (
     ("errors", "signature", "runtime", "cores"),
     ("images", "pixels", "faces", "regions", "colour", "warp"),
-    ("session", "enlarge", "shades"),
+    ("session", "enlarge", "shades", "light"),
     ("composite",),
     ("look", "encoded"),
     ("pipeline", "tracking"),
