@@ -2,8 +2,8 @@
 
     python benchmarks/deepening.py --rendered FACES [--cache people.npz] [--count 87]
 
-On the pairs of `beautygan-evaluate --rendered`, but at the chip's size: CIEDE2000 between region means, full strengths,
-to the truth and to the reference.
+On the pairs of `beautygan-evaluate --rendered`, but at the chip's size, at full strengths: CIEDE2000 between region
+means, to the truth and to the reference, and the mean CIEDE2000 of each pixel of a region to the truth.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Pair(NamedTuple):
     look: Any
     truth: dict[str, Any]
     reference: dict[str, Any]
+    answer: Any  # the truth's chip in L*a*b*
 
 
 def main() -> int:
@@ -45,11 +46,13 @@ def main() -> int:
     _, cases = evaluation._cases(options, print)
     with MakeupSession(options.model, precision="fp32") as session:
         pairs = [pair(case, session) for case in cases]
-    print(f"{len(pairs)} pairs; lips, lids, skin\n{'':16s}{'to the truth':24s}to the reference")
+    print(
+        f"{len(pairs)} pairs; lips, lids, skin\n{'':16s}{'to the truth':24s}{'to the reference':24s}pixels to the truth"
+    )
     for name, gains in OTHERS.items():
         with patch.object(shades, "GAINS", gains):
             found = np.mean([distances(item) for item in pairs], axis=0)
-        print(f"{name:16s}{'  '.join(f'{v:.2f}' for v in found[0]):24s}{'  '.join(f'{v:.2f}' for v in found[1])}")
+        print(f"{name:16s}" + "".join(f"{'  '.join(f'{value:.2f}' for value in part):24s}" for part in found))
     return 0
 
 
@@ -61,8 +64,9 @@ def pair(case: evaluation.Case, session: MakeupSession) -> Pair:
     )
     fed, worn = pipeline.network_chips(source, look, signature)
     raw = session.transfer(fed[None], worn[None])[0]
-    truth = colours(faces.crop(case.truth, source.placement), source.landmarks)
-    return Pair(source, fed, raw, worn, truth, colours(look.chip, look.landmarks))
+    answer = faces.crop(case.truth, source.placement)
+    truth = colours(answer, source.landmarks)
+    return Pair(source, fed, raw, worn, truth, colours(look.chip, look.landmarks), rgb_to_lab(answer))
 
 
 def colours(pixels: Any, landmarks: Any) -> dict[str, Any]:
@@ -72,14 +76,17 @@ def colours(pixels: Any, landmarks: Any) -> dict[str, Any]:
 
 
 def distances(item: Pair) -> list[list[float]]:
-    """To the truth and to the reference, of each region."""
+    """To the truth, to the reference, and pixel by pixel to the truth, of each region."""
     marks = item.face.landmarks
     deepened = shades.deepen(item.fed, item.raw, marks, item.look, marks)
     size = item.face.placement.size
     alone = faces.AlignedFace(item.face.chip, faces.Placement(np.float32([[1, 0, 0], [0, 1, 0]]), size), marks)
     result = composite.paste(item.face.chip, alone, item.fed, deepened, composite.Strengths(1, 1, 1))
     own = colours(result, marks)
-    return [[float(ciede2000(own[name], goal[name])) for name in REGIONS] for goal in (item.truth, item.reference)]
+    apart = ciede2000(rgb_to_lab(result), item.answer)[..., None]
+    pixels = [float(weighted_mean(apart, mask(marks, apart.shape[:2]))[0]) for mask in REGIONS.values()]
+    means = [[float(ciede2000(own[name], goal[name])) for name in REGIONS] for goal in (item.truth, item.reference)]
+    return [*means, pixels]
 
 
 if __name__ == "__main__":
