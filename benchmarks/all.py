@@ -311,8 +311,8 @@ def folder(options: argparse.Namespace, place: Path) -> None:
 
 SECTIONS: dict[str, Callable[[argparse.Namespace, Path], None]] = {
     "start": start_up,
-    "plain": plain_loop,
     "folder": folder,  # before what makes this process large: a child's peak memory counts what its parent had
+    "plain": plain_loop,
     "network": network,
     "photo": photo,
 }
