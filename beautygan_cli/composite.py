@@ -7,7 +7,6 @@ pixels, is the change at full size. So lips and lids keep the photo's sharp outl
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -236,7 +235,7 @@ def change_weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths, 
     canvas = mask_canvas(face.placement)
     weights = np.zeros((canvas.size, canvas.size, 2), dtype=np.float32)
     landmarks = canvas.to_chip(face.placement.to_photo(face.landmarks))
-    whole = next(_boxes(canvas.size, (regions.face_outline(landmarks), 2.0)), None)
+    whole = _around(canvas.size, regions.face_outline(landmarks), 2.0)
     if whole is None:
         return weights
     # What is soft, or found by colour, is as well known from a quarter of the pixels; lips and eyes need them all.
@@ -249,10 +248,10 @@ def change_weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths, 
     weights[whole] = cv2.resize(halved.astype(np.float32), None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
     ramp = _chip_ramp(face.placement, canvas.size, scale)
     length = regions.unit(landmarks)
-    details = (landmarks[regions.OUTER_LIPS], LIPS_REACH * length), (landmarks[EYES_AND_BROWS], EYES_REACH * length)
-    boxes = [next(_boxes(canvas.size, part), None) for part in details]
-    for box in filter(None, boxes):
-        with_eyes = _overlap(box, boxes[1])
+    lips = _around(canvas.size, landmarks[regions.OUTER_LIPS], LIPS_REACH * length)
+    eyes = _around(canvas.size, landmarks[EYES_AND_BROWS], EYES_REACH * length)
+    for box in filter(None, (lips, eyes)):
+        with_eyes = _overlap(box, eyes)
         painted, shade = _detail(pixels, canvas, landmarks, box, known.part(box), strengths, remove, with_eyes)
         weights[box] = np.stack([painted * ramp[box], shade], axis=-1)
     return weights
@@ -279,14 +278,12 @@ def _half(ends: slice) -> slice:
     return slice(ends.start // 2, ends.stop // 2)
 
 
-def _boxes(size: int, *around: tuple[NDArray[Any], float]) -> Iterator[Box]:
-    """The boxes of the canvas, with even ends, that hold points and so many pixels around them."""
-    for points, reach in around:
-        low = np.clip(points.min(axis=0) - reach, 0, size) // 2 * 2
-        high = np.clip(-(-(points.max(axis=0) + reach) // 2) * 2, 0, size)
-        left, top, right, bottom = (int(value) for value in (*low, *high))
-        if left < right and top < bottom:
-            yield slice(top, bottom), slice(left, right)
+def _around(size: int, points: NDArray[Any], reach: float) -> Box | None:
+    """The box of the canvas, with even ends, that holds points and so many pixels around them; None outside of it."""
+    low = np.clip(points.min(axis=0) - reach, 0, size) // 2 * 2
+    high = np.clip(-(-(points.max(axis=0) + reach) // 2) * 2, 0, size)
+    left, top, right, bottom = (int(value) for value in (*low, *high))
+    return (slice(top, bottom), slice(left, right)) if left < right and top < bottom else None
 
 
 def _overlap(first: Box, second: Box | None) -> bool:
@@ -309,14 +306,13 @@ def _detail(
     landmarks = landmarks - np.array([columns.start, rows.start], dtype=np.float32)
     length = regions.unit(landmarks)
     lips = regions.lips_mask(landmarks, shape, grow=0.02, soft=0.02)
-    if not with_eyes:
-        eyes = kept = np.zeros(shape, dtype=np.float32)
-    elif remove:
-        eyes = regions.around_eyes_mask(landmarks, shape)
-    else:
-        eyes = np.maximum(regions.eyes_mask(landmarks, shape), 0.8 * regions.brows_mask(landmarks, shape))
+    eyes = kept = np.zeros(shape, dtype=np.float32)
     if with_eyes:
         kept = regions.openings_mask(landmarks, shape, soft=0.01)
+        if remove:
+            eyes = regions.around_eyes_mask(landmarks, shape)
+        else:
+            eyes = np.maximum(regions.eyes_mask(landmarks, shape), 0.8 * regions.brows_mask(landmarks, shape))
     # The network's colour of the lips spills a little over their edge; the skin around them takes less paint.
     around = regions.lips_mask(landmarks, shape, grow=SPILL, soft=0.03)
     skin = np.clip(1 - lips - eyes, 0, 1) * (1 - SPILL_TAKEN * np.clip(around - lips, 0, 1))

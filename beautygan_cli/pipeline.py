@@ -158,10 +158,10 @@ def make_up(
     after the reference's example. ModelError where a mix is asked for that the model can't give.
     """
     looks = [look if isinstance(look, Wearing) else Wearing.all_of(look) for _, look in pairs]
-    lit = [light.lit(source) for source, _ in pairs]
+    lit = {source: light.lit(source) for source in dict.fromkeys(source for source, _ in pairs)}
     jobs = {
-        (number, mix): _Job(source, mix, [network_chips(source, face, session.signature) for face, _ in mix])
-        for number, (source, look) in enumerate(zip(lit, looks, strict=True))
+        (number, mix): _Job(lit[source], mix, [network_chips(lit[source], face, session.signature) for face, _ in mix])
+        for number, ((source, _), look) in enumerate(zip(pairs, looks, strict=True))
         for mix in dict.fromkeys(look.mixes.values())
     }
     made = dict(zip(jobs, _run(list(jobs.values()), session, remove), strict=True))
@@ -170,9 +170,9 @@ def make_up(
         before = jobs[number, next(iter(look.mixes.values()))].chips[0][0]
         worn = {region: made[number, mix] for region, mix in look.mixes.items()}
         after = _joined(before, worn, source.landmarks)
-        if lit[number] is not source:
+        if lit[source] is not source:
             own = _fed(source, session.signature)
-            before, after = own, light.dimmed(own, lit[number], before, after)
+            before, after = own, light.dimmed(own, lit[source], before, after)
         fed.append(before)
         made_up.append(after)
     return fed, made_up

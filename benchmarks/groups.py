@@ -1,6 +1,6 @@
 """How well each group of people is made up when the makeup comes from somebody of the same group.
 
-    python benchmarks/groups.py --rendered FACES --groups CSV [--cache people.npz] [--count 24]
+    python benchmarks/groups.py --rendered FACES --groups CSV [--cache people.npz] --count 24
 
 `beautygan-evaluate --rendered --groups` takes references from anybody, and there a dark skin stays far from a pale
 reference on purpose. Here sources and references are of one group, each group wears the same styles, and everybody
@@ -10,13 +10,13 @@ takes part, also those who were trained on: of some groups too few people are he
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
-from beautygan_cli import MakeupSession, evaluate, evaluation, images
+from beautygan_cli import MakeupSession, evaluate, evaluation
 from beautygan_cli.training import makeup, people, validation
 
 FEWEST = 5  # people of a group, to say anything of it
@@ -36,10 +36,9 @@ def main() -> int:
     return 0
 
 
-def cases(options: object, groups: dict[str, str]) -> Iterator[tuple[str, validation.Case]]:
+def cases(options: argparse.Namespace, groups: dict[str, str]) -> Iterator[tuple[str, validation.Case]]:
     """`count` cases of each group."""
-    found, _ = images.find([options.rendered])
-    paths = {f"{item.path.parent.name}/{item.path.stem}": item.path for item in found}
+    paths = validation.paths_of(options.rendered)
     everyone = people.load(options.rendered, options.cache)
     for group in sorted(set(groups.values())):
         members = [person for person in everyone if groups.get(person.person) == group]
@@ -49,7 +48,7 @@ def cases(options: object, groups: dict[str, str]) -> Iterator[tuple[str, valida
         for source in (members[i] for i in np.resize(rng.permutation(len(members)), options.count)):
             others = [person for person in members if person.person != source.person]
             reference = others[int(rng.integers(len(others)))]
-            pair = (validation.bare_of(person, Path(paths[person.name])) for person in (source, reference))
+            pair = (validation.bare_of(person, paths[person.name]) for person in (source, reference))
             yield group, validation.make_case(*pair, makeup.random_style(styles))
 
 

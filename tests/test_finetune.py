@@ -387,7 +387,10 @@ def test_without_a_folder_the_bundled_model_is_tuned() -> None:
             parser().parse_args([*common, "--steps", wrong])
     with pytest.raises(SystemExit):
         parser().parse_args([*common, "--without", "lights,taste"])
-    assert parser().parse_args([*common, "--without", "lights,poses"]).without == ("lights", "poses")
+    options = parser().parse_args([*common, "--without", "lights,poses"])
+    assert options.without == ("lights", "poses")
+    told = module._settings(Tuning(init="", faces="", out="", without=options.without))
+    assert json.loads(json.dumps(told)) == told, "else --resume takes its own run for another one"
 
 
 def test_options_that_say_nothing_together_are_refused(

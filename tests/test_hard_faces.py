@@ -109,7 +109,7 @@ def mean(values: np.ndarray, where: np.ndarray, least: int = 25) -> float:
 
 MOST_SHARE = 0.2  # of the change beside it that a cover may take ...
 MOST_LEVELS = 5.0  # ... in grey levels: less than JPEG does around an edge
-KEPT = 0.74  # of the change of an uncovered photo that what is left uncovered keeps at the least
+KEPT = 0.75  # of the change of an uncovered photo that what is left uncovered keeps at the least
 
 
 def drawn(name: str, case: str) -> Hard:

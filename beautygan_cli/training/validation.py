@@ -48,8 +48,7 @@ def cases(folder: Path, count: int, seed: int, cache: Path | None = None) -> Ite
     Every held-out photo is a source equally often, as far as `count` goes. Raises DatasetError where the folder holds
     out fewer than two people.
     """
-    found, _ = images.find([folder])
-    paths = {f"{item.path.parent.name}/{item.path.stem}": item.path for item in found}
+    paths = paths_of(folder)
     _, held = people.split(people.load(folder, cache))
     if len({person.person for person in held}) < 2:
         raise DatasetError(f"{folder} holds out fewer than two people; give at least ten people's photos.")
@@ -99,6 +98,12 @@ class _Canvas:
         whole = self.photo.copy()
         whole[self.top : self.bottom, self.left : self.right] = np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
         return whole
+
+
+def paths_of(folder: Path) -> dict[str, Path]:
+    """The photos below the folder by the names that `people.load` gives them."""
+    found, _ = images.find([folder])
+    return {f"{item.path.parent.name}/{item.path.stem}": item.path for item in found}
 
 
 def bare_of(person: Person, path: Path) -> Bare:
