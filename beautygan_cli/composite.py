@@ -31,6 +31,7 @@ SHADE_EDGE = 0.16  # units over which the face's shade fades out
 SPILL = 0.12  # units around the lips in which ...
 SPILL_TAKEN = 0.75  # ... this share of what is painted on the skin is left out
 LEAST_WEIGHT = 1e-4  # below it a pixel is the photo's own, to the bit
+DRAWN = 0.5  # of what is drawn around the eyes beyond the fit: liner stands out, and a network's unsteady line not yet
 MARGIN = 0.3  # of the chip's size, drawn around it: a high forehead goes on there, and so does its shade
 SPARED_BELOW = 0.25  # strength under which a region takes less than its share of the face's shade too, none at 0
 EDGE_RAMP = 0.08  # of the chip's size, over which paint fades out before the chip's edge
@@ -90,7 +91,8 @@ def paste(
         return result
     left, top, right, bottom = box
     change, shade = split_change(fed, made_up, face, strengths)
-    share_planes, change_planes = cv2.split(on_canvas), _layers(face.chip, change)
+    drawn = DRAWN * regions.eyes_mask(face.landmarks, (change.shape[0], change.shape[1]))
+    share_planes, change_planes = cv2.split(on_canvas), _layers(face.chip, change, drawn)
     strip = max(1, STRIP_PIXELS // (right - left))
     for start in range(top, bottom, STRIPS_LAID * strip):
         end = min(start + STRIPS_LAID * strip, bottom)
@@ -351,18 +353,25 @@ def _chip_ramp(placement: Placement, canvas: int, scale: float) -> FloatArray:
 PLANES = 6  # of `_layers` for each channel
 
 
-def _layers(chip: UInt8Array, change: FloatArray) -> list[FloatArray]:
+def _layers(chip: UInt8Array, change: FloatArray, drawn: FloatArray) -> list[FloatArray]:
     """What the change of each pixel follows from, PLANES of (S, S) float32 for each of its channels.
 
-    The slopes for the pixel's red, green and blue, the offset, and the limits between which the change is kept.
+    The slopes for the pixel's red, green and blue, the offset, and the limits between which the change is kept. drawn:
+    (S, S), 0..1, where lines are drawn over the skin that follow nothing in it: liner would be lost in the fit.
     """
     import cv2
 
     # A highlight or a dark hair far from what the fit has seen must not be carried beyond the change around it.
     kernel = np.ones((2 * RADIUS + 1, 2 * RADIUS + 1), np.uint8)
     limits = zip(*(cv2.split(reach(change, kernel)) for reach in (cv2.erode, cv2.dilate)), strict=True)
-    linear = _fit(chip.astype(np.float32), change)
-    return [plane for channel, of in zip(linear, limits, strict=True) for plane in (*cv2.split(channel), *of)]
+    guide = chip.astype(np.float32)
+    colours = cv2.split(guide)
+    planes = []
+    for wanted, linear, of in zip(cv2.split(change), _fit(guide, change), limits, strict=True):
+        *slopes, offset = cv2.split(linear)
+        fitted = sum((slope * colour for slope, colour in zip(slopes, colours, strict=True)), offset)
+        planes += [*slopes, offset + drawn * (wanted - fitted), *of]
+    return planes
 
 
 def _fit(guide: FloatArray, change: FloatArray) -> tuple[FloatArray, ...]:

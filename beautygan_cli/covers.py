@@ -39,12 +39,16 @@ LASHES_DARK = 0.65  # of the lid's lightness: shut lashes are at 0.35 to 0.5, a 
 BROW_CORE = 0.12  # of a brow's soft mask
 ABOVE_BROW = 0.3  # units from which on downward a cover goes on over a brow
 SHUT_GAP = 0.06  # units that a shut eye's lower lid is put below its upper one
+BEARD_BESIDE = 0.2  # units beside the mouth to which a beard grows
+BEARD_SHARE = 0.25  # of where it grows, that a dense one covers; stubble and shades are found on up to 0.16
 LASH_RING = 0.07  # eye widths around the opening where lashes and liner lie, which look like hair because they are
 LIP_RING = (0.05, 0.4)  # units around the mouth in which a cover of the lips begins
 LIP_LIKENESS = 0.9  # to skin, below which that ring is covered: a hand in another tone
 LIP_COVER_AREA = 0.02  # square units of it that there must be
 COVER_COLOUR = 0.2  # how much nearer to the cover's colour than to the lips' a covered pixel of the lips is, -1 to 1
 LIP_CONTRAST = 5.0  # a*b* distance from the skin's hue below which a lip can't be told from a finger
+LARGE_PARTS = 0.6  # of the largest covered part of the lips that the next one has where no finger did it, ...
+CORNER_PARTS = 0.2  # ... or this much where they lie in both corners
 LIP_SHARE = 0.12  # of a lip's area that a finger of the skin's own hue covers at the least
 
 
@@ -105,7 +109,9 @@ def before_eyes(landmarks: NDArray[Any], lab: NDArray[Any], candidate: Mask, cer
         # A deep-set eye's crease is a dark line, too: a cover of the lid itself shows by more than that.
         candidate &= certain | ~((grid.u > -0.1) & (grid.u < 1.2) & (grid.v > 0) & (grid.v < 0.6))
         ring |= (grid.u > -0.1) & (grid.u < 1.1) & (grid.above < LASH_RING) & (grid.below < LASH_RING)
-    certain = certain & candidate & (face > 0.7) & (eyes < 0.05) & (brows < 0.05)
+    # In light from the side the corner beside the nose lies in a shade as dark as hair: nothing starts there.
+    plain = (face > 0.7) & (eyes < 0.05) & (brows < 0.05) & ~_inner_corners(landmarks, shape)
+    certain = certain & candidate & plain
     cover = np.zeros(shape, dtype=bool)
     if certain.sum() >= SEED_AREA * length**2:
         # A brow is dark by nature and ends near the hair: it leads on only what comes down on it from above.
@@ -118,6 +124,9 @@ def before_eyes(landmarks: NDArray[Any], lab: NDArray[Any], candidate: Mask, cer
         side = 2 * round(0.05 * length) + 1
         closed = cv2.morphologyEx(cover.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((side, side), np.uint8)) > 0
         cover |= closed & ring & candidate
+    beard = _beard(landmarks, shape)
+    if cover[beard].mean() < BEARD_SHARE:  # stubble, or the shade of a nose, whose outlines would show
+        cover &= ~beard
     for grid in grids:
         if _eye_state(grid, lab) is EyeState.COVERED:
             cover |= (grid.u > -0.4) & (grid.u < 1.9) & (grid.v < 1.3) & (grid.below < 0.5)
@@ -235,13 +244,30 @@ def _mouth_and_nose(landmarks: NDArray[Any], shape: tuple[int, int]) -> Mask:
     nose = np.stack(
         [
             points[30],
-            points[35] + [0.08 * size, -0.05 * size],
-            points[33] + [0, 0.07 * size],
-            points[31] - [0.08 * size, 0.05 * size],
+            points[35] + [0.16 * size, -0.1 * size],
+            points[33] + [0, 0.1 * size],
+            points[31] - [0.16 * size, 0.1 * size],
         ]
     )
     near = regions.fill(shape, regions.grown(mouth, 0.05 * size), nose)
     return np.asarray(near > 0.5)
+
+
+def _beard(landmarks: NDArray[Any], shape: tuple[int, int]) -> Mask:
+    """Where a beard grows, from the nose to the jaw."""
+    size = regions.unit(landmarks)
+    points = np.asarray(landmarks, dtype=np.float64)
+    beside = np.array([BEARD_BESIDE * size, 0])
+    outline = [points[[31, 33, 35]], points[54:55] + beside, points[11:4:-1], points[48:49] - beside]
+    return np.asarray(regions.fill(shape, regions.grown(np.concatenate(outline), 0.1 * size)) > 0.5)
+
+
+def _inner_corners(landmarks: NDArray[Any], shape: tuple[int, int]) -> Mask:
+    """Between the eyes' inner corners, the brows' inner ends and the bridge of the nose."""
+    points = np.asarray(landmarks, dtype=np.float64)
+    corners = [regions.grown(points[[20, 21, 27, 28, 29, 39, 38]], 0.06 * regions.unit(landmarks))]
+    corners += [regions.grown(points[[23, 22, 27, 28, 29, 42, 43]], 0.06 * regions.unit(landmarks))]
+    return np.asarray(regions.fill(shape, *corners) > 0.5)
 
 
 def before_lips(landmarks: NDArray[Any], lab: NDArray[Any], hue: FloatArray, start: Mask) -> FloatArray:
@@ -341,18 +367,26 @@ def _skin_before_lips(landmarks: NDArray[Any], shape: tuple[int, int], hue: Floa
         # A lip of the skin's hue can't be told from a finger: it is covered where the other one is.
         sure = parts[0] if np.isfinite(shares[0]) else parts[1]
         covered &= np.asarray(sure.any(axis=0))[None]
-    if _several(covered):  # such as both corners of lips that are pink in the middle alone
+    if _several(covered, mouth):
         return empty
     return covered.astype(np.float32)
 
 
-def _several(mask: Mask) -> bool:
-    """Whether the mask falls into parts of which the second is nearly as large as the first."""
+def _several(covered: Mask, mouth: Mask) -> bool:
+    """Whether two parts of the lips are covered and no finger did it: both large, or one at each corner.
+
+    Lips that are pink in the middle alone look so.
+    """
     import cv2
 
-    _, _, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
-    areas = np.sort(statistics[1:, cv2.CC_STAT_AREA])[::-1]
-    return bool(len(areas) > 1 and areas[1] > 0.6 * areas[0])
+    _, _, statistics, centres = cv2.connectedComponentsWithStats(covered.astype(np.uint8))
+    order = np.argsort(statistics[1:, cv2.CC_STAT_AREA])[::-1][:2] + 1
+    if len(order) < 2:
+        return False
+    share = statistics[order[1], cv2.CC_STAT_AREA] / statistics[order[0], cv2.CC_STAT_AREA]
+    columns = np.nonzero(mouth.any(axis=0))[0]
+    first, second = sorted((centres[order, 0] - columns[0]) / max(1, columns[-1] - columns[0]))
+    return bool(share > LARGE_PARTS or (share > CORNER_PARTS and first < 1 / 3 and second > 2 / 3))
 
 
 def _rising(line: NDArray[Any]) -> NDArray[Any]:

@@ -26,6 +26,7 @@ BRIGHTEST = 95  # percentile of the eyes' pixels that is their brightest part
 LEAST_SEEN = 0.02  # of the squared distance of the eyes, that they fill together when open; less says nothing
 NOISE = 1.0  # pixels of the chip over which it is averaged for that
 MOST = 2.2  # times: darker photos are taken for no darker, they have more noise than light
+LIGHTEST_SKIN = 215.0  # grey levels that well lit skin has at most: eyes that seem darker are shut, or in makeup
 SHOULDER = 225.0  # grey levels above which what is brightened is compressed in place of clipped
 
 
@@ -38,8 +39,11 @@ def exposure(face: AlignedFace) -> float | None:
     brightness = regions.blur(face.chip.max(axis=-1).astype(np.float32), NOISE)
     skin = regions.skin_mask(face.landmarks, brightness.shape) > 0.5
     own = max(1.0, float(np.percentile(brightness[eyes], BRIGHTEST)))
-    usual = np.interp(own / max(1.0, float(np.median(brightness[skin]))), *LIT_EYES) if skin.any() else LIT_EYES[1][1]
-    return float(np.clip(usual / own, 1, MOST))
+    if not skin.any():
+        return float(np.clip(LIT_EYES[1][1] / own, 1, MOST))
+    of_skin = max(1.0, float(np.median(brightness[skin])))
+    most = np.clip(LIGHTEST_SKIN / of_skin, 1, MOST)
+    return float(np.clip(np.interp(own / of_skin, *LIT_EYES) / own, 1, most))
 
 
 # The same face must come out as the same object: what is encoded once is known by it.

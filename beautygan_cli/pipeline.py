@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli import composite, covers, encoded, faces, images, light, regions, shades
-from beautygan_cli.colour import rgb_to_lab, weighted_mean
 from beautygan_cli.composite import Strengths
 from beautygan_cli.errors import FaceError
 from beautygan_cli.faces import AlignedFace
 from beautygan_cli.look import REGIONS, SUFFIX, Look
 from beautygan_cli.look import read as read_look
+from beautygan_cli.reference import reference_chip
 from beautygan_cli.session import Features, MakeupSession
 from beautygan_cli.signature import Signature
 from beautygan_cli.warp import warp_onto
@@ -231,7 +231,7 @@ def network_chips(source: AlignedFace, reference: AlignedFace, signature: Signat
     """The two chips as the model wants them, (S, S, 3) float32 RGB 0..255, warped and masked as its signature says."""
     shape = (signature.size, signature.size)
     if signature.warp_reference:
-        second = warp_onto(_tidied_once(reference), reference.landmarks, source.landmarks, shape)
+        second = warp_onto(reference_chip(reference), reference.landmarks, source.landmarks, shape)
     else:
         second = reference.chip.astype(np.float32)
     if signature.mask:
@@ -246,62 +246,6 @@ def _fed(source: AlignedFace, signature: Signature) -> FloatArray:
     if signature.mask:
         chip = regions.masked(chip, regions.face_mask(source.landmarks, (signature.size, signature.size)))
     return chip
-
-
-# A reference is the same for every source.
-_known_tidied: WeakKeyDictionary[AlignedFace, FloatArray] = WeakKeyDictionary()
-
-
-def _tidied_once(reference: AlignedFace) -> FloatArray:
-    known = _known_tidied.get(reference)
-    if known is None:
-        known = tidied(reference.chip.astype(np.float32), reference.landmarks)
-        _known_tidied[reference] = known
-    return known
-
-
-def tidied(chip: FloatArray, landmarks: NDArray[Any]) -> FloatArray:
-    """A reference's chip, (S, S, 3) RGB 0..255, with teeth and what covers its skin painted over, ready to be bent."""
-    return _uncovered(_mouth_shut(chip, landmarks), landmarks)
-
-
-def _mouth_shut(chip: FloatArray, landmarks: NDArray[Any]) -> FloatArray:
-    """The chip with what shows between the lips painted as the lips are.
-
-    Bent onto a shut mouth, the reference's teeth would lie on the lips as a pale band.
-    """
-    lab = rgb_to_lab(chip)
-    shape = (chip.shape[0], chip.shape[1])
-    between = regions.teeth_mask(landmarks, lab)
-    if between.max() <= 0:
-        return chip
-    lips = weighted_mean(chip, regions.lips_mask(landmarks, shape, soft=0) * (1 - between))
-    if not np.isfinite(lips).all():
-        return chip
-    cover = regions.blur(between, 0.015 * regions.unit(landmarks))[..., None]
-    return np.asarray(chip + cover * (lips - chip), dtype=np.float32)
-
-
-def _uncovered(chip: FloatArray, landmarks: NDArray[Any]) -> FloatArray:
-    """The chip with hair, a hat's rim or the frame of glasses before the skin painted over with the skin around them.
-
-    Bent onto another face, they would leave a ghost there: the network tells most of what covers a reference from
-    makeup, but not all.
-    """
-    lab = rgb_to_lab(chip)
-    shape = (chip.shape[0], chip.shape[1])
-    skin = regions.skin_mask(landmarks, shape)
-    likeness = regions.skin_likeness(landmarks, lab)
-    middle = weighted_mean(lab[..., :1], skin * likeness)[0]
-    if not np.isfinite(middle):
-        return chip
-    # Blush and contour differ from the skin in colour too, but not by as much light.
-    covered = skin * (1 - likeness) * regions.smoothstep(12, 24, np.abs(lab[..., 0] - middle))
-    # Not before its lids: a bold shadow would be taken for a part of the frame that crosses it.
-    clear = skin * likeness
-    reach = 0.2 * regions.unit(landmarks)
-    around = regions.blur(chip * clear[..., None], reach) / np.maximum(regions.blur(clear, reach), 1e-3)[..., None]
-    return np.asarray(chip + covered[..., None] * (around - chip), dtype=np.float32)
 
 
 def apply(

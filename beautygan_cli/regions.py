@@ -34,11 +34,24 @@ AROUND_EYES = 0.15  # units around eyes and brows that makeup of the eyes may re
 LEAST_SPREAD = np.array([11.0, 4.5, 4.5], dtype=np.float32)  # of skin's L*, a*, b*, as on an evenly lit face
 FARTHEST_SKIN = 4.5  # spreads from the cheeks' colour at which a pixel is surely no skin
 OPEN_MOUTH = 0.03  # inner lips further apart than this part of the mouth's width show teeth or tongue
+# The landmark that each becomes in a mirror.
+MIRROR = np.concatenate(
+    [
+        np.r_[16:-1:-1, 26:16:-1, 27:31, 35:30:-1],
+        [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40],
+        np.r_[54:47:-1, 59:54:-1, 64:59:-1, 67:64:-1],
+    ]
+)
 
 
 def unit(landmarks: NDArray[Any]) -> float:
     """Distance between the eyes' centres in pixels, the length that all others are given in."""
     return float(np.linalg.norm(landmarks[RIGHT_EYE].mean(axis=0) - landmarks[LEFT_EYE].mean(axis=0)))
+
+
+def mirrored(landmarks: NDArray[Any], width: int) -> FloatArray:
+    """Where the landmarks lie in the mirror image of an image of that width, in dlib's order again."""
+    return np.asarray((np.array([width - 1, 0]) + landmarks * [-1, 1])[MIRROR], dtype=np.float32)
 
 
 def smooth_curve(points: NDArray[Any], *, closed: bool = False, steps: int = 8) -> FloatArray:

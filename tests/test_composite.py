@@ -34,6 +34,12 @@ class Case:
         self.fed = self.face.chip.astype(np.float32)
         self.made_up = makeup.render(self.fed, self.face.landmarks, style)
 
+    def beside_landmark(self, place: tuple[int, float, float]) -> tuple[int, int]:
+        """The chip's pixel so many units right and below of a landmark."""
+        number, right, down = place
+        x, y = self.face.landmarks[number] + regions.unit(self.face.landmarks) * np.array([right, down])
+        return round(float(x)), round(float(y))
+
     def paste(self, strengths: Strengths = FULL) -> np.ndarray:
         return composite.paste(self.pixels, self.face, self.fed, self.made_up, strengths)
 
@@ -126,6 +132,17 @@ def test_the_lips_edge_is_as_sharp_as_the_photos(phone: Case) -> None:
     far = cv2.dilate(lips, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)) == 0
     assert change[lips > 0.99].mean() > 60
     assert (change[far] > 3).mean() < 1e-4
+
+
+def test_a_line_drawn_over_plain_lid_stands_out(bea: Case) -> None:
+    """Liner follows nothing that is in the photo: fitted to it alone, less than a third would be left."""
+    chip = bea.fed.copy()
+    start, end = (bea.beside_landmark(at) for at in ((36, -0.02, -0.02), (36, -0.16, -0.09)))
+    cv2.line(chip, start, end, (20.0, 16.0, 16.0), 2, cv2.LINE_AA)
+    drawn = cv2.line(np.zeros(chip.shape[:2], np.uint8), start, end, 1, 1) > 0
+    result = composite.paste(bea.pixels, bea.face, bea.fed, chip, FULL)
+    change = faces.crop(result, bea.face.placement).astype(np.float32) - faces.crop(bea.pixels, bea.face.placement)
+    assert change[drawn].mean() < 0.5 * (chip - bea.fed)[drawn].mean()
 
 
 def test_no_seam_where_the_face_ends(bea: Case) -> None:

@@ -282,3 +282,33 @@ def test_dark_brows_that_reach_the_hair_in_dim_light_are_no_cover(name: str) -> 
     cover = covers.cover_mask(marks, lab, regions.skin_colour(marks, lab))
     assert cover[regions.brows_mask(marks, lab.shape[:2]) > 0.5].mean() < 0.4
     assert cover[regions.lids_mask(marks, lab.shape[:2]) > 0.5].mean() < 0.15
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_deep_shade_beside_the_nose_is_no_cover(name: str) -> None:
+    """In light from the side an inner corner is as dark as hair; lid and brow beside it would be cut off with it."""
+    bare = sample(name)
+    spot = bare.landmarks[[39, 27, 21]].mean(axis=0)
+    rows, columns = np.mgrid[: bare.shape[0], : bare.shape[1]]
+    far = np.hypot(columns - spot[0], rows - spot[1]) / bare.unit
+    shade = 1 - 0.85 * regions.smoothstep(0.2, 0.08, far)
+    check_nothing_before(Bare(np.rint(bare.pixels * shade[..., None]).astype(np.uint8), bare.landmarks))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_shade_of_a_nose_is_no_beard(name: str) -> None:
+    """A patch of it would stay as it was in the middle of a face that is made up."""
+    bare = sample(name)
+    spot = bare.landmarks[31] + [-0.08 * bare.unit, 0.12 * bare.unit]
+    rows, columns = np.mgrid[: bare.shape[0], : bare.shape[1]]
+    far = np.hypot(columns - spot[0], rows - spot[1]) / bare.unit
+    shade = 1 - 0.8 * regions.smoothstep(0.14, 0.06, far)
+    lab = rgb_to_lab(np.rint(bare.pixels * shade[..., None]).astype(np.uint8))
+    cover = covers.cover_mask(bare.landmarks, lab, regions.skin_colour(bare.landmarks, lab))
+    assert mean(cover, far < 0.14) < 0.05
+
+
+@needs_shared
+@pytest.mark.parametrize("expression", ["london_neutral/099_03", "london_smiling/099_08"])
+def test_dark_lips_that_are_pink_in_the_middle_alone_are_painted_to_their_corners(expression: str) -> None:
+    check_nothing_before(hard_faces.read(SHARED / f"{expression}.jpg", 1350))

@@ -11,7 +11,7 @@ import pytest
 
 from beautygan_cli import MakeupSession, faces, images, light, pipeline, video
 from beautygan_cli.colour import ciede2000, rgb_to_lab, weighted_mean
-from beautygan_cli.regions import lips_mask
+from beautygan_cli.regions import lips_mask, openings_mask, skin_mask
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 BARE = sorted((SAMPLES / "no_makeup").glob("*.jpg"))
@@ -84,6 +84,14 @@ def test_shut_eyes_say_nothing() -> None:
         points[eye, 1] = points[eye, 1].mean()
     assert light.exposure(replace(face, landmarks=points)) is None
     assert light.lit(replace(face, landmarks=points)).exposure is None
+
+
+def test_eyes_full_of_black_makeup_do_not_make_a_bright_photo_dim() -> None:
+    face = aligned(images.read(SAMPLES / "no_makeup" / "emil.jpg").pixels)
+    eyes = openings_mask(face.landmarks, face.chip.shape[:2], soft=0.02)[..., None]
+    skin = np.median(face.chip[skin_mask(face.landmarks, face.chip.shape[:2]) > 0.5].max(axis=-1))
+    times = light.exposure(replace(face, chip=np.rint(face.chip * (1 - 0.9 * eyes)).astype(np.uint8)))
+    assert times is not None and times * skin <= light.LIGHTEST_SKIN + 1
 
 
 def test_a_blink_does_not_flash_in_a_clip() -> None:

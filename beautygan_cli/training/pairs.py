@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from beautygan_cli import faces, regions
 from beautygan_cli.colour import lab_to_rgb, rgb_to_lab, weighted_mean
-from beautygan_cli.pipeline import tidied
+from beautygan_cli.reference import tidied
 from beautygan_cli.regions import blur
 from beautygan_cli.signature import Signature
 from beautygan_cli.training import makeup
@@ -214,23 +214,13 @@ def _posed(
     chip = cv2.warpPerspective(person.chip, matrix, (size, size), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
     marks, exact = (_through(matrix, points) for points in (person.landmarks, person.exact))
     if flipped:
-        marks, exact = marks[MIRROR], exact[MIRROR]
+        marks, exact = marks[regions.MIRROR], exact[regions.MIRROR]
     return chip.astype(np.float32), marks, exact
 
 
 def _through(matrix: NDArray[Any], points: NDArray[Any]) -> FloatArray:
     full = np.column_stack([points, np.ones(len(points))]) @ matrix.T
     return np.asarray(full[:, :2] / full[:, 2:], dtype=np.float32)
-
-
-# The landmark that each becomes in a mirror.
-MIRROR = np.concatenate(
-    [
-        np.r_[16:-1:-1, 26:16:-1, 27:31, 35:30:-1],
-        [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40],
-        np.r_[54:47:-1, 59:54:-1, 64:59:-1, 67:64:-1],
-    ]
-)
 
 
 def morph(first: Person, second: Person, share: float) -> Person:
