@@ -33,8 +33,10 @@ _PARTS = {
     "Session": "tensorflow.python.client.session",
     "import_graph_def": "tensorflow.python.framework.importer",
     "make_tensor_proto": "tensorflow.python.framework.tensor_util",
+    "MakeNdarray": "tensorflow.python.framework.tensor_util",
     "TensorShape": "tensorflow.python.framework.tensor_shape",
     "as_dtype": "tensorflow.python.framework.dtypes",
+    "int32": "tensorflow.python.framework.dtypes",
     "float32": "tensorflow.python.framework.dtypes",
     "string": "tensorflow.python.framework.dtypes",
     "OpError": "tensorflow.python.framework.errors_impl",
@@ -56,8 +58,10 @@ class Runtime:
     Session: Any
     import_graph_def: Any
     make_tensor_proto: Any
+    MakeNdarray: Any
     TensorShape: Any
     as_dtype: Any
+    int32: Any
     float32: Any
     string: Any
     OpError: Any

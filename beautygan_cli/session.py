@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from beautygan_cli import upsampling
 from beautygan_cli.errors import ModelError
 from beautygan_cli.pixels import to_network, to_pixels
 from beautygan_cli.runtime import quiet_tensorflow as quiet_tensorflow
@@ -517,13 +518,13 @@ def load_network(
     variables = find_variables(kept, reader, files)
     one_pair = fed_placeholders(signature, fed.batch or 1, fed.size)
     skeleton = replace_nodes(kept, one_pair | variable_placeholders(variables))
-    check_sizes(skeleton, (fed.batch or 1, fed.size, fed.size, 3), output, files.meta)
+    shapes = check_sizes(skeleton, (fed.batch or 1, fed.size, fed.size, 3), output, files.meta)
 
     weights = read_weights(variables, reader, files)
     placeholders = fed_placeholders(signature, fed.batch, fed.size)
     frozen = replace_nodes(kept, placeholders | constants(weights, variables))
     return open_network(
-        frozen,
+        upsampling.folded(frozen, shapes, fed.batch),
         fed,
         signature,
         output,
@@ -957,8 +958,8 @@ def _identity(node: Any) -> Any:
     return identity
 
 
-def check_sizes(nodes: Iterable[Any], chips: Sequence[int], output: str, path: Path) -> None:
-    """Raise ModelError for a tensor out of bounds, or for an output that isn't float32 of the shape `chips`.
+def check_sizes(nodes: Iterable[Any], chips: Sequence[int], output: str, path: Path) -> dict[str, tuple[int, ...]]:
+    """All tensors' shapes; ModelError for one out of bounds, or for an output that isn't float32 of the shape `chips`.
 
     Builds the graph node by node, with TensorFlow's shape inference. Each tensor's size is known and in bounds before
     a node that takes it is made, so constant folding during the inference meets no large one either.
@@ -985,6 +986,7 @@ def check_sizes(nodes: Iterable[Any], chips: Sequence[int], output: str, path: P
             f"{path}: {output!r} must be float32 of the shape {list(chips)}, but is {result.dtype.name} of the shape"
             f" {result.shape.as_list()}; name the right tensor and size in model.json"
         )
+    return {name: tuple(tensor.shape.as_list()) for name, tensor in tensors.items()}
 
 
 def _make(graph: Any, node: Any, tensors: Mapping[str, Any], path: Path) -> list[tuple[str, Any, int | None]]:

@@ -83,5 +83,5 @@ def test_the_bundled_model_runs_a_batch_of_pairs_as_one(session):
 
 def test_the_kept_graphs_are_no_larger_than_they_were(opened, session):
     """Nodes that one result is computed from; a change of the pruning shows here before it shows in seconds."""
-    assert len(opened._network("generator/xs:0").graph.get_operations()) <= 452
-    assert len(session._network(session.signature.made_up).graph.get_operations()) <= 347
+    assert len(opened._network("generator/xs:0").graph.get_operations()) <= 456
+    assert len(session._network(session.signature.made_up).graph.get_operations()) <= 362
