@@ -157,7 +157,7 @@ def plain_loop(options: argparse.Namespace, place: Path) -> None:
 
 
 def network(options: argparse.Namespace, place: Path) -> None:
-    """The network alone, the same frozen graph in three engines."""
+    """The network alone: the same checkpoint frozen in three engines, its enlargements folded in ours alone."""
     import numpy as np
 
     from beautygan_cli import MakeupSession
@@ -168,7 +168,7 @@ def network(options: argparse.Namespace, place: Path) -> None:
         for precision in ("fp32", "bf16"):
             with MakeupSession(model, precision=precision, batch_size=options.pairs) as session:
                 engines: dict[str, Callable[[], Any]] = {"TensorFlow": lambda s=session: s.transfer(chips, chips)}
-                engines |= other_engines(session, place, chips, precision)
+                engines |= other_engines(plain_network(model), place, chips, precision)
                 for engine in engines.values():
                     engine()
                 medians = in_turns({key: lambda e=engine: timed(e) for key, engine in engines.items()}, options.runs)
@@ -182,9 +182,20 @@ def network(options: argparse.Namespace, place: Path) -> None:
     table(f"Network alone, {options.pairs} pairs a run", head, rows)
 
 
-def other_engines(session: Any, place: Path, chips: Any, precision: str) -> dict[str, Callable[[], Any]]:
-    """OpenVINO and ONNX Runtime (which has no bf16 here) on the session's own frozen graph, as far as installed."""
-    opened = session._network(session.signature.made_up)
+def plain_network(model: Path | None) -> Any:
+    """The model's frozen network as the checkpoint has it, with nothing folded."""
+    from beautygan_cli import MakeupSession, upsampling
+
+    folded, upsampling.folded = upsampling.folded, lambda nodes, shapes, batch: list(nodes)
+    try:
+        with MakeupSession(model, precision="fp32") as session:
+            return session._network(session.signature.made_up)
+    finally:
+        upsampling.folded = folded
+
+
+def other_engines(opened: Any, place: Path, chips: Any, precision: str) -> dict[str, Callable[[], Any]]:
+    """OpenVINO and ONNX Runtime (which has no bf16 here) on a frozen network, as far as installed."""
     graph_def = opened.graph.as_graph_def()
     names = [opened.source.name, opened.reference.name]
     fed = (chips / 127.5 - 1).astype("float32")
