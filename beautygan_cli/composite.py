@@ -79,20 +79,32 @@ def paste(
     and as it came out; weights: what `change_weights` gives, where it is known already. Pixels outside the face are
     the photo's own, bit for bit; so is everything at strength 0.
     """
+    result = pixels.copy()
+    if not strengths.none:
+        on_canvas = change_weights(pixels, face, strengths) if weights is None else weights
+        paste_into(result, face, fed, made_up, strengths, on_canvas)
+    return result
+
+
+def paste_into(
+    photo: UInt8Array,
+    face: AlignedFace,
+    fed: NDArray[Any],
+    made_up: NDArray[Any],
+    strengths: Strengths,
+    weights: FloatArray,
+) -> None:
+    """As `paste`, but into the photo itself: a large one is slow to copy for each of its faces."""
     import cv2
 
-    if strengths.none:
-        return pixels.copy()
     canvas = mask_canvas(face.placement)
-    on_canvas = change_weights(pixels, face, strengths) if weights is None else weights
-    result = pixels.copy()
-    box = _box(canvas, on_canvas, pixels.shape[:2])
-    if box is None:
-        return result
+    box = _box(canvas, weights, photo.shape[:2])
+    if strengths.none or box is None:
+        return
     left, top, right, bottom = box
     change, shade = split_change(fed, made_up, face, strengths)
     drawn = DRAWN * regions.eyes_mask(face.landmarks, (change.shape[0], change.shape[1]))
-    share_planes, change_planes = cv2.split(on_canvas), _layers(face.chip, change, drawn)
+    share_planes, change_planes = cv2.split(weights), _layers(face.chip, change, drawn)
     strip = max(1, STRIP_PIXELS // (right - left))
     for start in range(top, bottom, STRIPS_LAID * strip):
         end = min(start + STRIPS_LAID * strip, bottom)
@@ -100,8 +112,7 @@ def paste(
         changes = Laid(change_planes, face.placement, (left, start, right, end))
         for first in range(0, end - start, strip):
             rows = slice(first, min(first + strip, end - start))
-            _paint(result[start + rows.start : start + rows.stop, left:right], rows, shares, changes, shade)
-    return result
+            _paint(photo[start + rows.start : start + rows.stop, left:right], rows, shares, changes, shade)
 
 
 def _paint(part: UInt8Array, rows: slice, shares: Laid, changes: Laid, shade: FloatArray) -> None:

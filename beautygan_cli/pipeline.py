@@ -262,9 +262,10 @@ def apply(
     `remove`: with its makeup off, as `make_up` with `remove` gives the chips.
     """
     weights = [_weights(pixels, face, strengths, remove) for face in aligned]
+    result = pixels.copy()
     for face, before, after, share in reversed(list(zip(aligned, fed, made_up, weights, strict=True))):
-        pixels = composite.paste(pixels, face, before, after, strengths, share)
-    return pixels
+        composite.paste_into(result, face, before, after, strengths, share)
+    return result
 
 
 # A face's weights are the same with every reference; the last ones are kept for as long as the face is.

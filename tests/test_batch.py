@@ -376,7 +376,7 @@ def test_stop_finishes_what_is_in_work_and_drops_the_rest(place, session, tmp_pa
 def test_program_error_in_one_photo_is_a_failure_of_that_photo(place, session, tmp_path, monkeypatch):
     sources = [place(f"{number}.jpg", "bare", number) for number in range(2)]
     look = place("look.jpg", "worn")
-    paste = composite.paste
+    paste = composite.paste_into
 
     def fails_once(pixels, *rest):
         if np.array_equal(pixels, iio.imread(sources[0])):
@@ -385,7 +385,7 @@ def test_program_error_in_one_photo_is_a_failure_of_that_photo(place, session, t
 
     options = batch.Options(out=tmp_path / "out")
     with monkeypatch.context() as patch:
-        patch.setattr(composite, "paste", fails_once)
+        patch.setattr(composite, "paste_into", fails_once)
         first, second = line(sources, [look], session, options)
     assert (first.status, second.status) == ("failed", "made")
     assert "0.jpg failed for a reason of the program's own (ZeroDivisionError: a bug); report it." in first.reason
