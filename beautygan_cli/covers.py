@@ -125,7 +125,7 @@ def before_eyes(landmarks: NDArray[Any], lab: NDArray[Any], candidate: Mask, cer
         closed = cv2.morphologyEx(cover.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((side, side), np.uint8)) > 0
         cover |= closed & ring & candidate
     beard = _beard(landmarks, shape)
-    if cover[beard].mean() < BEARD_SHARE:  # stubble, or the shade of a nose, whose outlines would show
+    if cover[beard].sum() < BEARD_SHARE * beard.sum():  # stubble, or the shade of a nose, whose outlines would show
         cover &= ~beard
     for grid in grids:
         if _eye_state(grid, lab) is EyeState.COVERED:
