@@ -165,8 +165,8 @@ def test_a_broken_template_is_named(tmp_path: Path) -> None:
 
 
 def test_mirroring_landmarks_twice_gives_them_back() -> None:
-    assert sorted(pairs.MIRROR) == list(range(68))
-    assert (pairs.MIRROR[pairs.MIRROR] == np.arange(68)).all()
+    assert sorted(regions.MIRROR) == list(range(68))
+    assert (regions.MIRROR[regions.MIRROR] == np.arange(68)).all()
 
 
 def test_a_set_depends_on_its_seed_alone(everyone: list[people.Person]) -> None:

@@ -318,9 +318,9 @@ def test_repeated_frames_are_made_up_once(photos, session, worker):
     several = list(shot(photos("bare", 0), 3, motion=barely))
     frames = [several[number] for number in (0, 0, 0, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2)]
     pasted = []
-    before = composite.paste
+    before = composite.paste_into
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(composite, "paste", lambda *given: pasted.append(1) or before(*given))
+        patch.setattr(composite, "paste_into", lambda *given: pasted.append(1) or before(*given))
         results, work = worker(frames)
     assert len(pasted) == 3 + 1  # and the first once more, for the outcome's figures
     assert work.with_face == len(results) == 13
