@@ -124,9 +124,9 @@ def before_eyes(landmarks: NDArray[Any], lab: NDArray[Any], candidate: Mask, cer
         side = 2 * round(0.05 * length) + 1
         closed = cv2.morphologyEx(cover.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((side, side), np.uint8)) > 0
         cover |= closed & ring & candidate
-    beard = _beard(landmarks, shape)
-    if cover[beard].sum() < BEARD_SHARE * beard.sum():  # stubble, or the shade of a nose, whose outlines would show
-        cover &= ~beard
+        beard = _beard(landmarks, shape)
+        if cover[beard].sum() < BEARD_SHARE * beard.sum():  # stubble, or a nose's shade, whose outlines would show
+            cover &= ~beard
     for grid in grids:
         if _eye_state(grid, lab) is EyeState.COVERED:
             cover |= (grid.u > -0.4) & (grid.u < 1.9) & (grid.v < 1.3) & (grid.below < 0.5)
@@ -265,8 +265,8 @@ def _beard(landmarks: NDArray[Any], shape: tuple[int, int]) -> Mask:
 def _inner_corners(landmarks: NDArray[Any], shape: tuple[int, int]) -> Mask:
     """Between the eyes' inner corners, the brows' inner ends and the bridge of the nose."""
     points = np.asarray(landmarks, dtype=np.float64)
-    corners = [regions.grown(points[[20, 21, 27, 28, 29, 39, 38]], 0.06 * regions.unit(landmarks))]
-    corners += [regions.grown(points[[23, 22, 27, 28, 29, 42, 43]], 0.06 * regions.unit(landmarks))]
+    sides = [20, 21, 27, 28, 29, 39, 38], [23, 22, 27, 28, 29, 42, 43]
+    corners = [regions.grown(points[side], 0.06 * regions.unit(landmarks)) for side in sides]
     return np.asarray(regions.fill(shape, *corners) > 0.5)
 
 

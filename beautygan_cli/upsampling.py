@@ -73,6 +73,8 @@ class _Graph:
         weights = self._constant(node.input[1]) if usual else None
         if weights is None or weights.shape[0] != weights.shape[1] or weights.shape[0] % 2 == 0 or len(weights) < 3:
             return None
+        if weights.shape[2] != self.shapes[_tensor(node.input[0])][3]:  # in groups of channels
+            return None
         values = self.nodes[_name(node.input[0])]
         if (small := self._enlarged(values)) is not None:
             return _Found(small, (), (), weights)

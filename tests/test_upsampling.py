@@ -73,6 +73,7 @@ FOLDED: dict[str, Build] = {
     ),
 }
 LEFT: dict[str, Build] = {
+    "in groups": lambda small, large: tf.nn.conv2d(twice(small), tf.constant(weights(3, 1, 6)), 1, "SAME"),
     "padded otherwise": lambda small, large: conv(twice(small), padding="VALID"),
     "by steps": lambda small, large: conv(twice(small), strides=2),
     "with gaps": lambda small, large: conv(twice(small), dilations=2),
