@@ -6,7 +6,8 @@ a session and runs a block of jobs through the very stations of `batch`, with a 
 place. Photos don't pass through Ray: workers read and write them where they lie.
 
 A worker that dies takes nothing along: Ray starts it anew and gives it its block again. The driver did announce the
-block's results, so whatever the dead one left under their names is ours; files appear whole or not at all.
+block's results, so whatever the dead one left under their names is ours; files appear whole or not at all, and what it
+was writing is swept away at the end.
 """
 
 from __future__ import annotations
@@ -99,6 +100,7 @@ def run(
         yield from _run(planner, layout)
     finally:
         planner.close()
+        images.sweep(options.out)  # of what a worker that died was writing
 
 
 def _run(planner: _Planner, layout: Layout) -> Iterator[Outcome]:

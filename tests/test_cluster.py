@@ -329,6 +329,34 @@ sys.addaudithook(look)
 """
 
 
+KILLED_ONCE_WHILE_IT_WRITES = """
+import os, signal, sys
+def look(event, arguments):
+    if event == "os.link" and str(arguments[0]).endswith(".part") and sys.argv[0].endswith("default_worker.py"):
+        if os.path.exists("undisturbed"):
+            os.rmdir("undisturbed")
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(look)
+"""
+
+
+@slow
+def test_a_worker_killed_while_it_writes_leaves_no_partial_file(ray_is_here, start, place, tmp_path):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(KILLED_ONCE_WHILE_IT_WRITES)
+    place("me.jpg", "bare"), place("look.jpg", "worn")
+    undisturbed = tmp_path / "undisturbed"
+    undisturbed.mkdir()
+    begun = start(
+        *("--no-makeup", "me.jpg", "--ref", "look.jpg", "--out", "out", *ON_RAY),
+        PYTHONPATH=os.pathsep.join([str(tmp_path / "site"), *sys.path[1:]]),
+    )
+    out, err = said(begun)
+    assert not undisturbed.exists(), "no worker was killed"
+    assert (begun.returncode, out) == (0, "out/me__look.jpg\n"), err
+    assert sorted(results(tmp_path / "out")) == ["me__look.jpg"]
+
+
 @slow
 def test_a_photo_that_kills_its_worker_fails_and_stops_no_other(ray_is_here, start, place, tmp_path):
     """The results lie behind a URL here."""
