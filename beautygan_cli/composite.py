@@ -171,11 +171,21 @@ def split_change(
     if not np.isfinite(own).all():  # no skin in sight
         return after - before, np.zeros(3, dtype=np.float32)
     wanted = _bounded_skin(own, full, strengths.skin)
+    # Around the face may be a mask's grey, which must not shine in: what is known within goes on over the edge.
+    inside = regions.smoothstep(0.9, 1, regions.face_mask(face.landmarks, (before.shape[0], before.shape[1])))
     # Gamma-coded values times a factor are light times that factor to the gamma: exposure.
-    dimming = np.clip((wanted + 1) / (full + 1), 0.25, 4) - 1
-    light = regions.blur(after, LIGHT_BLUR * regions.unit(face.landmarks)) * dimming
+    dimming = (np.clip((wanted + 1) / (full + 1), 0.25, 4) - 1).astype(np.float32)
+    light = _carried_on(after, inside, LIGHT_BLUR * regions.unit(face.landmarks)) * dimming
     shade = (wanted - own).astype(np.float32)
-    return np.asarray(after + light - before - shade, dtype=np.float32), shade
+    change = after + light - before - shade
+    edge = _carried_on(change, inside, regions.FACE_EDGE * regions.unit(face.landmarks))
+    return np.asarray(edge + inside[..., None] * (change - edge), dtype=np.float32), shade
+
+
+def _carried_on(values: FloatArray, inside: FloatArray, reach: float) -> FloatArray:
+    """A blur by `reach` pixels of (S, S, 3) values where an (S, S) mask is set, which goes on beyond its edge."""
+    known = np.maximum(regions.blur(inside, reach), 1e-3)
+    return np.asarray(regions.blur(values * inside[..., None], reach) / known[..., None], dtype=np.float32)
 
 
 def _bounded_skin(own: NDArray[Any], full: NDArray[Any], strength: float) -> NDArray[np.float64]:

@@ -155,6 +155,20 @@ def test_no_seam_where_the_face_ends(bea: Case) -> None:
     assert step[border[:-1, :-1]].max() < 4
 
 
+@pytest.mark.parametrize("strengths", [Strengths(), FULL], ids=["default", "full"])
+def test_a_darker_face_before_the_networks_grey_has_no_bright_rim(bea: Case, strengths: Strengths) -> None:
+    """The bundled model sees the face alone, before mid-grey, which is lighter than this face is to become."""
+    mask = regions.face_mask(bea.face.landmarks, (256, 256))
+    fed, made_up = (regions.masked(chip, mask) for chip in (bea.fed, bea.fed * np.float32([0.5, 0.35, 0.2])))
+    result = composite.paste(bea.pixels, bea.face, fed, made_up, strengths)
+    change = result.astype(np.float32) - bea.pixels
+    jaw = regions.face_mask(bea.landmarks, bea.pixels.shape[:2])
+    jaw[: int(bea.landmarks[29, 1])] = 0  # above it there is hair at the edge
+    inner, edge = change[jaw > 0.95], change[(jaw > 0.05) & (jaw < 0.8)]
+    assert inner.mean() < -10, "the case shows nothing"
+    assert edge.max() <= 3
+
+
 def test_teeth_and_eyeballs_stay_as_they_are() -> None:
     case = Case(images.read(SAMPLES / "no_makeup" / "tilted.jpg").pixels)
     # A network that paints everything red, teeth and eyes too.
