@@ -1,9 +1,9 @@
-"""Region shades after the network: makeup that came out too weak is deepened, and what was left of it is taken off.
+"""Region shades after the network: brought nearer to the reference's, and what was left of makeup is taken off.
 
 The network gets the kind and the place of makeup right before it gets its depth: trained to be wrong by little, it
 stays on the near side of what it is not sure of. Its own change is scaled, by a factor within GAINS, until the region's
-mean colour is as near the reference's as that can bring it. Where makeup comes off, hues that bare skin and bare lips
-don't have are brought to the nearest that they have.
+mean colour is as near the reference's as that can bring it; what is missing then is added, up to SHIFTS. Where makeup
+comes off, hues that bare skin and bare lips don't have are brought to the nearest that they have.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from beautygan_cli.colour import lab_to_rgb, rgb_to_lab, weighted_mean
 FloatArray = NDArray[np.float32]
 
 GAINS = {"lips": (1.05, 1.5), "eyes": (1.15, 1.2), "skin": (1.0, 1.1)}
+SHIFTS = {"lips": 3.0, "eyes": 0.5, "skin": 3.0}  # L*a*b* distance; never more than the network's own change either
+EYES_SHARE = 0.5  # of the skin's shift that goes on around the eyes
 EXPOSURE_SHARE = 0.35  # of the two skins' difference in lightness that counts as light, not as makeup
 EYES_EDGE = 0.06  # units by which the edge of deepened eyes is softened
 # Where hues of bare faces lie: the middle (a*, b*), against the face's own skin in a shade of the same lightness, as it
@@ -51,19 +53,22 @@ def deepen(
     if not np.isfinite(shade).all():  # no skin in sight
         return np.asarray(made_up, dtype=np.float32)
     skin_wanted = on_reference(skin, regions.cheeks_mask)
-    light = skin_wanted[0] - (own + shade)[0]
     measured = {"lips": _lips, "eyes": regions.lids_mask}
     applied = {"lips": regions.lips_mask(landmarks, shape, grow=0.01), "eyes": _soft_eyes(landmarks, shape)}
+    shared = {"lips": 1.0, "eyes": EYES_SHARE}
     painted = (after - before - shade).astype(np.float32)
-    gain = _gain(shade, skin_wanted - own, GAINS["skin"])
-    result = after + regions.face_mask(landmarks, shape)[..., None] * ((gain - 1) * shade).astype(np.float32)
+    gain, shift = _nearer(shade, skin_wanted - own, "skin")
+    moved = (gain - 1) * shade + shift
+    light = (skin_wanted - own - shade - moved)[0]
+    of_skin = regions.face_mask(landmarks, shape) * (1 - (1 - EYES_SHARE) * applied["eyes"])
+    result = after + of_skin[..., None] * moved.astype(np.float32)
     for name, measure in measured.items():
         mask = measure(landmarks, shape)
         goal = on_reference(mask, measure)
         goal[0] -= EXPOSURE_SHARE * light
-        needed = goal - weighted_mean(before, mask) - shade
-        gain = _gain(weighted_mean(after - before, mask) - shade, needed, GAINS[name])
-        result = result + np.float32(gain - 1) * applied[name][..., None] * painted
+        needed = goal - weighted_mean(before, mask) - shade - shared[name] * moved
+        gain, shift = _nearer(weighted_mean(after - before, mask) - shade, needed, name)
+        result = result + applied[name][..., None] * (np.float32(gain - 1) * painted + shift)
     return lab_to_rgb(result)
 
 
@@ -107,9 +112,13 @@ def _soft_eyes(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
     return np.asarray(soft * (1 - regions.openings_mask(landmarks, shape)), dtype=np.float32)
 
 
-def _gain(moved: NDArray[np.float64], needed: NDArray[np.float64], limits: tuple[float, float]) -> float:
-    """The factor within `limits` that brings `moved` nearest to `needed` (least squares)."""
-    square = float(moved @ moved)
-    if not np.isfinite(needed).all() or square < LEAST_CHANGE**2:
-        return limits[0]
-    return float(np.clip(moved @ needed / square, *limits))
+def _nearer(moved: NDArray[np.float64], needed: NDArray[np.float64], region: str) -> tuple[float, FloatArray]:
+    """The factor, within the region's GAINS, and the shift (L*a*b*) after it that bring `moved` nearest to `needed`."""
+    low, high = GAINS[region]
+    length = float(np.linalg.norm(moved))
+    if not np.isfinite(needed).all() or not np.isfinite(length):
+        return low, np.zeros(3, dtype=np.float32)
+    gain = float(np.clip(moved @ needed / length**2, low, high)) if length >= LEAST_CHANGE else low
+    left = needed - gain * moved
+    bound = min(SHIFTS[region], length)
+    return gain, np.asarray(left * min(1.0, bound / max(float(np.linalg.norm(left)), 1e-6)), dtype=np.float32)

@@ -63,9 +63,15 @@ def test_makeup_at_part_of_its_depth_is_brought_to_the_references(
 
 @pytest.mark.parametrize(("share", "of_reference", "end"), [(1.0, 1.0, 0), (1.0, 0.4, 0), (0.3, 1.0, 1)])
 def test_the_change_is_scaled_within_its_limits(
-    share: float, of_reference: float, end: int, face: faces.AlignedFace, worn: np.ndarray
+    share: float,
+    of_reference: float,
+    end: int,
+    face: faces.AlignedFace,
+    worn: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Makeup as deep as the reference's, or deeper, gets the lower one; faint makeup the higher one."""
+    monkeypatch.setattr(shades, "SHIFTS", dict.fromkeys(shades.SHIFTS, 0.0))
     fed = face.chip.astype(np.float32)
     made_up, reference = (fed + part * (worn - fed) for part in (share, of_reference))
     result = shades.deepen(fed, made_up, face.landmarks, reference, face.landmarks)
@@ -73,7 +79,26 @@ def test_the_change_is_scaled_within_its_limits(
         assert gain == pytest.approx(shades.GAINS[name][end], abs=0.04), name
 
 
-def test_the_skins_shade_goes_on_toward_the_references_and_no_further_than_its_limit(face: faces.AlignedFace) -> None:
+def test_what_scaling_leaves_is_added_up_to_a_limit(
+    face: faces.AlignedFace, worn: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reference is of another colour than what the network painted, a little or much; lips move with skin."""
+    monkeypatch.setattr(shades, "GAINS", dict.fromkeys(shades.GAINS, (1.0, 1.0)))
+    fed = face.chip.astype(np.float32)
+    where = {"lips": masks(face)["lips"], "skin": regions.cheeks_mask(face.landmarks, (256, 256))}
+    lab = rgb_to_lab(fed + 0.9 * (worn - fed)) + np.float32([-6, 0, 0])
+    made_up = lab_to_rgb(lab)
+    for off in (2.0, 12.0):
+        reference = lab_to_rgb(lab + np.float32([0, 0, off]))
+        result = rgb_to_lab(shades.deepen(fed, made_up, face.landmarks, reference, face.landmarks))
+        moved = {name: weighted_mean(result - lab, mask)[2] for name, mask in where.items()}
+        assert moved["skin"] == pytest.approx(min(off, shades.SHIFTS["skin"]), abs=0.3)
+        assert moved["lips"] == pytest.approx(min(off, shades.SHIFTS["skin"] + shades.SHIFTS["lips"]), abs=0.3)
+
+
+def test_the_skins_shade_reaches_the_references_and_comes_back_no_further_than_its_limit(
+    face: faces.AlignedFace,
+) -> None:
     fed = face.chip.astype(np.float32)
     cheeks = regions.cheeks_mask(face.landmarks, (256, 256))
     lab = rgb_to_lab(fed)
@@ -81,9 +106,9 @@ def test_the_skins_shade_goes_on_toward_the_references_and_no_further_than_its_l
     moves = []
     for reference in (deeper, made_up, fed):
         result = shades.deepen(fed, made_up, face.landmarks, reference, face.landmarks)
-        moves.append(weighted_mean(rgb_to_lab(result) - rgb_to_lab(made_up), cheeks)[0])
-    assert moves[0] == pytest.approx(-0.1 * 8, abs=0.15)
-    assert moves[1:] == pytest.approx([0, 0], abs=0.1)
+        moves.append(np.linalg.norm(weighted_mean(rgb_to_lab(result) - rgb_to_lab(made_up), cheeks)))
+    wanted = np.linalg.norm(weighted_mean(rgb_to_lab(deeper) - rgb_to_lab(made_up), cheeks))
+    assert moves == pytest.approx([wanted, 0, shades.SHIFTS["skin"]], abs=0.15)
 
 
 def test_where_nothing_was_painted_nothing_is_deepened(face: faces.AlignedFace, worn: np.ndarray) -> None:
