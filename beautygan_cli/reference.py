@@ -16,6 +16,7 @@ from beautygan_cli.warp import warp_onto
 FloatArray = NDArray[np.float32]
 
 TURNED = (0.2, 0.45)  # `turn` of a reference from which its far half is replaced in part, and wholly
+SHADES_REACH = 0.12  # units: what differs between the two halves over less than that is detail, not light
 MIDDLE = 0.25  # units beside the middle of the face over which one half runs into the other
 
 # A reference is the same for every source.
@@ -34,9 +35,35 @@ def reference_chip(reference: AlignedFace) -> FloatArray:
 def tidied(chip: FloatArray, landmarks: NDArray[Any]) -> FloatArray:
     """A reference's chip, (S, S, 3) RGB 0..255, ready to be bent.
 
-    Teeth, what covers its skin and the far half of a turned face are painted over.
+    Teeth, what covers its skin and the far half of a turned face are painted over, and light from a side is evened.
     """
-    return _both_sides(_uncovered(_mouth_shut(chip, landmarks), landmarks), landmarks)
+    whole = _uncovered(_mouth_shut(chip, landmarks), landmarks)
+    mirrored = _mirror_image(whole, landmarks)
+    return _both_sides(_evenly_lit(whole, mirrored, landmarks), mirrored, landmarks)
+
+
+def _mirror_image(chip: FloatArray, landmarks: NDArray[Any]) -> FloatArray:
+    """The chip with left and right changed over, each half of the face laid onto the other."""
+    shape = (chip.shape[0], chip.shape[1])
+    flipped = np.ascontiguousarray(chip[:, ::-1])
+    return np.asarray(warp_onto(flipped, regions.mirrored(landmarks, shape[1]), landmarks, shape), dtype=np.float32)
+
+
+def _evenly_lit(chip: FloatArray, mirrored: FloatArray, landmarks: NDArray[Any]) -> FloatArray:
+    """The chip with the mean of both halves' shades on both of them; mirrored: its `_mirror_image`.
+
+    Makeup is the same on both sides, light often is not: a coloured or a dim side would come along as a shadow on one
+    lid. Lips, which lie in the middle, stay as they are.
+    """
+    shape = (chip.shape[0], chip.shape[1])
+    skin = regions.face_mask(landmarks, shape)
+    skin = skin * (1 - regions.openings_mask(landmarks, shape, soft=0.02))
+    skin = skin * (1 - regions.lips_mask(landmarks, shape, grow=0.05, soft=0.03))
+    reach = SHADES_REACH * regions.unit(landmarks)
+    known = np.maximum(regions.blur(skin, reach), 0.05)
+    apart = regions.blur((mirrored - chip) * skin[..., None], reach) / known[..., None]
+    seen = 1 - _far_share(landmarks)  # nothing is taken from a half that is replaced
+    return np.asarray(chip + skin[..., None] * np.float32(seen / 2) * apart, dtype=np.float32)
 
 
 def _mouth_shut(chip: FloatArray, landmarks: NDArray[Any]) -> FloatArray:
@@ -88,23 +115,25 @@ def turn(landmarks: NDArray[Any]) -> float:
     return float((left - right) / max(abs(left) + abs(right), 1e-6))
 
 
-def _both_sides(chip: FloatArray, landmarks: NDArray[Any]) -> FloatArray:
+def _far_share(landmarks: NDArray[Any]) -> float:
+    """How much of a face's far half is to be replaced, 0 to 1: all of it where the face is far turned."""
+    return float(regions.smoothstep(*TURNED, np.array(abs(turn(landmarks)))))
+
+
+def _both_sides(chip: FloatArray, mirrored: FloatArray, landmarks: NDArray[Any]) -> FloatArray:
     """The chip with the far half of a turned face painted over with the near one's mirror image.
 
-    Bent to the front, the little that is seen of a far lid or cheek would become a smear, with the hair beside it. Lips
-    stand out enough to be seen whole.
+    mirrored: its `_mirror_image`. Bent to the front, the little that is seen of a far lid or cheek would become a
+    smear, with the hair beside it. Lips stand out enough to be seen whole.
     """
-    turned = turn(landmarks)
-    amount = float(regions.smoothstep(*TURNED, np.array(abs(turned))))
+    amount = _far_share(landmarks)
     if amount <= 0:
         return chip
     shape = (chip.shape[0], chip.shape[1])
-    flipped = np.ascontiguousarray(chip[:, ::-1])
-    mirrored = warp_onto(flipped, regions.mirrored(landmarks, shape[1]), landmarks, shape)
     middle = landmarks[[27, 28, 29, 30, 33, 51, 62, 57, 8]]
     middle = middle[np.argsort(middle[:, 1], kind="stable")]
     beyond = np.arange(shape[1])[None] - np.interp(np.arange(shape[0]), middle[:, 1], middle[:, 0])[:, None]
     reach = MIDDLE * regions.unit(landmarks)
-    far = amount * regions.smoothstep(-reach, reach, beyond * np.sign(turned))
+    far = amount * regions.smoothstep(-reach, reach, beyond * np.sign(turn(landmarks)))
     far = far * (1 - regions.lips_mask(landmarks, shape, grow=0.05, soft=0.03))
     return np.asarray(chip + far[..., None] * (mirrored - chip), dtype=np.float32)
