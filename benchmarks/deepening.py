@@ -1,4 +1,4 @@
-"""What deepening after the network (`beautygan_cli/shades.py`) brings: distances with it, without, with other gains.
+"""What deepening after the network (`beautygan_cli/shades.py`) brings: distances with it, without, with a part of it.
 
     python benchmarks/deepening.py --rendered FACES [--cache people.npz] [--count 87]
 
@@ -18,13 +18,13 @@ from beautygan_cli import MakeupSession, composite, evaluation, faces, pipeline,
 from beautygan_cli.colour import ciede2000, rgb_to_lab, weighted_mean
 
 REGIONS = {"lips": regions.lips_mask, "lids": regions.lids_mask, "skin": regions.cheeks_mask}
-NONE = {"lips": (1.0, 1.0), "eyes": (1.0, 1.0), "skin": (1.0, 1.0)}
+NO_GAINS, NO_SHIFTS = dict.fromkeys(shades.GAINS, (1.0, 1.0)), dict.fromkeys(shades.SHIFTS, 0.0)
 OTHERS = {
-    "as it is": shades.GAINS,
-    "without": NONE,
-    "skin as it is": {**shades.GAINS, "skin": (1.0, 1.0)},
-    "lids up to 1.8": {**shades.GAINS, "eyes": (1.0, 1.8)},
-    "lids up to 1.3": {**shades.GAINS, "eyes": (1.15, 1.3)},
+    "as it is": (shades.GAINS, shades.SHIFTS),
+    "without": (NO_GAINS, NO_SHIFTS),
+    "scaled alone": (shades.GAINS, NO_SHIFTS),
+    "shifted alone": (NO_GAINS, shades.SHIFTS),
+    "twice the shifts": (shades.GAINS, {name: 2 * most for name, most in shades.SHIFTS.items()}),
 }
 
 
@@ -41,18 +41,18 @@ class Pair(NamedTuple):
 
 
 def main() -> int:
-    """Print a line for each choice of gains."""
+    """Print a line for each choice of gains and shifts."""
     options = evaluation.parser().parse_args()
     _, cases = evaluation._cases(options, print)
     with MakeupSession(options.model, precision="fp32") as session:
         pairs = [pair(case, session) for case in cases]
     print(
-        f"{len(pairs)} pairs; lips, lids, skin\n{'':16s}{'to the truth':24s}{'to the reference':24s}pixels to the truth"
+        f"{len(pairs)} pairs; lips, lids, skin\n{'':18s}{'to the truth':24s}{'to the reference':24s}pixels to the truth"
     )
-    for name, gains in OTHERS.items():
-        with patch.object(shades, "GAINS", gains):
+    for name, (gains, shifts) in OTHERS.items():
+        with patch.object(shades, "GAINS", gains), patch.object(shades, "SHIFTS", shifts):
             found = np.mean([distances(item) for item in pairs], axis=0)
-        print(f"{name:16s}" + "".join(f"{'  '.join(f'{value:.2f}' for value in part):24s}" for part in found))
+        print(f"{name:18s}" + "".join(f"{'  '.join(f'{value:.2f}' for value in part):24s}" for part in found))
     return 0
 
 
