@@ -165,27 +165,25 @@ def split_change(
     The shade is the skin's mean change, times its strength and within the bound on its lightness. What is left of it
     is taken from the whole picture as less light would, so that lips and lids keep their contrast to the skin.
     """
+    import cv2
+
     before, after = np.asarray(fed, dtype=np.float32), np.asarray(made_up, dtype=np.float32)
     skin = regions.skin_mask(face.landmarks, (before.shape[0], before.shape[1]))
     own, full = weighted_mean(before, skin), weighted_mean(after, skin)
     if not np.isfinite(own).all():  # no skin in sight
         return after - before, np.zeros(3, dtype=np.float32)
     wanted = _bounded_skin(own, full, strengths.skin)
-    # Around the face may be a mask's grey, which must not shine in: what is known within goes on over the edge.
-    inside = regions.smoothstep(0.9, 1, regions.face_mask(face.landmarks, (before.shape[0], before.shape[1])))
     # Gamma-coded values times a factor are light times that factor to the gamma: exposure.
     dimming = (np.clip((wanted + 1) / (full + 1), 0.25, 4) - 1).astype(np.float32)
-    light = _carried_on(after, inside, LIGHT_BLUR * regions.unit(face.landmarks)) * dimming
     shade = (wanted - own).astype(np.float32)
-    change = after + light - before - shade
-    edge = _carried_on(change, inside, regions.FACE_EDGE * regions.unit(face.landmarks))
-    return np.asarray(edge + inside[..., None] * (change - edge), dtype=np.float32), shade
-
-
-def _carried_on(values: FloatArray, inside: FloatArray, reach: float) -> FloatArray:
-    """A blur by `reach` pixels of (S, S, 3) values where an (S, S) mask is set, which goes on beyond its edge."""
-    known = np.maximum(regions.blur(inside, reach), 1e-3)
-    return np.asarray(regions.blur(values * inside[..., None], reach) / known[..., None], dtype=np.float32)
+    # Around the face may be a mask's grey, which must not shine in: what is known within goes on over the edge.
+    face_alone = regions.face_mask(face.landmarks, (before.shape[0], before.shape[1]))
+    inside = cv2.merge([regions.smoothstep(0.9, 1, face_alone)] * 3)
+    reach = LIGHT_BLUR * regions.unit(face.landmarks)
+    known = np.maximum(cv2.merge([regions.blur(inside[..., 0], reach)] * 3), np.float32(1e-3))
+    change = after + regions.blur(after * inside, reach) / known * dimming - before - shade
+    beyond = regions.blur(change * inside, reach) / known
+    return np.asarray(beyond + inside * (change - beyond), dtype=np.float32), shade
 
 
 def _bounded_skin(own: NDArray[Any], full: NDArray[Any], strength: float) -> NDArray[np.float64]:

@@ -40,6 +40,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=3, help="of each measurement (default: 3)")
     parser.add_argument("--pairs", type=int, default=MOST_PAIRS, help="chips in a run of the network (default: 8)")
     parser.add_argument("--photos", type=int, nargs="+", default=[50, 400], help="sizes of folder (default: 50 400)")
+    parser.add_argument("--folded", action="store_true", help="give the other engines the network folded, as ours is")
     parser.add_argument("--only", nargs="+", choices=list(SECTIONS), default=list(SECTIONS), help="these tables alone")
     options = parser.parse_args()
     print(f"Machine: {machine()}\n", flush=True)
@@ -157,7 +158,7 @@ def plain_loop(options: argparse.Namespace, place: Path) -> None:
 
 
 def network(options: argparse.Namespace, place: Path) -> None:
-    """The network alone: the same checkpoint frozen in three engines, its enlargements folded in ours alone."""
+    """The network alone: the same checkpoint frozen in three engines; only `--folded` folds it for the others too."""
     import numpy as np
 
     from beautygan_cli import MakeupSession
@@ -168,7 +169,8 @@ def network(options: argparse.Namespace, place: Path) -> None:
         for precision in ("fp32", "bf16"):
             with MakeupSession(model, precision=precision, batch_size=options.pairs) as session:
                 engines: dict[str, Callable[[], Any]] = {"TensorFlow": lambda s=session: s.transfer(chips, chips)}
-                engines |= other_engines(plain_network(model), place, chips, precision)
+                frozen = session._network(session.signature.made_up) if options.folded else plain_network(model)
+                engines |= other_engines(frozen, place, chips, precision)
                 for engine in engines.values():
                     engine()
                 medians = in_turns({key: lambda e=engine: timed(e) for key, engine in engines.items()}, options.runs)
