@@ -21,6 +21,7 @@ FloatArray = NDArray[np.float32]
 
 GAINS = {"lips": (1.05, 1.5), "eyes": (1.15, 1.2), "skin": (1.0, 1.1)}
 SHIFTS = {"lips": 3.0, "eyes": 0.5, "skin": 3.0}  # L*a*b* distance; never more than the network's own change either
+ANOTHER_TONE = (8.0, 16.0)  # what is farther off than that is not what the network left, but another skin or light
 EYES_SHARE = 0.5  # of the skin's shift that goes on around the eyes
 EXPOSURE_SHARE = 0.35  # of the two skins' difference in lightness that counts as light, not as makeup
 EYES_EDGE = 0.06  # units by which the edge of deepened eyes is softened
@@ -120,5 +121,6 @@ def _nearer(moved: NDArray[np.float64], needed: NDArray[np.float64], region: str
         return low, np.zeros(3, dtype=np.float32)
     gain = float(np.clip(moved @ needed / length**2, low, high)) if length >= LEAST_CHANGE else low
     left = needed - gain * moved
-    bound = min(SHIFTS[region], length)
-    return gain, np.asarray(left * min(1.0, bound / max(float(np.linalg.norm(left)), 1e-6)), dtype=np.float32)
+    far = max(float(np.linalg.norm(left)), 1e-6)
+    bound = min(SHIFTS[region], length) * float(np.interp(far, ANOTHER_TONE, (1, 0)))
+    return gain, np.asarray(left * min(1.0, bound / far), dtype=np.float32)
