@@ -174,14 +174,15 @@ def split_change(
         return after - before, np.zeros(3, dtype=np.float32)
     wanted = _bounded_skin(own, full, strengths.skin)
     # Gamma-coded values times a factor are light times that factor to the gamma: exposure.
-    dimming = (np.clip((wanted + 1) / (full + 1), 0.25, 4) - 1).astype(np.float32)
+    dimming = np.clip((wanted + 1) / (full + 1), 0.25, 4) - 1
     shade = (wanted - own).astype(np.float32)
     # Around the face may be a mask's grey, which must not shine in: what is known within goes on over the edge.
     face_alone = regions.face_mask(face.landmarks, (before.shape[0], before.shape[1]))
     inside = cv2.merge([regions.smoothstep(0.9, 1, face_alone)] * 3)
     reach = LIGHT_BLUR * regions.unit(face.landmarks)
     known = np.maximum(cv2.merge([regions.blur(inside[..., 0], reach)] * 3), np.float32(1e-3))
-    change = after + regions.blur(after * inside, reach) / known * dimming - before - shade
+    light = cv2.multiply(regions.blur(after * inside, reach) / known, (*map(float, dimming), 0.0))
+    change = after + light - cv2.add(before, (*map(float, shade), 0.0))
     beyond = regions.blur(change * inside, reach) / known
     return np.asarray(beyond + inside * (change - beyond), dtype=np.float32), shade
 

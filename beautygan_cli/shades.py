@@ -42,7 +42,10 @@ def deepen(
     fed, made_up: the source's chip as it went into the network and came out; landmarks: its (68, 2). reference: the
     reference's chip, worn: its landmarks in it (the source's own, where it was warped onto them). All RGB 0..255.
     """
+    import cv2
+
     before, after, wanted = (rgb_to_lab(np.asarray(item)) for item in (fed, made_up, reference))
+    change = after - before
     shape, reference_shape = before.shape[:2], wanted.shape[:2]
     aligned = np.array_equal(landmarks, worn) and shape == reference_shape
 
@@ -50,27 +53,32 @@ def deepen(
         return weighted_mean(wanted, mask if aligned else measure(worn, reference_shape))
 
     skin = regions.cheeks_mask(landmarks, shape)
-    own, shade = weighted_mean(before, skin), weighted_mean(after - before, skin)
+    own, shade = weighted_mean(before, skin), weighted_mean(change, skin)
     if not np.isfinite(shade).all():  # no skin in sight
         return np.asarray(made_up, dtype=np.float32)
     skin_wanted = on_reference(skin, regions.cheeks_mask)
     measured = {"lips": _lips, "eyes": regions.lids_mask}
     applied = {"lips": regions.lips_mask(landmarks, shape, grow=0.01), "eyes": _soft_eyes(landmarks, shape)}
     shared = {"lips": 1.0, "eyes": EYES_SHARE}
-    painted = (after - before - shade).astype(np.float32)
     gain, shift = _nearer(shade, skin_wanted - own, "skin")
     moved = (gain - 1) * shade + shift
     light = (skin_wanted - own - shade - moved)[0]
-    of_skin = regions.face_mask(landmarks, shape) * (1 - (1 - EYES_SHARE) * applied["eyes"])
-    result = after + of_skin[..., None] * moved.astype(np.float32)
+    found = []
     for name, measure in measured.items():
         mask = measure(landmarks, shape)
         goal = on_reference(mask, measure)
         goal[0] -= EXPOSURE_SHARE * light
         needed = goal - weighted_mean(before, mask) - shade - shared[name] * moved
-        gain, shift = _nearer(weighted_mean(after - before, mask) - shade, needed, name)
-        result = result + applied[name][..., None] * (np.float32(gain - 1) * painted + shift)
-    return lab_to_rgb(result)
+        found.append((applied[name], *_nearer(weighted_mean(change, mask) - shade, needed, name)))
+    of_skin = regions.face_mask(landmarks, shape) * (1 - (1 - EYES_SHARE) * applied["eyes"])
+    planes = []  # NumPy takes ten times as long for the three channels of pixels
+    for channel, (plane, changed) in enumerate(zip(cv2.split(after), cv2.split(change), strict=True)):
+        painted = changed - np.float32(shade[channel])
+        result = plane + of_skin * np.float32(moved[channel])
+        for where, gain, shift in found:
+            result += where * (np.float32(gain - 1) * painted + shift[channel])
+        planes.append(result)
+    return lab_to_rgb(cv2.merge(planes))
 
 
 def bared(removed: NDArray[Any], landmarks: NDArray[Any]) -> FloatArray:
