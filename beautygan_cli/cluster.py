@@ -504,6 +504,7 @@ class _Worker:
                 " version on all machines."
             )
         _limit_threads(cpus)
+        images.reuse_memory()
         _go_to(self.shared)
         with tempfile.TemporaryDirectory(prefix="beautygan-model-") as folder:
             for name, content in self.shared.model.items():

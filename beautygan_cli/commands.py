@@ -238,6 +238,7 @@ def _open(options: Namespace, given: Given, end: End, stack: ExitStack) -> tuple
     # TensorFlow takes seconds to import; the references are read meanwhile.
     starter = stack.enter_context(ThreadPoolExecutor(1))
     threads = cores.use(options.jobs)
+    images.reuse_memory()
     starting = starter.submit(
         MakeupSession,
         options.model,

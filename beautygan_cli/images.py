@@ -594,6 +594,19 @@ def _pillow(max_pixels: int = 0) -> Any:
     return Image
 
 
+def reuse_memory() -> None:
+    """Have Pillow keep the memory of some large photos for the next ones, unless its own setting says how much.
+
+    For the whole process. What is fresh from the system at each photo costs a fifth of the time of a folder of them.
+    """
+    memory: Any = _pillow().core
+    if not memory.get_blocks_max():
+        memory.set_blocks_max(_BLOCKS_KEPT)
+
+
+_BLOCKS_KEPT = 8  # of 16 MB; a photo of 12 megapixels takes three
+
+
 def _colours(image: Image.Image) -> tuple[Pixels, Pixels | None, bytes | None]:
     """The RGB pixels (HWC uint8) of a decoded image, its alpha (HW uint8) and the profile that still describes them."""
     from PIL import Image, ImageCms
@@ -617,7 +630,16 @@ def _colours(image: Image.Image) -> tuple[Pixels, Pixels | None, bytes | None]:
         flat = ImageCms.applyTransform(flat, to_srgb) or flat
     elif space == "RGB" and flat.mode in ("RGB", "L"):
         icc_profile = bytes(profile_bytes)
-    return np.array(flat if flat.mode == "RGB" else flat.convert("RGB")), alpha, icc_profile
+    return _array(flat if flat.mode == "RGB" else flat.convert("RGB")), alpha, icc_profile
+
+
+def _array(image: Image.Image) -> Pixels:
+    """An RGB image's pixels (HWC uint8). Pillow would lay a large one out in memory twice more on the way."""
+    pixels = np.empty((image.height, image.width, 3), dtype=np.uint8)
+    for top in range(0, image.height, _ROWS_AT_A_TIME):
+        base = min(top + _ROWS_AT_A_TIME, image.height)
+        pixels[top:base] = np.asarray(image.crop((0, top, image.width, base)))
+    return pixels
 
 
 def _profile(icc_profile: bytes) -> tuple[str | None, ImageCms.ImageCmsTransform | None]:
@@ -638,6 +660,9 @@ def _lab_to_srgb() -> ImageCms.ImageCmsTransform:
     from PIL import ImageCms
 
     return ImageCms.buildTransform(ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB")
+
+
+_ROWS_AT_A_TIME = 64
 
 
 def _eight_bits(deep: npt.NDArray[Any]) -> Pixels:

@@ -956,6 +956,29 @@ def test_sweep_removes_what_a_killed_run_left(tmp_path: Path) -> None:
     assert images.sweep(tmp_path / "missing") == 0
 
 
+MEMORY = """
+import sys
+from pathlib import Path
+from PIL import Image
+from beautygan_cli import images
+images.reuse_memory()
+for number in range(4):
+    if number == 2:
+        Image.core.reset_stats()
+    images.write(images.read(sys.argv[1]), Path(sys.argv[1]).with_name(f"{number}.jpg"))
+stats = Image.core.get_stats()
+print(Image.core.get_blocks_max(), stats["allocated_blocks"], stats["reused_blocks"] > 0)
+"""
+
+
+@pytest.mark.parametrize(("own", "shown"), [({}, "8 0 True"), ({"PILLOW_BLOCKS_MAX": "12"}, "12 0 True")])
+def test_the_memory_of_a_photo_serves_the_next_one(tmp_path: Path, own: dict[str, str], shown: str) -> None:
+    Image.fromarray(picture(3000, 2000)).save(tmp_path / "photo.jpg")
+    command = [sys.executable, "-c", MEMORY, str(tmp_path / "photo.jpg")]
+    ended = subprocess.run(command, env=os.environ | own, capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == shown
+
+
 def test_the_same_photo_gives_the_same_bytes(tmp_path: Path) -> None:
     given = photo(metadata=images.Metadata(exif=exif(6)[6:], icc_profile=SRGB, dpi=(300, 300), xmp=XMP))
     for suffix in SUFFIXES:
