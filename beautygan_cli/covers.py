@@ -107,8 +107,9 @@ def before_eyes(landmarks: NDArray[Any], lab: NDArray[Any], candidate: Mask, cer
     ring = np.zeros(shape, dtype=bool)
     for grid in grids:
         # A deep-set eye's crease is a dark line, too: a cover of the lid itself shows by more than that.
-        candidate &= certain | ~((grid.u > -0.1) & (grid.u < 1.2) & (grid.v > 0) & (grid.v < 0.6))
-        ring |= (grid.u > -0.1) & (grid.u < 1.1) & (grid.above < LASH_RING) & (grid.below < LASH_RING)
+        lid = (grid.u > -0.1) & (grid.u < 1.2) & (grid.v > 0) & (grid.v < 0.6)
+        candidate[grid.box] &= certain[grid.box] | ~lid
+        ring[grid.box] |= (grid.u > -0.1) & (grid.u < 1.1) & (grid.above < LASH_RING) & (grid.below < LASH_RING)
     # In light from the side the corner beside the nose lies in a shade as dark as hair: nothing starts there.
     plain = (face > 0.7) & (eyes < 0.05) & (brows < 0.05) & ~_inner_corners(landmarks, shape)
     certain = certain & candidate & plain
@@ -128,8 +129,8 @@ def before_eyes(landmarks: NDArray[Any], lab: NDArray[Any], candidate: Mask, cer
         if cover[beard].sum() < BEARD_SHARE * beard.sum():  # stubble, or a nose's shade, whose outlines would show
             cover &= ~beard
     for grid in grids:
-        if _eye_state(grid, lab) is EyeState.COVERED:
-            cover |= (grid.u > -0.4) & (grid.u < 1.9) & (grid.v < 1.3) & (grid.below < 0.5)
+        if _eye_state(grid, lab[grid.box]) is EyeState.COVERED:
+            cover[grid.box] |= (grid.u > -0.4) & (grid.u < 1.9) & (grid.v < 1.3) & (grid.below < 0.5)
     if not cover.any():
         return np.zeros(shape, dtype=np.float32)
     grown = cv2.dilate(cover.astype(np.float32), np.ones((7, 7), np.uint8))
@@ -145,7 +146,10 @@ class EyeState(Enum):
 
 
 def _eye_state(grid: regions.EyeGrid, lab: NDArray[Any]) -> EyeState:
-    """Shut: the lids' hue where the eyeball would be, over a line of lashes. Covered: that hue and no such line."""
+    """Shut: the lids' hue where the eyeball would be, over a line of lashes. Covered: that hue and no such line.
+
+    lab: of the grid's box alone.
+    """
     inside = (grid.u > 0.15) & (grid.u < 0.85) & (grid.opening > 0.6)
     zone = (grid.u > 0) & (grid.u < 1) & (grid.v > 0.15) & (grid.v < 0.6)
     if not inside.any() or not zone.any():
@@ -164,7 +168,7 @@ def _eye_state(grid: regions.EyeGrid, lab: NDArray[Any]) -> EyeState:
 
 
 def _lash_line(grid: regions.EyeGrid, lab: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Along a shut eye: where its darkest pixels lie, (N, 2) (x, y), and how dark (L*) they are, (N,)."""
+    """Along a shut eye: where in the grid's box its darkest pixels lie, (N, 2) (x, y), and how dark they are, (N,)."""
     near = (grid.above < 0.2) & (grid.below < 0.25)
     places, depths = [], []
     for start in np.linspace(0.1, 0.8, 8):
@@ -183,7 +187,7 @@ def seen_landmarks(landmarks: NDArray[Any], pixels: NDArray[Any]) -> FloatArray:
     """
     result = np.array(landmarks, dtype=np.float32)
     size = regions.unit(landmarks)
-    for upper, lower, brow in EYES:
+    for upper, lower, brow in regions.EYES:
         eye = landmarks[[*upper, *lower]]
         left, top = (max(0, int(v)) for v in np.minimum(eye, landmarks[brow].min(axis=0)).min(axis=0) - 0.3 * size)
         right, bottom = (int(v) for v in eye.max(axis=0) + 0.3 * size)
@@ -192,7 +196,8 @@ def seen_landmarks(landmarks: NDArray[Any], pixels: NDArray[Any]) -> FloatArray:
             continue
         lab = regions.blur(rgb_to_lab(part), 0.006 * size)
         points = landmarks - np.array([left, top])
-        grid = regions.eye_grid(points[upper], points[lower], points[brow], (part.shape[0], part.shape[1]))
+        shape = (part.shape[0], part.shape[1])
+        grid = regions.eye_grid(points[upper], points[lower], points[brow], shape, whole=True)
         if _eye_state(grid, lab) is not EyeState.SHUT:
             continue
         line, _ = _lash_line(grid, lab)
@@ -207,12 +212,6 @@ def seen_landmarks(landmarks: NDArray[Any], pixels: NDArray[Any]) -> FloatArray:
             # Never on the upper lid: a reference bent onto both at once would show its eyeball on the lid.
             result[second] = result[first] + [0, SHUT_GAP * size]
     return result
-
-
-EYES = (
-    ([39, 38, 37, 36], [39, 40, 41, 36], [21, 20, 19, 18, 17]),
-    ([42, 43, 44, 45], [42, 47, 46, 45], [22, 23, 24, 25, 26]),
-)  # upper lid, lower lid and brow, inner end first
 
 
 def _lines(light: NDArray[Any], width: float) -> tuple[FloatArray, FloatArray]:

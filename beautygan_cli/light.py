@@ -8,6 +8,7 @@ but for the light that a pale skin throws on them.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import reduce
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -32,11 +33,13 @@ SHOULDER = 225.0  # grey levels above which what is brightened is compressed in 
 
 def exposure(face: AlignedFace) -> float | None:
     """Times, 1 to MOST, by which the face must be brightened to be well lit; None where its eyes are shut or hidden."""
+    import cv2
+
     eyes = regions.openings_mask(face.landmarks, (face.chip.shape[0], face.chip.shape[1]), soft=0) > 0.5
     if eyes.sum() < LEAST_SEEN * regions.unit(face.landmarks) ** 2:
         return None
     # Noise alone would have bright pixels.
-    brightness = regions.blur(face.chip.max(axis=-1).astype(np.float32), NOISE)
+    brightness = regions.blur(reduce(cv2.max, cv2.split(face.chip)).astype(np.float32), NOISE)
     skin = regions.skin_mask(face.landmarks, brightness.shape) > 0.5
     own = max(1.0, float(np.percentile(brightness[eyes], BRIGHTEST)))
     if not skin.any():

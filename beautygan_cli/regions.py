@@ -17,8 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float32]
+Box = tuple[slice, slice]  # rows and columns of an image
 
 JAW = slice(0, 17)
+BROWS = (np.array([21, 20, 19, 18, 17]), np.array([22, 23, 24, 25, 26]))  # inner end first
+EYES = (
+    ([39, 38, 37, 36], [39, 40, 41, 36], BROWS[0]),
+    ([42, 43, 44, 45], [42, 47, 46, 45], BROWS[1]),
+)  # upper lid, lower lid and brow, inner end first
 LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)
 OUTER_LIPS, INNER_LIPS = slice(48, 60), slice(60, 68)
 KEPT_PIXELS = 1 << 17  # of the largest mask that is kept for the next step that asks: a chip's
@@ -30,6 +36,10 @@ SHADOW_TOP = 1.0  # makeup of the eyes reaches up to the brow ...
 SHADOW_OUTWARD = 1.85  # ... most of an eye's width past the outer corner, fading over SHADOW_FADE of it ...
 SHADOW_FADE = 0.6
 SHADOW_BELOW = 0.45  # ... and this far below the lower lid, in eye widths
+# An eye's box, in which all lies that masks reach: u from and to, how high in parts of lid to brow, how low in eye
+# widths.
+NEAR_EYE, NEAR_TOP, NEAR_BELOW = (-0.45, 1.95), 1.3, 0.5
+LEAST_SPAN = 0.18  # eye widths between lash line and brow at least: landmarks may put a brow on the lid itself
 AROUND_EYES = 0.15  # units around eyes and brows that makeup of the eyes may reach, where it comes off
 LEAST_SPREAD = np.array([11.0, 4.5, 4.5], dtype=np.float32)  # of skin's L*, a*, b*, as on an evenly lit face
 FARTHEST_SKIN = 4.5  # spreads from the cheeks' colour at which a pixel is surely no skin
@@ -145,13 +155,14 @@ def smoothstep(low: float, high: float, values: NDArray[Any]) -> FloatArray:
 
 @dataclass(frozen=True, eq=False)
 class EyeGrid:
-    """Coordinates of each pixel in one eye's own frame, (H, W) float32 each.
+    """Coordinates of each pixel of a box of the image in one eye's own frame, (H, W) float32 each.
 
-    u: 0 at the inner corner, 1 at the outer one. v: 0 on the upper lash line, 1 at the brow. below: distance under
-    the lower lash line and above: distance over the upper one, both in eye widths. opening: mask of the eyeball.
-    width: the eye's width in pixels.
+    box: its rows and columns. u: 0 at the inner corner, 1 at the outer one. v: 0 on the upper lash line, 1 at the brow.
+    below: distance under the lower lash line and above: distance over the upper one, both in eye widths. opening: mask
+    of the eyeball. width: the eye's width in pixels.
     """
 
+    box: Box
     u: FloatArray
     v: FloatArray
     above: FloatArray
@@ -160,26 +171,28 @@ class EyeGrid:
     width: float
 
 
-def eye_grids(landmarks: NDArray[Any], shape: tuple[int, int]) -> tuple[EyeGrid, EyeGrid]:
-    """The frames of the left and the right eye of the image, of (H, W) pixels."""
+def eye_grids(landmarks: NDArray[Any], shape: tuple[int, int], *, whole: bool = False) -> tuple[EyeGrid, EyeGrid]:
+    """The frames of the left and the right eye of the image, of (H, W) pixels; `whole`: not near the eyes alone."""
     points = np.asarray(landmarks, dtype=np.float64)
-    return _eye_grids(points.tobytes(), shape)
+    return _eye_grids(points.tobytes(), shape, whole)
 
 
-@lru_cache(maxsize=2)  # several masks of one face need them in turn, and two faces at a time may be in work
-def _eye_grids(landmarks: bytes, shape: tuple[int, int]) -> tuple[EyeGrid, EyeGrid]:
+@lru_cache(maxsize=4)  # several masks of one face need them in turn, and two faces at a time may be in work
+def _eye_grids(landmarks: bytes, shape: tuple[int, int], whole: bool) -> tuple[EyeGrid, EyeGrid]:
     points = np.frombuffer(landmarks, dtype=np.float64).reshape(-1, 2)
-    left = eye_grid(
-        upper=points[[39, 38, 37, 36]], lower=points[[39, 40, 41, 36]], brow=points[[21, 20, 19, 18, 17]], shape=shape
-    )
-    right = eye_grid(
-        upper=points[[42, 43, 44, 45]], lower=points[[42, 47, 46, 45]], brow=points[[22, 23, 24, 25, 26]], shape=shape
+    left, right = (
+        eye_grid(points[upper], points[lower], points[brow], shape, whole=whole) for upper, lower, brow in EYES
     )
     return left, right
 
 
-def eye_grid(upper: NDArray[Any], lower: NDArray[Any], brow: NDArray[Any], shape: tuple[int, int]) -> EyeGrid:
-    """The frame of one eye from the landmarks of its two lids and its brow, inner ends first."""
+def eye_grid(
+    upper: NDArray[Any], lower: NDArray[Any], brow: NDArray[Any], shape: tuple[int, int], *, whole: bool = False
+) -> EyeGrid:
+    """The frame of one eye from the landmarks of its two lids and its brow, inner ends first.
+
+    It holds all of the image, of (H, W) pixels, or (not `whole`) the box around NEAR_EYE.
+    """
     inner, outer = upper[0], upper[-1]
     width = float(np.linalg.norm(outer - inner))
     along = (outer - inner) / width
@@ -191,22 +204,26 @@ def eye_grid(upper: NDArray[Any], lower: NDArray[Any], brow: NDArray[Any], shape
         offset = curve - inner
         return np.stack([offset @ along, offset @ up], axis=-1) / width
 
-    across, down = np.arange(shape[1]) - inner[0], (np.arange(shape[0]) - inner[1])[:, None]
-    u, y = (
-        (across * axis[0] / width).astype(np.float32) + (down * axis[1] / width).astype(np.float32)
-        for axis in (along, up)
-    )
     lid, rim, arch = (_sorted_curve(local(smooth_curve(curve))) for curve in (upper, lower, brow))
     # Past the outer corner a lid's line goes on upwards, toward the brow's tail; past the inner one it runs level.
     tail = np.array([[1.6, 0.22]])
     level = np.array([[-0.5, -0.05]])
-    lid_line, rim_line, arch_line = _heights(
-        u, np.concatenate([level, lid, tail]), np.concatenate([level, rim, tail]), arch
+    lid, rim = np.concatenate([level, lid, tail]), np.concatenate([level, rim, tail])
+    lowest = rim[:, 1].min() - NEAR_BELOW
+    highest = NEAR_TOP * max(arch[:, 1].max() - lid[:, 1].min(), LEAST_SPAN) + lid[:, 1].max()
+    corners = np.array([[u, y] for u in NEAR_EYE for y in (lowest, highest)]) * width
+    box = (slice(0, shape[0]), slice(0, shape[1])) if whole else _box(inner + corners @ np.stack([along, up]), shape)
+    start = np.array([box[1].start, box[0].start])
+    across, down = np.arange(box[1].start, box[1].stop) - inner[0], np.arange(box[0].start, box[0].stop) - inner[1]
+    u, y = (
+        (across * axis[0] / width).astype(np.float32) + (down * axis[1] / width).astype(np.float32)[:, None]
+        for axis in (along, up)
     )
-    # A brow that the landmarks put on the lid itself would make v explode.
-    span = np.maximum(arch_line - lid_line, np.float32(0.18))
-    opening = fill(shape, np.concatenate([smooth_curve(upper), smooth_curve(lower)[::-1]]))
+    lid_line, rim_line, arch_line = _heights(u, lid, rim, arch)
+    span = np.maximum(arch_line - lid_line, np.float32(LEAST_SPAN))
+    opening = fill(u.shape, np.concatenate([smooth_curve(upper), smooth_curve(lower)[::-1]]) - start)
     return EyeGrid(
+        box=box,
         u=np.asarray(u, dtype=np.float32),
         v=np.asarray((y - lid_line) / span, dtype=np.float32),
         above=np.asarray(y - lid_line, dtype=np.float32),
@@ -214,6 +231,13 @@ def eye_grid(upper: NDArray[Any], lower: NDArray[Any], brow: NDArray[Any], shape
         opening=opening,
         width=width,
     )
+
+
+def _box(points: NDArray[Any], shape: tuple[int, int]) -> Box:
+    """Of an image of (H, W), the box that holds the points, or the pixel nearest to them where they lie outside."""
+    low = np.clip(np.floor(points.min(axis=0)).astype(int), 0, np.array(shape[::-1]) - 1)
+    high = np.clip(np.ceil(points.max(axis=0)).astype(int) + 1, low + 1, shape[::-1])
+    return slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
 
 
 def _heights(u: FloatArray, *lines: NDArray[np.float64]) -> list[FloatArray]:
@@ -323,7 +347,8 @@ def eyes_mask(
         inward = smoothstep(-0.35, -0.05, grid.u) * smoothstep(SHADOW_OUTWARD, SHADOW_OUTWARD - SHADOW_FADE, grid.u)
         upper = smoothstep(SHADOW_TOP + 0.2, SHADOW_TOP - 0.2, grid.v)
         lower = smoothstep(SHADOW_BELOW, SHADOW_BELOW - 0.25, grid.below) * (grid.v <= 0)
-        total = np.maximum(total, inward * np.maximum(upper * (grid.v > 0), lower) * (1 - grid.opening))
+        near = inward * np.maximum(upper * (grid.v > 0), lower) * (1 - grid.opening)
+        total[grid.box] = np.maximum(total[grid.box], near)
     return blur(total, 0.015 * unit(landmarks))
 
 
@@ -332,7 +357,7 @@ def lids_mask(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
     total = np.zeros(shape, dtype=np.float32)
     for grid in eye_grids(landmarks, shape):
         inside = (grid.u > 0.05) & (grid.u < 1.05) & (grid.v > 0.04) & (grid.v < LID_TOP)
-        total = np.maximum(total, inside * (1 - grid.opening))
+        total[grid.box] = np.maximum(total[grid.box], inside * (1 - grid.opening))
     return total
 
 
@@ -357,9 +382,6 @@ def around_eyes_mask(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatAr
     return np.asarray(zone * (1 - openings_mask(landmarks, shape)), dtype=np.float32)
 
 
-BROWS = (np.array([21, 20, 19, 18, 17]), np.array([22, 23, 24, 25, 26]))  # inner end first
-
-
 def openings_mask(
     landmarks: NDArray[Any],
     shape: tuple[int, int],
@@ -368,8 +390,10 @@ def openings_mask(
     soft: float = 0.012,
 ) -> FloatArray:
     """The two eyeballs as far as the lids show them."""
-    left, right = grids or eye_grids(landmarks, shape)
-    return blur(np.maximum(left.opening, right.opening), soft * unit(landmarks))
+    total = np.zeros(shape, dtype=np.float32)
+    for grid in grids or eye_grids(landmarks, shape):
+        total[grid.box] = np.maximum(total[grid.box], grid.opening)
+    return blur(total, soft * unit(landmarks))
 
 
 @kept

@@ -129,10 +129,28 @@ def test_the_face_ends_at_the_jaw(alma: faces.AlignedFace) -> None:
 
 
 def test_eye_coordinates_are_0_at_the_inner_and_1_at_the_outer_corner(alma: faces.AlignedFace) -> None:
-    for grid, inner, outer in zip(regions.eye_grids(alma.landmarks, SHAPE), (39, 42), (36, 45), strict=True):
+    for grid, inner, outer in zip(
+        regions.eye_grids(alma.landmarks, SHAPE, whole=True), (39, 42), (36, 45), strict=True
+    ):
         for landmark, wanted in ((inner, 0), (outer, 1)):
             x, y = np.round(alma.landmarks[landmark]).astype(int)
             assert abs(grid.u[y, x] - wanted) < 0.05
+
+
+@pytest.mark.parametrize("angle", [0, 35, -80, 180])
+def test_around_the_eyes_alone_masks_are_what_they_are_in_the_whole_image(
+    angle: float, alma: faces.AlignedFace
+) -> None:
+    turn = cv2.getRotationMatrix2D((127.5, 127.5), angle, 1.0)
+    landmarks = (alma.landmarks @ turn[:, :2].T + turn[:, 2]).astype(np.float32)
+    near, whole = (regions.eye_grids(landmarks, SHAPE, whole=kind) for kind in (False, True))
+    assert all(grid.u.size < SHAPE[0] * SHAPE[1] / 2 for grid in near)
+    for draw in (regions.eyes_mask, regions.openings_mask):
+        np.testing.assert_array_equal(draw(landmarks, SHAPE, near), draw(landmarks, SHAPE, whole))
+
+
+def test_an_eye_outside_the_image_gives_an_empty_mask(alma: faces.AlignedFace) -> None:
+    assert not regions.eyes_mask(alma.landmarks + np.float32([900, 0]), SHAPE).any()
 
 
 def test_smooth_curve_goes_through_its_points() -> None:

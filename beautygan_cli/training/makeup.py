@@ -132,7 +132,7 @@ class _Face:
         self.shape = (lab.shape[0], lab.shape[1])
         self.landmarks = np.asarray(landmarks, dtype=np.float32)
         self.unit = regions.unit(landmarks)
-        self.eyes = regions.eye_grids(landmarks, self.shape)
+        self.eyes = regions.eye_grids(landmarks, self.shape, whole=True)
         self.openings = blur(np.maximum(self.eyes[0].opening, self.eyes[1].opening), 0.008 * self.unit)
         self.mask = regions.face_mask(landmarks, self.shape, soft=0.12)
         self.teeth = blur(regions.teeth_mask(landmarks, lab), 0.008 * self.unit)
