@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from beautygan_cli import covers, regions
 from beautygan_cli.colour import lab_to_rgb, rgb_to_lab, weighted_mean
 from beautygan_cli.enlarge import Laid
-from beautygan_cli.faces import AlignedFace, Placement, crop, footprint
+from beautygan_cli.faces import AlignedFace, Placement, crop, divisible, footprint
+from beautygan_cli.regions import Box
 
 FloatArray = NDArray[np.float32]
 UInt8Array = NDArray[np.uint8]
@@ -35,8 +36,9 @@ DRAWN = 0.5  # of what is drawn around the eyes beyond the fit: liner stands out
 MARGIN = 0.3  # of the chip's size, drawn around it: a high forehead goes on there, and so does its shade
 SPARED_BELOW = 0.25  # strength under which a region takes less than its share of the face's shade too, none at 0
 EDGE_RAMP = 0.08  # of the chip's size, over which paint fades out before the chip's edge
+FINE = 4.0  # photo pixels to a chip's, from which every other one of them is fine enough for the change
 STRIP_PIXELS = 1 << 17  # of the photo made up at a time: few enough to stay in the processor's cache
-STRIPS_LAID = 4  # at a time: more would hold much memory, fewer cost time at their edges
+STRIPS_LAID = 2  # at a time: more would hold much memory, fewer cost time at their edges
 MASK_SCALE = 2.0  # region masks are drawn at twice the chip's size, for teeth and lashes finer than its pixels, ...
 PHOTO_SCALE = 2.0  # ... or at twice the face's size in the photo, where that is less ...
 LEAST_MASK_SCALE = 0.25  # ... but never smaller than this
@@ -97,22 +99,44 @@ def paste_into(
     """As `paste`, but into the photo itself: a large one is slow to copy for each of its faces."""
     import cv2
 
+    # On a large face the change is computed at half the photo's size: the photo's own pixels lose nothing by that.
+    step = 2 if 1 / face.placement.scale >= FINE else 1
     canvas = mask_canvas(face.placement)
-    box = _box(canvas, weights, photo.shape[:2])
-    if strengths.none or box is None:
+    box = None if strengths.none else _box(canvas, weights, (photo.shape[0], photo.shape[1]), step)
+    if box is None:
         return
     left, top, right, bottom = box
+    if (right - left) % step or (bottom - top) % step:  # the whole of a photo of an odd size
+        step = 1
     change, shade = split_change(fed, made_up, face, strengths)
     drawn = DRAWN * regions.eyes_mask(face.landmarks, (change.shape[0], change.shape[1]))
-    share_planes, change_planes = cv2.split(weights), _layers(face.chip, change, drawn)
-    strip = max(1, STRIP_PIXELS // (right - left))
-    for start in range(top, bottom, STRIPS_LAID * strip):
-        end = min(start + STRIPS_LAID * strip, bottom)
-        shares = Laid(share_planes, canvas, (left, start, right, end))
-        changes = Laid(change_planes, face.placement, (left, start, right, end))
+    shares = [weights], canvas.in_part(left, top, step)
+    changes = _layers(face.chip, change, drawn), face.placement.in_part(left, top, step)
+    part = photo[top:bottom, left:right]
+    if step == 1:
+        _paint_all(part, shares, changes, shade)
+        return
+    own = cv2.resize(part, ((right - left) // step, (bottom - top) // step), interpolation=cv2.INTER_AREA)
+    painted = own.copy()
+    _paint_all(painted, shares, changes, shade)
+    for laid_on, one, other in ((cv2.add, painted, own), (cv2.subtract, own, painted)):
+        more = cv2.resize(cv2.subtract(one, other), (right - left, bottom - top), interpolation=cv2.INTER_LINEAR)
+        laid_on(part, more, dst=part)
+
+
+Layers = tuple[list[FloatArray], Placement]  # images, and how they lie in what is made up
+
+
+def _paint_all(part: UInt8Array, shares: Layers, changes: Layers, shade: FloatArray) -> None:
+    """Make up the box of a face in place, some rows at a time."""
+    height, width = part.shape[:2]
+    strip = max(1, STRIP_PIXELS // width)
+    for start in range(0, height, STRIPS_LAID * strip):
+        end = min(start + STRIPS_LAID * strip, height)
+        share, change = (Laid(*layers, (0, start, width, end)) for layers in (shares, changes))
         for first in range(0, end - start, strip):
             rows = slice(first, min(first + strip, end - start))
-            _paint(photo[start + rows.start : start + rows.stop, left:right], rows, shares, changes, shade)
+            _paint(part[start + rows.start : start + rows.stop], rows, share, change, shade)
 
 
 def _paint(part: UInt8Array, rows: slice, shares: Laid, changes: Laid, shade: FloatArray) -> None:
@@ -129,7 +153,7 @@ def _paint(part: UInt8Array, rows: slice, shares: Laid, changes: Laid, shade: Fl
     colours = [plane.astype(np.float32) for plane in cv2.split(own)]
     painted = []
     for number, (colour, of_shade) in enumerate(zip(colours, shade, strict=True)):
-        *slopes, change, low, high = changes.part(rows, span, slice(PLANES * number, PLANES * (number + 1)))
+        *slopes, change, low, high = changes.part(rows, span, PLANES[number])
         for slope, guide in zip(slopes, colours, strict=True):
             cv2.accumulateProduct(slope, guide, change)
         change = cv2.min(cv2.max(change, low), high)
@@ -139,13 +163,20 @@ def _paint(part: UInt8Array, rows: slice, shares: Laid, changes: Laid, shade: Fl
     cv2.copyTo(_to_bytes(cv2.merge(painted)), np.ascontiguousarray(inside[:, span]), own)
 
 
-def _box(canvas: Placement, weights: FloatArray, shape: tuple[int, int]) -> tuple[int, int, int, int] | None:
-    """The part (left, top, right, bottom) of a photo of (H, W) outside which no weight is left."""
+def _box(canvas: Placement, weights: FloatArray, shape: tuple[int, int], step: int) -> tuple[int, int, int, int] | None:
+    """The part (left, top, right, bottom) of a photo of (H, W) outside which no weight is left.
+
+    Its sides are multiples of `step`, 1 or 2, where the photo has room for that.
+    """
     import cv2
 
     inside = cv2.max(*cv2.split(weights)) > LEAST_WEIGHT
     column, row, width, height = cv2.boundingRect(inside.astype(np.uint8))
-    return footprint(canvas, shape, (column, row, column + width, row + height)) if width else None
+    if not width:
+        return None
+    left, top, right, bottom = footprint(canvas, shape, (column, row, column + width, row + height))
+    (left, right), (top, bottom) = divisible(left, right, shape[1], step), divisible(top, bottom, shape[0], step)
+    return left, top, right, bottom
 
 
 def _to_bytes(values: FloatArray) -> UInt8Array:
@@ -219,9 +250,6 @@ def _halved(canvas: Placement) -> Placement:
     matrix = canvas.matrix / np.float32(2)
     matrix[:, 2] -= 0.25
     return Placement(matrix, canvas.size // 2)
-
-
-Box = tuple[slice, slice]  # rows and columns
 
 
 class _Surroundings(NamedTuple):
@@ -370,28 +398,28 @@ def _chip_ramp(placement: Placement, canvas: int, scale: float) -> FloatArray:
     return np.asarray(np.minimum.outer(ramp, ramp), dtype=np.float32)
 
 
-PLANES = 6  # of `_layers` for each channel
+# The channels of `_layers` for red, green and blue: slopes, offset, and the two limits.
+PLANES = ((0, 1, 2, 3, 12, 15), (4, 5, 6, 7, 13, 16), (8, 9, 10, 11, 14, 17))
 
 
 def _layers(chip: UInt8Array, change: FloatArray, drawn: FloatArray) -> list[FloatArray]:
-    """What the change of each pixel follows from, PLANES of (S, S) float32 for each of its channels.
+    """What the change of each pixel follows from: for each of its channels slopes and offset as `_fit` gives them.
 
-    The slopes for the pixel's red, green and blue, the offset, and the limits between which the change is kept. drawn:
-    (S, S), 0..1, where lines are drawn over the skin that follow nothing in it: liner would be lost in the fit.
+    And two of (S, S, 3), the limits between which the change is kept. drawn: (S, S), 0..1, where lines are drawn over
+    the skin that follow nothing in it: liner would be lost in the fit.
     """
     import cv2
 
     # A highlight or a dark hair far from what the fit has seen must not be carried beyond the change around it.
     kernel = np.ones((2 * RADIUS + 1, 2 * RADIUS + 1), np.uint8)
-    limits = zip(*(cv2.split(reach(change, kernel)) for reach in (cv2.erode, cv2.dilate)), strict=True)
+    limits = [reach(change, kernel) for reach in (cv2.erode, cv2.dilate)]
     guide = chip.astype(np.float32)
-    colours = cv2.split(guide)
-    planes = []
-    for wanted, linear, of in zip(cv2.split(change), _fit(guide, change), limits, strict=True):
-        *slopes, offset = cv2.split(linear)
-        fitted = sum((slope * colour for slope, colour in zip(slopes, colours, strict=True)), offset)
-        planes += [*slopes, offset + drawn * (wanted - fitted), *of]
-    return planes
+    whole = cv2.merge([*cv2.split(guide), np.ones_like(drawn)])
+    layers = _fit(guide, change)
+    for number, linear in enumerate(layers):
+        fitted = cv2.transform(cv2.multiply(linear, whole), np.ones((1, 4), np.float32))
+        linear[..., 3] += drawn * (change[..., number] - fitted)
+    return [*layers, *limits]
 
 
 def _fit(guide: FloatArray, change: FloatArray) -> tuple[FloatArray, ...]:

@@ -13,15 +13,18 @@ FloatArray = NDArray[np.float32]
 
 
 class Laid:
-    """Planes of an image, (S, S) float32 each, laid upright over a box of the photo.
+    """Images of a chip's size, (S, S) or (S, S, up to 4) float32 each, laid upright over a box of the photo.
 
     Resampling each pixel of a photo along a turned grid costs several times as much as enlarging an upright grid by a
     whole number. So the turn is made at the greatest power of two of the photo's pixels that is no larger than one of
     the image's, where nothing is lost yet.
     """
 
-    def __init__(self, planes: Sequence[FloatArray], placement: Placement, box: tuple[int, int, int, int]) -> None:
-        """placement: how the image lies in the photo; box: (left, top, right, bottom) of the photo."""
+    def __init__(self, layers: Sequence[FloatArray], placement: Placement, box: tuple[int, int, int, int]) -> None:
+        """placement: how the images lie in the photo; box: (left, top, right, bottom) of the photo.
+
+        Four channels of one image are laid in the time of two.
+        """
         import cv2
 
         left, top, right, bottom = box
@@ -33,16 +36,17 @@ class Laid:
         matrix[:, 2] += matrix[:, :2] @ first
         matrix[:, :2] *= self.step
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        # Four planes are resampled in the time of two.
-        groups = [cv2.merge(planes[start : start + 4]) for start in range(0, len(planes), 4)]
         laid = [
-            cv2.warpAffine(group, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-            for group in groups
+            cv2.warpAffine(layer, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+            for layer in layers
         ]
-        self.planes: list[FloatArray] = [plane for group in laid for plane in cv2.split(group)]
+        self.planes: list[FloatArray] = [plane for layer in laid for plane in cv2.split(layer)]
 
-    def part(self, rows: slice, columns: slice, planes: slice = slice(None)) -> list[FloatArray]:
-        """Planes at full size, (h, w) float32 each, in a part of the box."""
+    def part(self, rows: slice, columns: slice, planes: Sequence[int] | None = None) -> list[FloatArray]:
+        """Channels at full size, (h, w) float32 each, in a part of the box.
+
+        planes: which of all the images' channels, counted through (None: all).
+        """
         import cv2
 
         step = self.step
@@ -53,6 +57,6 @@ class Laid:
         )
         size = ((end - left) * step, (base - top) * step)
         return [
-            cv2.resize(plane[top:base, left:end], size, interpolation=cv2.INTER_LINEAR)[within]
-            for plane in self.planes[planes]
+            cv2.resize(self.planes[number][top:base, left:end], size, interpolation=cv2.INTER_LINEAR)[within]
+            for number in (range(len(self.planes)) if planes is None else planes)
         ]

@@ -79,6 +79,14 @@ class Placement:
 
         return np.asarray(cv2.invertAffineTransform(self.matrix), dtype=np.float32)
 
+    def in_part(self, left: int, top: int, step: int) -> Placement:
+        """How the same chip lies in the part of the photo that begins there, reduced by a whole number."""
+        matrix = self.matrix.astype(np.float64)
+        # A pixel's centre lies at its whole coordinate: a reduced one's is the middle of those that it holds.
+        matrix[:, 2] += matrix[:, :2] @ (np.array([left, top]) + (step - 1) / 2)
+        matrix[:, :2] *= step
+        return Placement(np.asarray(matrix, dtype=np.float32), self.size)
+
     def to_chip(self, points: NDArray[Any]) -> FloatArray:
         """(N, 2) photo points to chip points."""
         return np.asarray(points @ self.matrix[:, :2].T + self.matrix[:, 2], dtype=np.float32)
@@ -183,8 +191,8 @@ def crop(pixels: NDArray[Any], placement: Placement, box: tuple[int, int, int, i
     x, y, end, base = box or (0, 0, placement.size, placement.size)
     reduction = max(1.0, 1.0 / max(placement.scale, 1e-6))
     left, top, right, bottom = footprint(placement, (pixels.shape[0], pixels.shape[1]), (x, y, end, base))
-    left, right = _divisible(left, right, pixels.shape[1], reduction)
-    top, bottom = _divisible(top, bottom, pixels.shape[0], reduction)
+    left, right = divisible(left, right, pixels.shape[1], reduction)
+    top, bottom = divisible(top, bottom, pixels.shape[0], reduction)
     part = pixels[top:bottom, left:right]
     matrix = placement.matrix.astype(np.float64)
     matrix[:, 2] += matrix[:, :2] @ (left, top) - (x, y)
@@ -199,7 +207,7 @@ def crop(pixels: NDArray[Any], placement: Placement, box: tuple[int, int, int, i
     return np.asarray(chip, dtype=np.uint8)
 
 
-def _divisible(start: int, stop: int, length: int, reduction: float) -> tuple[int, int]:
+def divisible(start: int, stop: int, length: int, reduction: float) -> tuple[int, int]:
     """A range within 0..length, widened where there is room, which can be halved as often as `reduction` asks for."""
     step = 2 ** int(np.log2(max(reduction, 1.0)))
     wanted = -(-(stop - start) // step) * step
@@ -273,7 +281,7 @@ def _search(pixels: UInt8Array, thorough: bool = True) -> list[tuple[float, floa
         far_faces = side == SCAN_SIDES[-1]
         if (best and far_faces) or round(scale * max(pixels.shape[:2])) <= scanned:
             break
-        copy = _resized(pixels, scale)
+        copy = _resized(_sampled(pixels), 4 * scale) if scale <= 1 / 4 else _resized(pixels, scale)
         scanned = max(copy.shape[:2])
         # As good without colour, in three quarters of the time.
         rects, scores, _ = _frontal_detector().run(cv2.cvtColor(copy, cv2.COLOR_RGB2GRAY), 0, 0.0)
@@ -337,10 +345,10 @@ def _landmarks(pixels: UInt8Array, box: tuple[float, float, float, float]) -> Fl
     x0, y0 = max(0, int(left - margin)), max(0, int(top - margin))
     x1, y1 = min(pixels.shape[1], int(right + margin) + 1), min(pixels.shape[0], int(bottom + margin) + 1)
     scale = min(1.0, LANDMARK_FACE / (right - left))
-    x0, x1 = _divisible(x0, x1, pixels.shape[1], 1 / scale)
-    y0, y1 = _divisible(y0, y1, pixels.shape[0], 1 / scale)
+    x0, x1 = divisible(x0, x1, pixels.shape[1], 1 / scale)
+    y0, y1 = divisible(y0, y1, pixels.shape[0], 1 / scale)
     part = pixels[y0:y1, x0:x1]
-    part = _resized(part, scale) if scale < 1 else np.ascontiguousarray(part)
+    part = _grey(_resized(part, scale) if scale < 1 else part)
     centre = np.array([(left + right) / 2 - x0, (top + bottom) / 2 - y0]) * scale
     half = np.array([right - left, bottom - top]) * scale / 2
     readings = []
@@ -351,6 +359,14 @@ def _landmarks(pixels: UInt8Array, box: tuple[float, float, float, float]) -> Fl
         readings.append([(point.x, point.y) for point in shape.parts()])
     mean = np.mean(np.array(readings, dtype=np.float64), axis=0)
     return np.asarray((mean + 0.5) / scale - 0.5 + (x0, y0), dtype=np.float32)
+
+
+def _grey(pixels: UInt8Array) -> UInt8Array:
+    """The (H, W) mean of the colours, rounded down: what dlib makes of an RGB pixel each time that it looks at one."""
+    import cv2
+
+    # The last column takes a third off the sum, which is then rounded to the nearest.
+    return np.asarray(cv2.transform(np.ascontiguousarray(pixels), np.array([[1, 1, 1, -1]]) / 3), dtype=np.uint8)
 
 
 def _reduced(pixels: UInt8Array, side: int) -> tuple[UInt8Array, float]:
@@ -372,6 +388,18 @@ def _resized(pixels: UInt8Array, scale: float) -> UInt8Array:
     # Between a half and the whole size, interpolation skips next to nothing, in a sixth of the time of averaging.
     pixels = _halved(pixels, size)
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+
+
+def _sampled(pixels: UInt8Array) -> UInt8Array:
+    """A copy at a quarter of the size, each pixel the mean of the middle four of sixteen.
+
+    The frontal detector finds the same faces as in one averaged over all of them, which takes three times the time.
+    """
+    import cv2
+
+    height, width = (length // 4 * 4 for length in pixels.shape[:2])
+    size = (width // 4, height // 4)
+    return np.asarray(cv2.resize(pixels[:height, :width], size, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 
 
 def _frontal_detector() -> Any:

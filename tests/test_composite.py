@@ -220,6 +220,37 @@ def test_strips_of_any_height_give_the_same(bea: Case, monkeypatch: pytest.Monke
         assert (difference > 0).mean() < 1e-4
 
 
+def test_half_of_a_large_photos_size_is_fine_enough_for_the_change(
+    phone: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert 1 / phone.face.placement.scale >= composite.FINE
+    halved = phone.paste()
+    monkeypatch.setattr(composite, "FINE", np.inf)
+    whole = phone.paste()
+    changed = (whole != phone.pixels).any(axis=2)
+    # The photo's grain is its own either way, and not what is compared.
+    smooth = [cv2.GaussianBlur(pixels.astype(np.float32), (0, 0), 2) for pixels in (halved, whole)]
+    difference = np.abs(smooth[0] - smooth[1])[changed]
+    assert difference.mean() < 0.2
+    assert np.percentile(difference, 99.9) < 2
+    near = cv2.dilate(changed.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    assert np.array_equal(halved[~near], phone.pixels[~near])
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(0, 0), (1, 0), (0, 1)])
+def test_a_large_face_that_fills_a_photo_of_any_size_is_made_up_to_its_last_pixel(
+    phone: Case, rows: int, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left, top, right, bottom = (int(v) // 2 * 2 for v in faces.detect(phone.pixels)[0].box)
+    tight = Case(np.ascontiguousarray(phone.pixels[top : bottom - rows, left : right - columns]))
+    assert 1 / tight.face.placement.scale >= composite.FINE
+    halved = tight.paste()
+    monkeypatch.setattr(composite, "FINE", np.inf)
+    difference = np.abs(halved.astype(int) - tight.paste())
+    for edge in (difference[:2], difference[-2:], difference[:, :2], difference[:, -2:]):
+        assert edge.mean() < 1
+
+
 def test_a_large_photo_is_never_copied_as_floats(phone: Case) -> None:
     weights = composite.change_weights(phone.pixels, phone.face, FULL)
     tracemalloc.start()

@@ -50,10 +50,11 @@ def test_parts_join_without_a_seam() -> None:
         np.testing.assert_allclose(laid.part(rows, columns)[0], whole[rows, columns], atol=1e-4)
 
 
-def test_planes_are_given_by_their_numbers() -> None:
-    laid = Laid([np.full((256, 256), number, np.float32) for number in range(6)], placement(0.3, 0), BOX)
-    given = laid.part(slice(0, 5), slice(0, 5), slice(4, 6))
-    assert [float(plane.mean()) for plane in given] == [4, 5]
+def test_channels_are_given_by_their_numbers_through_all_images() -> None:
+    grey, colours = np.zeros((256, 256), np.float32), np.ones((256, 256, 3), np.float32) * np.float32([1, 2, 3])
+    laid = Laid([grey, colours], placement(0.3, 0), BOX)
+    given = laid.part(slice(0, 5), slice(0, 5), (3, 0, 2))
+    assert [float(plane.mean()) for plane in given] == [3, 0, 2]
 
 
 def test_a_chip_larger_than_its_face_is_laid_pixel_by_pixel() -> None:

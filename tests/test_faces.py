@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
+import dlib
 import numpy as np
 import pytest
 
@@ -102,6 +103,26 @@ def test_a_clear_face_is_searched_for_once_on_a_small_copy(alma: np.ndarray, mon
     monkeypatch.setattr(faces, "_frontal_detector", lambda: counted)
     assert len(faces.detect(cv2.resize(alma, (3000, 3000)))) == 1
     assert counted.searched == [800]
+
+
+def test_a_sampled_copy_shows_the_face_where_an_averaged_one_does(
+    alma: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = cv2.resize(alma, (3600, 3600), interpolation=cv2.INTER_CUBIC)
+    grain = np.random.default_rng(0).normal(0, 5, large.shape[:2])[..., None]
+    large = np.clip(large + grain, 0, 255).astype(np.uint8)
+    sampled = faces.detect(large)
+    monkeypatch.setattr(faces, "_sampled", lambda pixels: cv2.resize(pixels, (900, 900), interpolation=cv2.INTER_AREA))
+    assert [face.box for face in sampled] == [face.box for face in faces.detect(large)]
+
+
+def test_landmarks_in_grey_are_those_in_colour(alma: np.ndarray, alma_face: faces.Face) -> None:
+    predictor = dlib.shape_predictor(str(faces._predictor_file("shape_predictor_68_face_landmarks.dat")))
+    box = dlib.rectangle(*(round(v) for v in alma_face.box))
+    in_colour, in_grey = (
+        [(point.x, point.y) for point in predictor(pixels, box).parts()] for pixels in (alma, faces._grey(alma))
+    )
+    assert in_colour == in_grey
 
 
 def test_the_back_row_of_a_group_is_found_with_the_front_row(alma: np.ndarray) -> None:
