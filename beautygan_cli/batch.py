@@ -307,7 +307,8 @@ class _Line:
         if images.is_clip(item.path):
             return replace(plan, clip=item.path)
         try:
-            source = result.read_source(item.path, self.session.signature, self.options)
+            once = len(plan.make) + len(plan.revisit) == 1
+            source = result.read_source(item.path, self.session.signature, self.options, once=once)
             return _Plan(plan.settled, plan.make, plan.revisit, source)
         except Exception as error:
             reason = _reason(error, item.path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -79,8 +80,8 @@ def transfer(
     pixels = _pixels(source)
     aligned = find_faces(pixels, session.signature, _name(source), which=which)
     wearing, usual = _worn(look, session.signature)
-    fed, made_up = make_up([(face, wearing) for face in aligned], session)
-    return apply(pixels, aligned, fed, made_up, strengths or usual)
+    spare = isinstance(source, (str, Path))
+    return _wearing(pixels, aligned, wearing, strengths or usual, session, spare=spare)
 
 
 def remove(
@@ -102,8 +103,27 @@ def remove(
     pixels = _pixels(source)
     aligned = find_faces(pixels, session.signature, _name(source), which=which)
     wearing, _ = _worn(bare_face() if bare is None else bare, session.signature)
-    fed, removed = make_up([(face, wearing) for face in aligned], session, remove=True)
-    return apply(pixels, aligned, fed, removed, strengths or Strengths(skin=1.0), remove=True)
+    spare = isinstance(source, (str, Path))
+    return _wearing(pixels, aligned, wearing, strengths or Strengths(skin=1.0), session, remove=True, spare=spare)
+
+
+def _wearing(
+    pixels: UInt8Array,
+    aligned: Sequence[AlignedFace],
+    wearing: Wearing,
+    strengths: Strengths,
+    session: MakeupSession,
+    *,
+    remove: bool = False,
+    spare: bool,
+) -> UInt8Array:
+    """The photo with all its faces in one look; `remove` and `spare` as in `apply`."""
+    # The network leaves a part of the processor idle: masks are drawn beside it.
+    with ThreadPoolExecutor(1) as beside:
+        masks = beside.submit(lambda: [_weights(pixels, face, strengths, remove) for face in aligned])
+        fed, made_up = make_up([(face, wearing) for face in aligned], session, remove=remove)
+        masks.result()
+    return apply(pixels, aligned, fed, made_up, strengths, remove=remove, spare=spare)
 
 
 def bare_face() -> Path:
@@ -256,13 +276,15 @@ def apply(
     strengths: Strengths,
     *,
     remove: bool = False,
+    spare: bool = False,
 ) -> UInt8Array:
     """The photo with each of its faces made up, the smallest first, so that a larger one before it wins.
 
-    `remove`: with its makeup off, as `make_up` with `remove` gives the chips.
+    `remove`: with its makeup off, as `make_up` with `remove` gives the chips. `spare`: in `pixels` itself, which are of
+    no further use, since a large photo is slow to copy.
     """
     weights = [_weights(pixels, face, strengths, remove) for face in aligned]
-    result = pixels.copy()
+    result = pixels if spare else pixels.copy()
     for face, before, after, share in reversed(list(zip(aligned, fed, made_up, weights, strict=True))):
         composite.paste_into(result, face, before, after, strengths, share)
     return result

@@ -145,13 +145,17 @@ class ReadyLook:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A source that was read: its photo and its faces, largest first, at least one."""
+    """A source that was read: its photo and its faces, largest first, at least one.
+
+    once: one result alone is made of it.
+    """
 
     path: Path
     photo: Photo
     aligned: Sequence[AlignedFace]
     seconds: Mapping[str, float]
     crop: bool
+    once: bool = False
 
     @cached_property
     def subjects(self) -> list[evaluate.Subject]:
@@ -193,13 +197,13 @@ def read_look(item: Found, look: Look, signature: Signature, max_pixels: int, *,
     return ReadyLook(item, look, wearing, shown)
 
 
-def read_source(path: Path, signature: Signature, options: Options) -> Source:
-    """A source read, with its faces found. PhotoError or FaceError."""
+def read_source(path: Path, signature: Signature, options: Options, *, once: bool = False) -> Source:
+    """A source read, with its faces found; once: for one result. PhotoError or FaceError."""
     began = time.monotonic()
     photo = images.read(path, max_pixels=options.max_pixels)
     read = time.monotonic()
     aligned = pipeline.find_faces(photo.pixels, signature, images.shown(path), which=options.which)
-    return Source(path, photo, aligned, {"read": read - began, "detect": time.monotonic() - read}, options.crop)
+    return Source(path, photo, aligned, {"read": read - began, "detect": time.monotonic() - read}, options.crop, once)
 
 
 # After the network
@@ -221,7 +225,7 @@ def make(
     spent = {**outcome.seconds, "composite": 0.0, "measure": 0.0}
     for share in (1.0,) if limit is None else LIMITED_SHARES:
         began = time.monotonic()
-        photos = _composed(source, fed, made_up, strengths.scaled(share), options.remove)
+        photos = _composed(source, fed, made_up, strengths.scaled(share), options)
         composed = time.monotonic()
         figures: Figures = {}
         if options.measure or limit is not None:
@@ -242,11 +246,16 @@ def make(
 
 
 def _composed(
-    source: Source, fed: Sequence[FloatArray], made_up: Sequence[FloatArray], strengths: Strengths, remove: bool
+    source: Source, fed: Sequence[FloatArray], made_up: Sequence[FloatArray], strengths: Strengths, options: Options
 ) -> list[Photo]:
     """The whole photo made up, or with `crop` the chip of each face."""
+    remove = options.remove
     if not source.crop:
-        pixels = pipeline.apply(source.photo.pixels, source.aligned, fed, made_up, strengths, remove=remove)
+        compared = options.measure or options.previews or options.largest_distance is not None
+        spare = source.once and not compared
+        pixels = pipeline.apply(
+            source.photo.pixels, source.aligned, fed, made_up, strengths, remove=remove, spare=spare
+        )
         return [replace(source.photo, pixels=pixels)]
     photos = []
     for face, before, after in zip(source.aligned, fed, made_up, strict=True):

@@ -88,6 +88,18 @@ def test_a_path_a_photo_and_an_array_give_the_same(session: MakeupSession) -> No
     assert all(np.array_equal(result, results[0]) for result in results)
 
 
+def test_a_photo_that_is_spare_is_made_up_in_place_and_another_is_left_alone(session: MakeupSession) -> None:
+    kept = images.read(BARE[0]).pixels
+    face = pipeline.find_faces(kept, session.signature, "a photo")[0]
+    look = pipeline.find_faces(images.read(LOOKS[0]).pixels, session.signature, "a look")[0]
+    fed, made_up = pipeline.make_up([(face, look)], session)
+    spare, before = kept.copy(), kept.copy()
+    result = pipeline.apply(kept, [face], fed, made_up, Strengths())
+    assert np.array_equal(kept, before)
+    assert pipeline.apply(spare, [face], fed, made_up, Strengths(), spare=True) is spare
+    assert np.array_equal(spare, result)
+
+
 def test_every_face_of_a_photo_is_made_up_or_the_largest_alone(session: MakeupSession) -> None:
     two = np.full((800, 1500, 3), 210, dtype=np.uint8)
     two[:800, :800] = cv2.resize(images.read(BARE[0]).pixels, (800, 800), interpolation=cv2.INTER_AREA)
