@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -233,14 +233,17 @@ def other_engines(opened: Any, place: Path, chips: Any, precision: str) -> dict[
 
 
 def photo(options: argparse.Namespace, place: Path) -> None:
-    """A photo of 12 megapixels by stage."""
+    """A photo of 12 megapixels by stage, and beside it what imageio alone takes to read and to write it."""
     from dataclasses import replace
 
-    from beautygan_cli import MakeupSession, composite, cores, images, pipeline, shades
+    import imageio.v3 as iio
+
+    from beautygan_cli import MakeupSession, composite, cores, images, light, pipeline, shades
     from beautygan_cli.composite import Strengths
 
-    path = phone_photo(place)
+    path, out = phone_photo(place), place / "phone_out.jpg"
     cores.use()
+    images.reuse_memory()
     with MakeupSession() as session:
         signature = session.signature
         look = next(iter(sorted((folders.SAMPLES / "makeup").glob("*.jpg"))))
@@ -252,32 +255,54 @@ def photo(options: argparse.Namespace, place: Path) -> None:
             spent.setdefault(name, []).append(timed(lambda: values.append(work())))
             return values[0]
 
+        def by_stage() -> None:
+            photo = stage("decode", lambda: images.read(path))
+            pixels, strengths = photo.pixels, Strengths()
+            face = stage("detect and align", lambda: pipeline.find_faces(pixels, signature, "")[0])
+            lit = stage("light", lambda: light.lit(face))
+            before, seen = stage("chips", lambda: pipeline.network_chips(lit, reference, signature))
+            raw = stage("network", lambda: session.transfer(before[None], seen[None])[0])
+            marks = face.landmarks
+            made_up = stage("shades", lambda: shades.deepen(before, raw, marks, seen, marks))
+            weights = stage("masks", lambda: composite.change_weights(pixels, face, strengths))
+            stage("composite", lambda: composite.paste_into(pixels, face, before, made_up, strengths, weights))
+            stage("encode", lambda: images.write(photo, out, overwrite=True))
+
+        def as_python() -> None:
+            wearing = pipeline.Wearing.all_of(reference)
+            photo = images.read(path)
+            aligned = pipeline.find_faces(photo.pixels, signature, "")[:1]
+            pixels = pipeline.wearing_all(photo.pixels, aligned, wearing, Strengths(), session, spare=True)
+            images.write(replace(photo, pixels=pixels), out, overwrite=True)
+
         for _ in range(options.runs + 1):
-            read = stage("decode", lambda: images.read(path))
-            faces = stage("detect and align", lambda r=read: pipeline.find_faces(r.pixels, signature, "")[:1])
-            chips = stage("chips", lambda f=faces: pipeline.network_chips(f[0], reference, signature))
-            raw = stage("network", lambda c=chips: session.transfer(c[0][None], c[1][None])[0])
-            marks = faces[0].landmarks
-            made_up = stage("shades", lambda c=chips, r=raw, m=marks: shades.deepen(c[0], r, m, c[1], m))
-            weights = stage("masks", lambda r=read, f=faces: composite.change_weights(r.pixels, f[0], Strengths()))
-            pasted = stage(
-                "composite",
-                lambda r=read, f=faces, c=chips, a=made_up, w=weights: composite.paste(
-                    r.pixels, f[0], c[0], a, Strengths(), w
-                ),
-            )
-            stage(
-                "encode",
-                lambda r=read, p=pasted: images.write(replace(r, pixels=p), place / "phone_out.jpg", overwrite=True),
-            )
+            by_stage()
+            stage(WHOLE, as_python)
+            plain = stage(READ, lambda: iio.imread(path))
+            stage(WRITTEN, lambda p=plain: iio.imwrite(out, p, quality=95, subsampling="4:4:4"))
+            del plain
     medians = {name: median(costs[1:]) for name, costs in spent.items()}
-    total = Cost(*(sum(kind) for kind in zip(*medians.values(), strict=True)))
-    needed = Cost(*(sum(kind) for kind in zip(*(medians[name] for name in NEEDED), strict=True)))
+    whole, imageio = medians.pop(WHOLE), [medians.pop(name) for name in (READ, WRITTEN)]
+    needed, plainly = total(medians[name] for name in NEEDED), total([medians["network"], *imageio])
+    every = total(medians.values())
     rows = [[name, str(cost)] for name, cost in medians.items()]
-    rows += [["all", str(total)], [f"all to {' + '.join(NEEDED)}", *total.to(needed)]]
+    rows += [["all", str(every)], [WHOLE, str(whole)]]
+    rows += [[name, str(cost)] for name, cost in zip((READ, WRITTEN), imageio, strict=True)]
     one = one_of_many(path, look, place)
-    rows += [["one of a folder of them", str(one)], [f"that to {' + '.join(NEEDED)}", *one.to(needed)]]
+    rows += [["one of a folder of them, by the command", str(one)]]
+    for name, cost in (("all", every), (WHOLE, whole), ("one of a folder", one)):
+        rows += [[f"{name}, to decode + network + encode", *cost.to(needed)]]
+        rows += [[f"{name}, to imageio's reading and writing + network", *cost.to(plainly)]]
     table("A photo of 12 megapixels, bundled model", ("stage", *BOTH), rows)
+
+
+WHOLE = "all, from Python, masks beside the network"
+READ, WRITTEN = "read by imageio", "written by imageio, as we do"
+
+
+def total(costs: Iterable[Cost]) -> Cost:
+    """Of each kind of time."""
+    return Cost(*(sum(kind) for kind in zip(*costs, strict=True)))
 
 
 def one_of_many(photo: Path, look: Path, place: Path) -> Cost:

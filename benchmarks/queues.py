@@ -36,7 +36,7 @@ import imageio.v3 as iio
 import numpy as np
 import simpy
 
-from beautygan_cli import batch, images, pipeline, result
+from beautygan_cli import batch, cores, images, pipeline, result
 from beautygan_cli.cluster import LARGEST_BLOCK
 from beautygan_cli.cores import shared as shared_cores
 from beautygan_cli.images import Found
@@ -322,6 +322,8 @@ def alone(paths: Sequence[Path], look: Any, session: MakeupSession, options: Opt
 
 def measure(options: argparse.Namespace) -> int:
     """Stage times, runs of `batch`, and the simulation of these runs."""
+    cores.use()
+    images.reuse_memory()
     with tempfile.TemporaryDirectory(prefix="beautygan-benchmark-") as name:
         folder = Path(name)
         paths = generate(folder / "photos", options.photos)
