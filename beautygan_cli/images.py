@@ -306,13 +306,17 @@ def write(
         xmp=_xmp_for_result(photo.metadata.xmp, strip_location, mark, _longest_xmp(photo_format)),
     )
     try:
-        encoded = _encoded(photo, photo_format, metadata, quality)
+        with whole(path, overwrite) as file:
+            _encode(photo, photo_format, metadata, quality, file)
+    except OutputError:
+        raise
     except MemoryError as error:
         raise OutputError(f"{name} needs more memory than there is; make its photo smaller first.") from error
     except Exception as error:  # encoders raise whatever they stumble over
+        if isinstance(error, OSError) and error.errno in _REASONS:
+            raise OutputError(f"{name} can't be written: {_reason(error)}.") from error
         message = f"{name} can't be written as {photo_format} at {width} x {height} pixels; choose another --format."
         raise OutputError(message) from error
-    publish([encoded], path, overwrite=overwrite)
     return path
 
 
@@ -683,8 +687,11 @@ def _eight_bits(deep: npt.NDArray[Any]) -> Pixels:
     return np.round(np.clip(levels / top, 0, 1) * 255).astype(np.uint8)
 
 
-def _encoded(photo: Photo, photo_format: str, metadata: Metadata, quality: int) -> bytes:
-    """The bytes of a file in the given format; what the format can't carry is left out."""
+def _encode(photo: Photo, photo_format: str, metadata: Metadata, quality: int, file: IO[bytes]) -> None:
+    """Write a file in the given format; what the format can't carry is left out.
+
+    Into a real file Pillow encodes a JPEG beside other threads; to give bytes it would keep the interpreter's lock.
+    """
     import imageio.v3 as iio
 
     pillow = _pillow()
@@ -710,15 +717,14 @@ def _encoded(photo: Photo, photo_format: str, metadata: Metadata, quality: int) 
     levels = np.dstack([photo.pixels, photo.alpha]) if has_alpha and photo.alpha is not None else photo.pixels
     if photo_format not in pillow.SAVE:
         pillow.init()
-    content: bytes = iio.imwrite(
-        "<bytes>",
+    iio.imwrite(
+        file,
         levels,
         plugin="pillow",
         extension=_FIRST_SUFFIX[photo_format],
         is_batch=False,
         **{key: value for key, value in options.items() if value is not None},
     )
-    return content
 
 
 _JPEG_SEGMENT = 65_533  # bytes, of which an XMP packet's name takes 29

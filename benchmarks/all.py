@@ -30,7 +30,8 @@ sys.path.insert(0, str(networks.REPOSITORY / "tests"))
 MOST_PAIRS = 8  # in one run of the network
 NEEDED = ("decode", "network", "encode")  # stages of a photo that no way of doing it could leave out
 BOTH = ("elapsed", "processor")
-PHONE_FOLDERS = (8, 40)  # of such photos
+PHONE_FOLDERS = (8, 56)  # of such photos
+FOLDER_RUNS = 5
 PHONE = (4032, 3024)  # pixels of a phone's photo of 12 megapixels, upright
 
 
@@ -308,15 +309,19 @@ def total(costs: Iterable[Cost]) -> Cost:
 def one_of_many(photo: Path, look: Path, place: Path) -> Cost:
     """What one more photo of a folder costs: the difference of a long and a short run by the command, divided."""
     costs = []
-    for count in PHONE_FOLDERS:
-        photos = place / f"phone{count}"
-        photos.mkdir()
-        for number in range(count):
-            shutil.copyfile(photo, photos / f"{number}.jpg")
-        command = ("--no-makeup", str(photos), "--ref", str(look), "--out", str(place / f"phone_made{count}"))
-        costs.append(run("-m", "beautygan_cli", *command))
-    more = PHONE_FOLDERS[1] - PHONE_FOLDERS[0]
-    return Cost(*((long - short) / more for short, long in zip(*costs, strict=True)))
+    for turn in range(FOLDER_RUNS):
+        ends = []
+        for count in PHONE_FOLDERS:
+            photos = place / f"phone{count}"
+            photos.mkdir(exist_ok=True)
+            for number in range(count):
+                shutil.copyfile(photo, photos / f"{number}.jpg")
+            out = place / f"phone_made{count}_{turn}"
+            ends.append(run("-m", "beautygan_cli", "--no-makeup", str(photos), "--ref", str(look), "--out", str(out)))
+            shutil.rmtree(out)
+        more = PHONE_FOLDERS[1] - PHONE_FOLDERS[0]
+        costs.append(Cost(*((long - short) / more for short, long in zip(*ends, strict=True))))
+    return median(costs)
 
 
 def folder(options: argparse.Namespace, place: Path) -> None:

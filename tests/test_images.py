@@ -956,6 +956,20 @@ def test_sweep_removes_what_a_killed_run_left(tmp_path: Path) -> None:
     assert images.sweep(tmp_path / "missing") == 0
 
 
+def test_a_jpeg_is_encoded_into_a_real_file_and_so_beside_other_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, given = Image.Image.save, []
+
+    def spied(image: Image.Image, file: io.BufferedIOBase, **options: object) -> None:
+        given.append(os.fstat(file.fileno()))  # without a descriptor Pillow would keep the interpreter's lock
+        save(image, file, **options)
+
+    monkeypatch.setattr(Image.Image, "save", spied)
+    written = images.write(images.Photo(picture()), tmp_path / "photo.jpg")
+    assert [status.st_ino for status in given] == [written.stat().st_ino]
+
+
 MEMORY = """
 import sys
 from pathlib import Path
