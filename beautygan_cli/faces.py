@@ -70,7 +70,8 @@ class Placement:
     @property
     def scale(self) -> float:
         """Chip pixels per photo pixel."""
-        return float(np.sqrt(abs(np.linalg.det(self.matrix[:, :2]))))
+        (a, b, _), (c, d, _) = self.matrix.tolist()
+        return float(abs(a * d - b * c) ** 0.5)
 
     @property
     def inverse(self) -> FloatArray:

@@ -8,6 +8,7 @@ at any scale.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, wraps
@@ -56,7 +57,8 @@ MIRROR = np.concatenate(
 
 def unit(landmarks: NDArray[Any]) -> float:
     """Distance between the eyes' centres in pixels, the length that all others are given in."""
-    return float(np.linalg.norm(landmarks[RIGHT_EYE].mean(axis=0) - landmarks[LEFT_EYE].mean(axis=0)))
+    between = (landmarks[RIGHT_EYE] - landmarks[LEFT_EYE]).sum(axis=0) / 6
+    return math.hypot(*between.tolist())
 
 
 def mirrored(landmarks: NDArray[Any], width: int) -> FloatArray:
@@ -74,11 +76,17 @@ def smooth_curve(points: NDArray[Any], *, closed: bool = False, steps: int = 8) 
         padded = np.concatenate([points[-1:], points, points[:2]])
     else:
         padded = np.concatenate([2 * points[:1] - points[1:2], points, 2 * points[-1:] - points[-2:-1]])
-    t = (np.arange(steps) / steps)[None, :, None]
-    p0, p1, p2, p3 = (padded[i : len(padded) - 3 + i, None, :] for i in range(4))
-    curve = 0.5 * (2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * p1 - p0 - 3 * p2 + p3) * t**3)
-    flat = curve.reshape(-1, 2)
+    segments = len(padded) - 3
+    around = np.stack([padded[i : segments + i] for i in range(4)], axis=1)
+    flat = (_between(steps) @ around).reshape(-1, 2)
     return np.asarray(flat if closed else np.concatenate([flat, points[-1:]]), dtype=np.float32)
+
+
+@lru_cache(maxsize=8)
+def _between(steps: int) -> NDArray[np.float64]:
+    """What each of the four points around a segment weighs in its points, (steps, 4)."""
+    t = (np.arange(steps) / steps)[:, None]
+    return np.asarray(0.5 * (t ** np.arange(4)) @ [[0, 2, 0, 0], [-1, 0, 1, 0], [2, -5, 4, -1], [-1, 3, -3, 1]])
 
 
 def kept(draw: Callable[..., FloatArray]) -> Callable[..., FloatArray]:
@@ -474,18 +482,20 @@ def stroke(points: NDArray[Any], widths: NDArray[Any]) -> FloatArray:
     """The outline, (M, 2), of a stroke along (N, 2) points, whose half-widths in pixels are spread over its length."""
     both = smooth_curve(np.asarray(points, dtype=np.float64))
     half = np.interp(np.linspace(0, 1, len(both)), np.linspace(0, 1, len(widths)), widths)
-    ahead = np.gradient(both, axis=0)
-    normal = np.stack([-ahead[:, 1], ahead[:, 0]], axis=1)
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
-    return np.asarray(
-        np.concatenate([both + normal * half[:, None], (both - normal * half[:, None])[::-1]]), np.float32
-    )
+    beside = half[:, None] * _normals(np.concatenate([both[:1], both[:-1]]), np.concatenate([both[1:], both[-1:]]))
+    return np.asarray(np.concatenate([both - beside, (both + beside)[::-1]]), np.float32)
 
 
 def grown(outline: NDArray[Any], distance: float) -> FloatArray:
     """A closed outline moved outward by `distance` pixels along its normals."""
-    ahead = np.roll(outline, -1, axis=0) - np.roll(outline, 1, axis=0)
-    normal = np.stack([ahead[:, 1], -ahead[:, 0]], axis=1)
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
-    area = float(np.sum(outline[:, 0] * np.roll(outline[:, 1], -1) - np.roll(outline[:, 0], -1) * outline[:, 1]))
-    return np.asarray(outline + normal * distance * np.sign(area), dtype=np.float32)
+    points = np.asarray(outline, dtype=np.float64)
+    before, after = np.concatenate([points[-1:], points[:-1]]), np.concatenate([points[1:], points[:1]])
+    area = float(points[:, 0] @ after[:, 1] - after[:, 0] @ points[:, 1])
+    return np.asarray(points + math.copysign(distance, area) * _normals(before, after), dtype=np.float32)
+
+
+def _normals(before: NDArray[Any], after: NDArray[Any]) -> NDArray[np.float64]:
+    """Of each point of a curve, (N, 2), the unit vector square to the way from the point before it to the one after."""
+    ahead = after - before
+    ahead /= np.maximum(np.hypot(ahead[:, :1], ahead[:, 1:]), 1e-6)
+    return np.asarray(ahead[:, ::-1] * [1, -1], dtype=np.float64)
