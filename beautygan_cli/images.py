@@ -638,12 +638,28 @@ def _colours(image: Image.Image) -> tuple[Pixels, Pixels | None, bytes | None]:
 
 
 def _array(image: Image.Image) -> Pixels:
-    """An RGB image's pixels (HWC uint8). Pillow would lay a large one out in memory twice more on the way."""
+    """An RGB image's pixels (HWC uint8).
+
+    Saved as a PPM, which is a line and the pixels: NumPy's own way would lay a large image out in memory twice more.
+    """
     pixels = np.empty((image.height, image.width, 3), dtype=np.uint8)
-    for top in range(0, image.height, _ROWS_AT_A_TIME):
-        base = min(top + _ROWS_AT_A_TIME, image.height)
-        pixels[top:base] = np.asarray(image.crop((0, top, image.width, base)))
+    raw: Any = _Raw(pixels.reshape(-1), len(f"P6\n{image.width} {image.height}\n255\n"))
+    image.save(raw, "PPM")
     return pixels
+
+
+class _Raw(io.RawIOBase):
+    """A file to write to that puts what comes after a header into an array of bytes."""
+
+    def __init__(self, content: Pixels, header: int) -> None:
+        super().__init__()
+        self.content, self.position = content, -header
+
+    def write(self, data: Any) -> int:
+        part = np.frombuffer(data, dtype=np.uint8)[max(0, -self.position) :]
+        self.position += len(data)
+        self.content[max(0, self.position - len(part)) : max(0, self.position)] = part
+        return len(data)
 
 
 def _profile(icc_profile: bytes) -> tuple[str | None, ImageCms.ImageCmsTransform | None]:
@@ -664,9 +680,6 @@ def _lab_to_srgb() -> ImageCms.ImageCmsTransform:
     from PIL import ImageCms
 
     return ImageCms.buildTransform(ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB")
-
-
-_ROWS_AT_A_TIME = 64
 
 
 def _eight_bits(deep: npt.NDArray[Any]) -> Pixels:
