@@ -81,7 +81,7 @@ def transfer(
     aligned = find_faces(pixels, session.signature, _name(source), which=which)
     wearing, usual = _worn(look, session.signature)
     spare = isinstance(source, (str, Path))
-    return wearing_all(pixels, aligned, wearing, strengths or usual, session, spare=spare)
+    return apply_look(pixels, aligned, wearing, strengths or usual, session, spare=spare)
 
 
 def remove(
@@ -104,10 +104,10 @@ def remove(
     aligned = find_faces(pixels, session.signature, _name(source), which=which)
     wearing, _ = _worn(bare_face() if bare is None else bare, session.signature)
     spare = isinstance(source, (str, Path))
-    return wearing_all(pixels, aligned, wearing, strengths or Strengths(skin=1.0), session, remove=True, spare=spare)
+    return apply_look(pixels, aligned, wearing, strengths or Strengths(skin=1.0), session, remove=True, spare=spare)
 
 
-def wearing_all(
+def apply_look(
     pixels: UInt8Array,
     aligned: Sequence[AlignedFace],
     wearing: Wearing,

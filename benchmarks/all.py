@@ -273,7 +273,7 @@ def photo(options: argparse.Namespace, place: Path) -> None:
             wearing = pipeline.Wearing.all_of(reference)
             photo = images.read(path)
             aligned = pipeline.find_faces(photo.pixels, signature, "")[:1]
-            pixels = pipeline.wearing_all(photo.pixels, aligned, wearing, Strengths(), session, spare=True)
+            pixels = pipeline.apply_look(photo.pixels, aligned, wearing, Strengths(), session, spare=True)
             images.write(replace(photo, pixels=pixels), out, overwrite=True)
 
         for _ in range(options.runs + 1):
