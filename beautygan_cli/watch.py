@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
@@ -35,6 +36,8 @@ def arrivals(
             if event.event_type in ("created", "modified", "moved", "closed"):
                 news.put(Path(str(event.dest_path or event.src_path)))
 
+    # It reports its own end, too, if a change comes at that moment; whoever listens to its log still hears it.
+    logging.getLogger("watchdog").addHandler(logging.NullHandler())
     observer = _started(Observer(), Handler(), folders)
     try:
         yield from _settling(folders, stop, wanted, news, settled)

@@ -190,6 +190,20 @@ def test_phone_shows_one_card_across_and_nothing_beyond_its_edge(opened, tmp_pat
     assert boxes[0]["x"] == boxes[1]["x"] and boxes[0]["width"] > 300
 
 
+SCROLLED = """() => new Promise(done => {
+    const times = [];
+    let before = performance.now();
+    function step(now) {
+        times.push(now - before);
+        before = now;
+        scrollBy(0, 400);
+        times.length < 60 ? requestAnimationFrame(step) : done(times.slice(5));
+    }
+    scrollTo(0, 0);
+    requestAnimationFrame(step);
+})"""  # milliseconds from frame to frame
+
+
 def test_two_thousand_results_load_lazily_and_scroll_smoothly(opened, tmp_path):
     first = result(tmp_path, 0)
     gallery = Gallery(tmp_path)
@@ -208,21 +222,12 @@ def test_two_thousand_results_load_lazily_and_scroll_smoothly(opened, tmp_path):
     loaded = "[...document.images].filter(image => image.complete && image.naturalWidth).length"
     page.wait_for_timeout(300)
     assert page.evaluate(loaded) < 400
-    frames = page.evaluate(
-        """() => new Promise(done => {
-            const times = [];
-            let before = performance.now();
-            function step(now) {
-                times.push(now - before);
-                before = now;
-                scrollBy(0, 400);
-                times.length < 60 ? requestAnimationFrame(step) : done(times.slice(5));
-            }
-            requestAnimationFrame(step);
-        })"""
-    )
+    frames = page.evaluate(SCROLLED)
     assert page.evaluate("scrollY") > 15_000
-    assert float(np.median(frames)) < 60, frames  # milliseconds from frame to frame, on a machine without a GPU
+    page.evaluate("[...document.querySelectorAll('.card')].slice(40).forEach(card => card.remove())")
+    of_few = page.evaluate(SCROLLED)
+    # From frame to frame as on a page of forty, since how long that takes is the machine's.
+    assert float(np.median(frames)) < 5 * float(np.median(of_few)), (frames, of_few)
 
 
 def test_gallery_of_a_run(opened, place, beautygan, no_face, tmp_path):
