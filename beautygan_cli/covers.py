@@ -168,7 +168,7 @@ def _eye_state(grid: regions.EyeGrid, lab: NDArray[Any]) -> EyeState:
 
 
 def _lash_line(grid: regions.EyeGrid, lab: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Along a shut eye: where in the grid's box its darkest pixels lie, (N, 2) (x, y), and how dark they are, (N,)."""
+    """Along a shut eye: its darkest pixels, (N, 2) (x, y) in the grid's box, and how dark (L*) they are, (N,)."""
     near = (grid.above < 0.2) & (grid.below < 0.25)
     places, depths = [], []
     for start in np.linspace(0.1, 0.8, 8):

@@ -394,7 +394,7 @@ def _resized(pixels: UInt8Array, scale: float) -> UInt8Array:
 def _sampled(pixels: UInt8Array) -> UInt8Array:
     """A copy at a quarter of the size, each pixel the mean of the middle four of sixteen.
 
-    The frontal detector finds the same faces as in one averaged over all of them, which takes three times the time.
+    The frontal detector finds the same faces as in one averaged over all of them, which takes twice the time.
     """
     import cv2
 

@@ -313,7 +313,7 @@ def write(
     except MemoryError as error:
         raise OutputError(f"{name} needs more memory than there is; make its photo smaller first.") from error
     except Exception as error:  # encoders raise whatever they stumble over
-        if isinstance(error, OSError) and error.errno in _REASONS:
+        if isinstance(error, OSError) and error.errno:  # the disk's, not the encoder's
             raise OutputError(f"{name} can't be written: {_reason(error)}.") from error
         message = f"{name} can't be written as {photo_format} at {width} x {height} pixels; choose another --format."
         raise OutputError(message) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import random
@@ -892,6 +893,18 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
         assert np.array_equal(images.read(tmp_path / "small.png").pixels, picture())
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_a_fault_of_the_disk_while_a_photo_is_encoded_is_not_the_formats(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(image: Image.Image, file: object, **options: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Image.Image, "save", fails)
+    with pytest.raises(OutputError, match=r"photo\.jpg can't be written: .*fault of the disk"):
+        images.write(images.Photo(picture()), tmp_path / "photo.jpg")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_read_only_disk_is_named(tmp_path: Path) -> None:
