@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import covers, regions
+from beautygan_cli import regions
 from beautygan_cli.colour import lab_to_rgb, rgb_to_lab, weighted_mean
 from beautygan_cli.enlarge import Laid
 from beautygan_cli.faces import AlignedFace, Placement, crop, divisible, footprint
@@ -259,7 +259,6 @@ class _Surroundings(NamedTuple):
     box: Box  # of the halved canvas
     face: FloatArray
     face_edge: FloatArray  # softer, for the shade
-    cover: FloatArray
     likeness: FloatArray  # to this face's skin
 
     def part(self, box: Box) -> _Surroundings:
@@ -291,7 +290,7 @@ def change_weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths, 
         return weights
     # What is soft, or found by colour, is as well known from a quarter of the pixels; lips and eyes need them all.
     known = _surroundings(pixels, _halved(canvas), np.asarray((landmarks + 0.5) / 2 - 0.5, dtype=np.float32), whole)
-    bare = known.face * (1 - known.cover * known.face_edge) * known.likeness
+    bare = known.face * known.likeness
     scale = _mask_scale(face.placement)
     ramp = _chip_ramp(face.placement, canvas.size // 2, scale / 2)[known.box]
     # The shade fades out over more of jaw and temples than paint does, into a neck that keeps its own.
@@ -320,7 +319,6 @@ def _surroundings(pixels: UInt8Array, canvas: Placement, landmarks: FloatArray, 
         box,
         regions.face_mask(landmarks, shape),
         regions.face_mask(landmarks, shape, soft=SHADE_EDGE),
-        covers.cover_mask(landmarks, lab, colour),
         regions.skin_likeness(landmarks, lab, colour),
     )
 
@@ -372,12 +370,8 @@ def _detail(
         lab = rgb_to_lab(crop(pixels, canvas, (columns.start, rows.start, columns.stop, rows.stop)))
         kept = np.maximum(kept, regions.blur(regions.teeth_mask(landmarks, lab), 0.008 * length))
     # Paint for the skin, and the face's shade beside lips and eyes, go on skin alone: not on hair, hat or glasses.
-    # Paint for lips and eyes leaves out what is seen to lie before them.
     own = np.maximum(lips, eyes)
-    # Black hair on dark skin differs from its shades by what hangs together alone; a jaw's own shade is none.
-    cover = known.cover * (1 - eyes) if remove else known.cover  # strong eye shadow would be taken for one
-    uncovered = 1 - cover * np.maximum(own, known.face_edge)
-    inside = (1 - kept) * known.face * uncovered * (own + (1 - own) * known.likeness)
+    inside = (1 - kept) * known.face * (own + (1 - own) * known.likeness)
     shade = np.minimum(inside, known.face_edge)
     for mask, strength in ((lips, strengths.lips), (eyes, strengths.eyes)):
         # Lips and eyes share the skin's shade, but a region that is to stay as it is gets none of that either.

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import composite, covers, encoded, faces, images, light, regions, shades
+from beautygan_cli import composite, encoded, faces, images, light, regions, shades, shut_eyes
 from beautygan_cli.composite import Strengths
 from beautygan_cli.errors import FaceError
 from beautygan_cli.faces import AlignedFace
@@ -156,7 +156,7 @@ def find_faces(pixels: UInt8Array, signature: Signature, name: str, *, which: st
         raise FaceError(f"no face found in {name}; use a photo in which the face is larger, upright and uncovered.")
     chosen = found[:1] if which == "largest" else found
     aligned = [faces.align(pixels, face, signature.size, signature.padding) for face in chosen]
-    return [replace(face, landmarks=covers.seen_landmarks(face.landmarks, face.chip)) for face in aligned]
+    return [replace(face, landmarks=shut_eyes.seen_landmarks(face.landmarks, face.chip)) for face in aligned]
 
 
 @dataclass(frozen=True, eq=False)
