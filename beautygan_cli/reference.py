@@ -32,12 +32,15 @@ def reference_chip(reference: AlignedFace) -> FloatArray:
     return known
 
 
-def tidied(chip: FloatArray, landmarks: NDArray[Any]) -> FloatArray:
+def tidied(chip: FloatArray, landmarks: NDArray[Any], occlusion: FloatArray | None = None) -> FloatArray:
     """A reference's chip, (S, S, 3) RGB 0..255, ready to be bent.
 
-    Teeth, what covers its skin and the far half of a turned face are painted over, and light from a side is evened.
+    Teeth and the far half of a turned face are painted over, and light from a side is evened; so is what lies before
+    the skin, where `occlusion`, (S, S) in 0..1, says so.
     """
-    whole = _uncovered(_mouth_shut(chip, landmarks), landmarks)
+    whole = _mouth_shut(chip, landmarks)
+    if occlusion is not None:
+        whole = _uncovered(whole, landmarks, occlusion)
     mirrored = _mirror_image(whole, landmarks)
     return _both_sides(_evenly_lit(whole, mirrored, landmarks), mirrored, landmarks)
 
@@ -83,23 +86,15 @@ def _mouth_shut(chip: FloatArray, landmarks: NDArray[Any]) -> FloatArray:
     return np.asarray(chip + cover * (lips - chip), dtype=np.float32)
 
 
-def _uncovered(chip: FloatArray, landmarks: NDArray[Any]) -> FloatArray:
-    """The chip with hair, a hat's rim or the frame of glasses before the skin painted over with the skin around them.
+def _uncovered(chip: FloatArray, landmarks: NDArray[Any], occlusion: FloatArray) -> FloatArray:
+    """The chip with what lies before the skin painted over with the skin around it.
 
-    Bent onto another face, they would leave a ghost there: the network tells most of what covers a reference from
-    makeup, but not all.
+    Bent onto another face, hair or a frame would leave a ghost there.
     """
-    lab = rgb_to_lab(chip)
     shape = (chip.shape[0], chip.shape[1])
     skin = regions.skin_mask(landmarks, shape)
-    likeness = regions.skin_likeness(landmarks, lab)
-    middle = weighted_mean(lab[..., :1], skin * likeness)[0]
-    if not np.isfinite(middle):
-        return chip
-    # Blush and contour differ from the skin in colour too, but not by as much light.
-    covered = skin * (1 - likeness) * regions.smoothstep(12, 24, np.abs(lab[..., 0] - middle))
-    # Not before its lids: a bold shadow would be taken for a part of the frame that crosses it.
-    clear = skin * likeness
+    # Not before lids and lips: what is filled in there would be taken for their makeup.
+    covered, clear = skin * occlusion, skin * (1 - occlusion)
     reach = 0.2 * regions.unit(landmarks)
     around = regions.blur(chip * clear[..., None], reach) / np.maximum(regions.blur(clear, reach), 1e-3)[..., None]
     return np.asarray(chip + covered[..., None] * (around - chip), dtype=np.float32)

@@ -34,6 +34,11 @@ def parser() -> argparse.ArgumentParser:
         help="fine-tune the model in this folder in place of training a new one (without DIR: the bundled model)",
     )
     result.add_argument(
+        "--start",
+        metavar="DIR",
+        help="start a new model from the weights of one that this command trained before",
+    )
+    result.add_argument(
         "--makeup",
         metavar="DIR",
         help="with --init: folder of real made-up photos to learn from as well, by BeautyGAN's unpaired losses",
@@ -57,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
         "--width", type=_positive, help=f"channels of a new model's first layer (default: {default['width']})"
     )
     result.add_argument(
-        "--rate", type=float, metavar="R", help="with --init: learning rate at the start (default: 2e-4)"
+        "--rate", type=float, metavar="R", help="with --init or --start: learning rate at the start (default: 2e-4)"
     )
     result.add_argument(
         "--without",
@@ -100,8 +105,10 @@ def _refuse_misplaced(options: argparse.Namespace) -> None:
         raise ModelError("--makeup adds to fine-tuning; name the model to start from with --init")
     if options.removal_only and (options.init is None or options.makeup):
         raise ModelError("--removal-only is for fine-tuning on drawn makeup; give --init, and leave --makeup out")
-    if options.rate and options.init is None:
-        raise ModelError("--rate is for fine-tuning with --init; a new model's rate follows a schedule of its own")
+    if options.start and options.init is not None:
+        raise ModelError("--start is for a new model; to fine-tune, name the model with --init alone")
+    if options.rate and options.init is None and options.start is None:
+        raise ModelError("--rate is for --init and --start; a new model's rate follows a schedule of its own")
     if options.width and options.init is not None:
         raise ModelError("--width is for a new model; leave it out, the one that --init names has its own")
     if options.resume and options.init is None and (Path(options.out) / "finetuning").is_dir():
@@ -130,11 +137,14 @@ def _settings(options: argparse.Namespace) -> Settings:
     return Settings(
         faces=options.faces,
         out=options.out,
+        start=options.start,
         minutes=options.time,
         steps=options.steps,
         workers=options.workers,
         bank=options.bank,
         width=options.width or Settings.width,
+        rate=(options.rate or Tuning.rate) if options.start else Settings.rate,
+        fine_rate=(options.rate or Tuning.rate) if options.start else Settings.fine_rate,
         without=options.without,
         seed=options.seed,
         precision=options.precision,

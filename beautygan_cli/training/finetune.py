@@ -238,7 +238,6 @@ def _paired(tuning: Tuning, start: Trainable, rate: Any) -> Tower:
             tf.abs(shown["reference"] - shown["removed"] if tuning.removal_only else shown["source"] - shown["target"])
         ),
         outputs=(xs, ys),
-        step_one=tf.no_op(),
         step_both=_step(adam, together, rate, tuning, start),
         averages={variable.op.name: adam.average.get(variable.ref(), variable) for variable in everything},
     )

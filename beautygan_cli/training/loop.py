@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli import images
+from beautygan_cli.errors import ModelError
 from beautygan_cli.session import quiet_tensorflow
 from beautygan_cli.signature import Signature
 from beautygan_cli.training import network, pairs
@@ -23,10 +24,11 @@ from beautygan_cli.training.people import evened, load, split
 
 REGION_WEIGHT = 3.0  # lips and eyes count four times the rest: they are small, and they are what one looks at
 WORN_WEIGHT = 6.0  # by the target's own change: L1 alone draws dark lids and liner at half their depth
+DENSITY_WEIGHT = 0.25  # of the error in optical density: dark liner's last half is a few grey levels, and what one sees
+DARKEST = 0.004  # of linear light, added before its logarithm
 MEAN_WEIGHT = 0.6  # of the difference of region means, the shade that is seen first
 GRADIENT_WEIGHT = 1.0
 REMOVED_WEIGHT = 1.0
-REMOVED_EVERY = 3  # the second decoder is trained on every third step: it learns faster than the first
 DECAY = 0.998  # of the weights' moving average, which is what is saved for use
 VALIDATION_SETS = 64
 READY = 64  # sets to wait for before the first step
@@ -38,10 +40,11 @@ class Settings:
 
     faces: str
     out: str
+    start: str | None = None  # folder of a model of this same network whose weights are the first ones
     minutes: float = 60.0
     steps: int | None = None
     coarse_share: float = 0.4  # of the budget, at half size, where a step costs a quarter
-    coarse_batch: int = 8
+    coarse_batch: int = 6
     fine_batch: int = 3
     rate: float = 7e-4
     fine_rate: float = 5e-4
@@ -113,6 +116,8 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
         start = tf.compat.v1.global_variables_initializer()
     with tf.compat.v1.Session(graph=graph, config=configuration(settings.precision)) as session:
         session.run(start)
+        if settings.start:
+            _take_over(session, towers[False], Path(settings.start))
         progress = Progress()
         latest = tf.train.latest_checkpoint(str(work))
         if resume and latest:
@@ -131,8 +136,7 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
             chosen = rng.choice(filled, settings.coarse_batch if coarse else settings.fine_batch)
             feed: dict[Any, Any] = {tower.feeds[name]: values for name, values in bank.batch(chosen).items()}
             feed[rate] = _rate(settings, progress, share)
-            both = progress.step % REMOVED_EVERY == 0
-            loss, _ = session.run([tower.loss, tower.step_both if both else tower.step_one], feed)
+            loss, _ = session.run([tower.loss, tower.step_both], feed)
             losses.append(float(loss))
             progress.step += 1
             progress.seconds += min(time.monotonic() - began, 60.0)
@@ -165,7 +169,6 @@ class Tower:
     error: Any
     identity: Any
     outputs: tuple[Any, Any]
-    step_one: Any
     step_both: Any
     averages: dict[str, Any]
 
@@ -188,7 +191,6 @@ def _tower(settings: Settings, half: bool, rate: Any) -> Tower:
     # Both sizes share one optimiser and one average; the names keep them apart from the graph's other half.
     with tf.compat.v1.variable_scope("optimiser", reuse=tf.compat.v1.AUTO_REUSE):
         adam = Adam(variables)
-    step_one = adam.step(made_up, rate, settings.clip, settings.warm_up)
     step_both = adam.step(made_up + REMOVED_WEIGHT * removed, rate, settings.clip, settings.warm_up)
     return Tower(
         feeds=feeds,
@@ -196,7 +198,6 @@ def _tower(settings: Settings, half: bool, rate: Any) -> Tower:
         error=tf.reduce_mean(tf.abs(xs - pictures["target"])),
         identity=tf.reduce_mean(tf.abs(pictures["source"] - pictures["target"])),
         outputs=(xs, ys),
-        step_one=step_one,
         step_both=step_both,
         averages={variable.op.name: adam.average[variable.ref()] for variable in variables},
     )
@@ -217,7 +218,7 @@ def paired_losses(xs: Any, ys: Any, pictures: dict[str, Any], masks: Any, face: 
 
 
 def difference(result: Any, target: Any, weight: Any, masks: Any) -> Any:
-    """L1 by region, L1 of the gradients, and L1 of the region means."""
+    """L1 by region, of the gradients, of the region means, and of the optical density."""
     import tensorflow as tf
 
     error = result - target
@@ -227,7 +228,16 @@ def difference(result: Any, target: Any, weight: Any, masks: Any) -> Any:
     gradient = tf.reduce_mean(weight[:, 1:] * down) + tf.reduce_mean(weight[:, :, 1:] * across)
     area = tf.reduce_sum(masks, (1, 2))[..., None]
     means = tf.einsum("nhwr,nhwc->nrc", masks, error) / (area + 1.0)
-    return plain + GRADIENT_WEIGHT * gradient + MEAN_WEIGHT * tf.reduce_mean(tf.abs(means))
+    # What a picture's pigment lets through, in linear light; that of the start is the same in both and cancels.
+    density = tf.reduce_mean(weight * tf.abs(_log_light(result) - _log_light(target)))
+    return plain + GRADIENT_WEIGHT * gradient + MEAN_WEIGHT * tf.reduce_mean(tf.abs(means)) + DENSITY_WEIGHT * density
+
+
+def _log_light(picture: Any) -> Any:
+    """The logarithm of linear light of a picture in [-1, 1], by a display's usual gamma of 2.2."""
+    import tensorflow as tf
+
+    return tf.math.log(tf.pow(tf.clip_by_value(0.5 * picture + 0.5, 1e-3, 1.0), 2.2) + DARKEST)
 
 
 class Adam:
@@ -274,6 +284,21 @@ class Adam:
                 for v in self.variables
             ]
         return tf.group(*averages)
+
+
+def _take_over(session: Any, tower: Tower, folder: Path) -> None:
+    """Load the weights of a model of this network, and start their average from them. ModelError for another one."""
+    import tensorflow as tf
+
+    try:
+        stored = tf.train.load_checkpoint(str(folder / "model"))
+        values = {name: stored.get_tensor(name) for name in tower.averages}
+        for variable in tf.compat.v1.trainable_variables():
+            variable.load(values[variable.op.name], session)
+        for name, average in tower.averages.items():
+            average.load(values[name], session)
+    except (tf.errors.OpError, ValueError) as error:
+        raise ModelError(f"{folder} holds no weights of this network and width; fine-tune it with --init") from error
 
 
 def _rate(settings: Settings, progress: Progress, share: float) -> float:
@@ -373,5 +398,6 @@ def export(session: Any, averages: dict[str, Any], settings: Settings, progress:
 def _settings_json(settings: Settings) -> dict[str, Any]:
     """The settings without this machine's paths."""
     values = asdict(settings)
-    values["faces"], values["out"] = Path(settings.faces).name, Path(settings.out).name
+    for name in ("faces", "out", "start"):
+        values[name] = Path(values[name]).name if values[name] else None
     return values

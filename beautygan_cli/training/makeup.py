@@ -6,6 +6,7 @@ All lengths are in units (the distance between the eyes' centres), so a style lo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,12 +43,14 @@ class EyeShadow:
     amount: float
     crease_amount: float
     corner_amount: float
-    height: float  # how far up to the brow, 0..1
+    height: float  # how far up to the brow, 0..1; with `in_widths` in eye widths over the lash line
     outward: float  # how far past the outer corner, in eye widths
     lower: float = 0.0  # amount under the eye
     shimmer: float = 0.0
     inner: float = 0.0  # brightening of the inner corner
     cut: float = 0.0  # sharpness of the crease's edge
+    block: bool = False  # one even colour that ends in a hard edge above and outward
+    in_widths: bool = False  # as high on every face, however high its brows are
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ class Liner:
     lift: float = 0.35  # the wing's slope
     lower: float = 0.0
     lashes: float = 0.0  # mascara: length of the lashes in eye widths
+    count: int = 26  # lashes on the upper lid: more of them are false ones
+    floating: float = 0.0  # a second line, so many eye widths above the lid: graphic liner
 
 
 @dataclass(frozen=True)
@@ -94,8 +99,27 @@ class Brows:
 
 
 @dataclass(frozen=True)
+class Paint:
+    """Face paint: `count` stripes, dots, patches, freckles or gems anywhere on the face, placed by the style's seed.
+
+    size: half the width of a stroke or the radius of a dot; soft: sigma of its edge, both in units.
+    """
+
+    kind: str  # of PAINTS
+    colour: Colour
+    second: Colour
+    amount: float
+    count: int
+    size: float
+    soft: float
+
+
+PAINTS = ("stripes", "dots", "patches", "freckles", "gems", "lines")
+
+
+@dataclass(frozen=True)
 class Style:
-    """A whole face of makeup; what is None is not worn. `seed` places lashes and shimmer."""
+    """A whole face of makeup; what is None is not worn. `seed` places lashes, shimmer and paint."""
 
     lipstick: Lipstick | None = None
     shadow: EyeShadow | None = None
@@ -103,11 +127,18 @@ class Style:
     blush: Blush | None = None
     finish: Finish | None = None
     brows: Brows | None = None
+    paint: Paint | None = None
     seed: int = 0
 
 
-def render(pixels: NDArray[Any], landmarks: NDArray[Any], style: Style) -> FloatArray:
-    """The (H, W, 3) RGB face (0..255) wearing a style, as float32 of the same shape and range."""
+def render(
+    pixels: NDArray[Any], landmarks: NDArray[Any], style: Style, painted: FloatArray | None = None
+) -> FloatArray:
+    """The (H, W, 3) RGB face (0..255) wearing a style, as float32 of the same shape and range.
+
+    painted: the layer of face paint, (H, W, 4), where it was drawn on another face and bent onto this one; None draws
+    it here, as `paint_layer` does.
+    """
     lab = rgb_to_lab(pixels)
     face = _Face(lab, landmarks)
     if style.finish:
@@ -122,6 +153,9 @@ def render(pixels: NDArray[Any], landmarks: NDArray[Any], style: Style) -> Float
         lab = _liner(lab, face, style.liner, np.random.default_rng(style.seed + 1))
     if style.lipstick:
         lab = _lipstick(lab, face, style.lipstick)
+    if style.paint:
+        layer = paint_layer(landmarks, face.shape, style) if painted is None else painted
+        lab = _painted(lab, face, layer)
     return lab_to_rgb(lab)
 
 
@@ -246,29 +280,39 @@ def _brows(lab: FloatArray, face: _Face, brows: Brows) -> FloatArray:
     return _cover(lab, face, brows.colour, stroke * brows.amount * (0.45 + 0.55 * hair), texture=1.0)
 
 
+BLOCK_EDGE = 0.03  # half the width of a block's edge, of the way from lash line to brow
+USUAL_ROOM = 0.55  # eye widths from lash line to brow: what heights in shares of that way are drawn as in widths
+
+
 def _shadow(lab: FloatArray, face: _Face, shadow: EyeShadow, rng: np.random.Generator) -> FloatArray:
     for grid in face.eyes:
         open_skin = 1 - face.openings
+        height, top = grid.v, shadow.height
+        if shadow.in_widths:  # as high on every face, but for a brow that lies nearer, where it ends
+            open_skin = open_skin * smoothstep(1.05, 0.85, grid.v)
+            height, top = grid.above / np.float32(USUAL_ROOM), shadow.height / USUAL_ROOM
         # Past the outer corner no lash line bounds the colour: it fades instead.
         past = 0.15 * np.clip(grid.u - 0.95, 0, 1)
         over = smoothstep(0, 1, (grid.above + 0.02 + past) / (0.05 + 2 * past))
+        end, slope = 1.0 + shadow.outward, grid.u - 0.25 * np.clip(grid.v, 0, 1)
         inner = smoothstep(-0.18, 0.12, grid.u)
-        outer = smoothstep(
-            1.0 + shadow.outward + 0.2, 0.85 + shadow.outward * 0.3, grid.u - 0.25 * np.clip(grid.v, 0, 1)
-        )
+        if shadow.block:
+            outer = smoothstep(end + BLOCK_EDGE, end - BLOCK_EDGE, slope)
+            outer = outer * smoothstep(top + BLOCK_EDGE, top - BLOCK_EDGE, height)
+        else:
+            outer = smoothstep(end + 0.2, 0.85 + shadow.outward * 0.3, slope)
         sides = inner * outer * over * open_skin
-        top = shadow.height
         soft = 0.45 - 0.33 * shadow.cut
-        lid = smoothstep(top * 0.62 + soft * 0.5, top * 0.62 - soft * 0.5, grid.v)
-        crease = np.exp(-(((grid.v - top * 0.62) / (0.30 * top + 0.05)) ** 2)) * smoothstep(0.0, 0.5, grid.u)
-        fade = smoothstep(top * 1.15, top * 0.45, grid.v)
+        lid = smoothstep(top * 0.62 + soft * 0.5, top * 0.62 - soft * 0.5, height) if not shadow.block else 1.0
+        crease = np.exp(-(((height - top * 0.62) / (0.30 * top + 0.05)) ** 2)) * smoothstep(0.0, 0.5, grid.u)
+        fade = smoothstep(top * 1.15, top * 0.45, height)
         corner = smoothstep(0.45, 1.05, grid.u) * fade
-        lash = 0.75 + 0.25 * smoothstep(0.35, 0.0, grid.v)
+        lash = 0.75 + 0.25 * smoothstep(0.35, 0.0, height)
         lab = _cover(lab, face, shadow.lid, np.clip(lid * lash * sides * shadow.amount, 0, 1))
         lab = _cover(lab, face, shadow.crease, np.clip(crease * sides * shadow.crease_amount, 0, 1))
         lab = _cover(lab, face, shadow.corner, np.clip(corner * sides * shadow.corner_amount, 0, 1))
         if shadow.shimmer:
-            centre = np.exp(-(((grid.u - 0.5) / 0.28) ** 2) - ((grid.v - 0.25 * top) / (0.3 * top)) ** 2)
+            centre = np.exp(-(((grid.u - 0.5) / 0.28) ** 2) - ((height - 0.25 * top) / (0.3 * top)) ** 2)
             grain = blur(rng.random(face.shape, dtype=np.float32), 0.6)
             grain = (grain - grain.mean()) / max(float(grain.std()), 1e-6)
             lab = _tint(lab, (1, 0, 0), centre * sides * shadow.shimmer * (9 + 3 * grain))
@@ -299,9 +343,12 @@ def _liner(lab: FloatArray, face: _Face, liner: Liner, rng: np.random.Generator)
             lab = _cover(
                 lab, face, liner.colour, (rim * liner.lower * (grid.above < 0)).astype(np.float32), texture=0.5
             )
+        if liner.floating:
+            line = regions.fill(face.shape, _floating_line(upper, grid, liner), soft=soft)
+            lab = _cover(lab, face, liner.colour, line * liner.amount * smoothstep(1.0, 0.85, grid.v), texture=0.5)
         if liner.lashes:
-            lashes = _lashes(face, upper, grid, liner.lashes, 26, rng)
-            under = _lashes(face, lower, grid, -0.5 * liner.lashes, 14, rng)
+            lashes = _lashes(face, upper, grid, liner.lashes, liner.count, rng)
+            under = _lashes(face, lower, grid, -0.5 * liner.lashes, liner.count // 2, rng)
             lab = _cover(lab, face, (10.0, 1.0, 1.0), np.clip(lashes + 0.6 * under, 0, 0.9), texture=0.5)
     return lab
 
@@ -323,6 +370,17 @@ def _upper_line(upper: FloatArray, grid: EyeGrid, liner: Liner) -> FloatArray:
         tip = upper[-1] + (along + up * liner.lift) * liner.wing * grid.width
         return np.asarray(np.concatenate([upper, [tip], top[::-1]]), dtype=np.float32)
     return np.asarray(np.concatenate([upper, top[::-1]]), dtype=np.float32)
+
+
+def _floating_line(upper: FloatArray, grid: EyeGrid, liner: Liner) -> FloatArray:
+    """The outline of a line that runs along the crease, from a quarter of the eye outward."""
+    along = upper[-1] - upper[0]
+    along = along / max(float(np.linalg.norm(along)), 1e-6)
+    up = np.array([along[1], -along[0]])
+    up = -up if up[1] > 0 else up
+    part = upper[len(upper) // 4 :]
+    line = part + up * liner.floating * grid.width + along * np.linspace(0, 0.2, len(part))[:, None] * grid.width
+    return regions.stroke(line[:: max(1, len(line) // 6)], 0.5 * liner.width * grid.width * np.array([0.3, 1.0, 0.5]))
 
 
 def _lashes(
@@ -369,6 +427,74 @@ def _lipstick(lab: FloatArray, face: _Face, lipstick: Lipstick) -> FloatArray:
     return result
 
 
+def paint_layer(landmarks: NDArray[Any], shape: tuple[int, int], style: Style) -> FloatArray:
+    """The style's face paint on a face: (H, W, 4) float32, L*a*b* and density 0..1."""
+    paint = style.paint
+    layer = np.zeros((*shape, 4), dtype=np.float32)
+    if paint is None:
+        return layer
+    rng = np.random.default_rng(style.seed + 2)
+    size = regions.unit(landmarks)
+    places = _paint_places(landmarks, paint, rng)
+    for number, place in enumerate(places):
+        outline = _paint_shape(place, paint, size, rng)
+        mask = regions.fill(shape, outline, soft=paint.soft * size)
+        colour = paint.colour if number % 2 == 0 or paint.kind == "freckles" else paint.second
+        layer[..., :3] += mask[..., None] * (np.asarray(colour, dtype=np.float32) - layer[..., :3])
+        np.maximum(layer[..., 3], mask, out=layer[..., 3])
+        if paint.kind == "gems":
+            spark = regions.fill(shape, place - 0.3 * paint.size * size + (outline - place) * 0.35)
+            layer[..., :3] += spark[..., None] * (np.array([98.0, 0, 0], dtype=np.float32) - layer[..., :3])
+    # Where the paint thins out, its colour goes on: only the density fades.
+    known = blur(layer[..., 3], 1.5)[..., None]
+    beyond = blur(np.ascontiguousarray(layer[..., :3] * layer[..., 3:]), 1.5) / np.maximum(known, 1e-3)
+    layer[..., :3] = np.where(layer[..., 3:] > 0.5, layer[..., :3], beyond)
+    layer[..., 3] *= paint.amount
+    return layer
+
+
+def _paint_places(landmarks: NDArray[Any], paint: Paint, rng: np.random.Generator) -> list[NDArray[Any]]:
+    """Where on the face each piece of paint is, (2,) pixels; freckles and gems lie together, the rest anywhere."""
+    outline = regions.face_outline(landmarks)
+    middle = np.asarray(landmarks[29], dtype=np.float64)
+    size = regions.unit(landmarks)
+    if paint.kind in ("freckles", "gems"):
+        anchors = (
+            landmarks[[29, 30, 41, 46, 2, 14]] if paint.kind == "freckles" else landmarks[[41, 46, 36, 45, 17, 26]]
+        )
+        spread = 0.35 if paint.kind == "freckles" else 0.16
+        return [anchors[int(rng.integers(len(anchors)))] + rng.normal(0, spread * size, 2) for _ in range(paint.count)]
+    edge = outline[rng.integers(0, len(outline), paint.count)]
+    share = np.sqrt(rng.uniform(0, 0.85, (paint.count, 1)))
+    return list(middle + share * (edge - middle))
+
+
+def _paint_shape(place: NDArray[Any], paint: Paint, size: float, rng: np.random.Generator) -> NDArray[Any]:
+    """The outline of one piece of paint around its place, (N, 2) pixels."""
+    angle = np.linspace(0, 2 * np.pi, 20, endpoint=False)
+    round_ = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    reach = paint.size * size
+    if paint.kind in ("stripes", "lines"):
+        turn = rng.uniform(0, np.pi) if paint.kind == "lines" else rng.normal(0, 0.35)
+        along = np.array([np.cos(turn), np.sin(turn)])
+        half = rng.uniform(0.35, 0.9) * size * along
+        bow = rng.normal(0, 0.12) * size * np.array([-along[1], along[0]])
+        return regions.stroke(np.stack([place - half, place + bow, place + half]), reach * np.array([0.7, 1.0, 0.7]))
+    if paint.kind == "patches":
+        wave = 1 + 0.3 * np.sin(angle * rng.integers(2, 5) + rng.uniform(0, 6))
+        return regions.smooth_curve(place + reach * wave[:, None] * round_, closed=True)
+    return place + reach * rng.uniform(0.6, 1.3) * round_
+
+
+def _painted(lab: FloatArray, face: _Face, layer: FloatArray) -> FloatArray:
+    """The face with a layer of paint on its skin, brows and lips; eyeballs and teeth stay clear."""
+    density = layer[..., 3] * face.mask * (1 - face.openings) * (1 - face.teeth)
+    smooth = blur(lab[..., 0], 0.05 * face.unit)
+    target = layer[..., :3].copy()
+    target[..., 0] += (lab[..., 0] - smooth) * 0.8
+    return np.asarray(lab + density[..., None] * (target - lab), dtype=np.float32)
+
+
 # --- styles at random -------------------------------------------------------------------------------------------
 
 # Ranges of (L*, a*, b*) that lipsticks are sold in, and how often each is drawn.
@@ -402,7 +528,54 @@ def random_style(rng: np.random.Generator) -> Style:
     brows = None
     if rng.random() < 0.5:
         brows = Brows((rng.uniform(14, 34), rng.uniform(2, 9), rng.uniform(2, 14)), rng.uniform(0.15, 0.7))
-    return Style(lipstick, shadow, liner, blush, finish, brows, seed=int(rng.integers(1 << 30)))
+        if rng.random() < 0.2:
+            brows = Brows(_random_colour(rng, ()), rng.uniform(0.5, 0.95))
+    if shadow and rng.random() < 0.15:
+        shadow, liner = _black_lid(rng)
+    paint = _random_paint(rng) if rng.random() < 0.2 else None
+    return Style(lipstick, shadow, liner, blush, finish, brows, paint, seed=int(rng.integers(1 << 30)))
+
+
+def _black_lid(rng: np.random.Generator) -> tuple[EyeShadow, Liner]:
+    """A cat-eye: a dark lid no higher than a part of the eye's width, with a hard edge, drawn out into a wing."""
+    colour = (float(rng.uniform(3, 16)), float(rng.normal(0, 2)), float(rng.normal(0, 3)))
+    height, wing = float(rng.uniform(0.1, 0.3)), float(rng.uniform(0.2, 0.55))
+    amount = float(rng.uniform(0.85, 1.0))
+    shadow = EyeShadow(
+        colour, colour, colour, amount, 0.0, 0.0, height=height, outward=wing * 0.4, in_widths=True, block=True,
+        lower=float(rng.uniform(0.3, 0.9) if rng.random() < 0.3 else 0.0),
+    )  # fmt: skip
+    lift = float(rng.uniform(0.2, 0.7))
+    lashes, count = (float(rng.uniform(0.2, 0.45)), int(rng.integers(24, 44))) if rng.random() < 0.6 else (0.0, 26)
+    return shadow, Liner(colour, amount, height * 0.8, wing, lift, lashes=lashes, count=count)
+
+
+def _random_paint(rng: np.random.Generator) -> Paint:
+    kind = str(rng.choice(PAINTS))
+    low, high, sizes = {
+        "stripes": (1, 5, (0.03, 0.13)),
+        "lines": (2, 8, (0.008, 0.03)),
+        "dots": (3, 16, (0.02, 0.07)),
+        "patches": (1, 4, (0.12, 0.4)),
+        "freckles": (20, 70, (0.007, 0.016)),
+        "gems": (4, 14, (0.018, 0.035)),
+    }[kind]
+    colour = (float(rng.uniform(28, 50)), 12.0, 20.0) if kind == "freckles" else _paint_colour(rng)
+    return Paint(
+        kind,
+        colour,
+        _paint_colour(rng) if rng.random() < 0.5 else colour,
+        amount=float(rng.uniform(0.4, 0.8) if kind == "freckles" else rng.uniform(0.6, 1.0)),
+        count=int(rng.integers(low, high)),
+        size=float(rng.uniform(*sizes)),
+        soft=float(rng.uniform(0.03, 0.1) if kind == "patches" and rng.random() < 0.5 else rng.uniform(0.003, 0.012)),
+    )
+
+
+def _paint_colour(rng: np.random.Generator) -> Colour:
+    """Any hue, from black to white."""
+    hue, chroma = rng.uniform(0, 2 * np.pi), rng.uniform(0, 65)
+    return float(rng.uniform(8, 96)), float(chroma * np.cos(hue)), float(chroma * np.sin(hue))
 
 
 def _random_colour(rng: np.random.Generator, families: tuple[tuple[float, tuple[Colour, Colour]], ...]) -> Colour:
@@ -436,6 +609,10 @@ def _random_shadow(rng: np.random.Generator, heavy: float) -> EyeShadow:
     if kind == "smoky":
         crease = corner = (float(rng.uniform(10, 26)), float(rng.uniform(0, 10)), float(rng.uniform(-8, 10)))
     amount = float(np.clip(0.35 + 0.6 * heavy + rng.normal(0, 0.1), 0.2, 0.95))
+    in_widths = bool(rng.random() < 0.6)
+    block = in_widths and rng.random() < 0.3
+    if block:
+        kind = "one" if rng.random() < 0.7 else kind
     return EyeShadow(
         lid=lid,
         crease=crease,
@@ -443,8 +620,10 @@ def _random_shadow(rng: np.random.Generator, heavy: float) -> EyeShadow:
         amount=amount,
         crease_amount=0.0 if kind == "one" else amount * float(rng.uniform(0.4, 0.9)),
         corner_amount=0.0 if kind == "one" else amount * float(rng.uniform(0.4, 0.95)),
-        height=float(rng.uniform(0.45, 1.0)),
+        height=float(rng.uniform(0.16, 0.55) if in_widths else rng.uniform(0.45, 1.0)),
         outward=float(rng.uniform(0.05, 0.45)),
+        in_widths=in_widths,
+        block=bool(block),
         lower=amount * float(rng.uniform(0.3, 0.95)) if rng.random() < 0.45 or kind == "smoky" else 0.0,
         shimmer=float(rng.uniform(0.3, 1.0) if rng.random() < 0.35 else 0.0),
         inner=float(rng.uniform(0.3, 1.0) if rng.random() < 0.2 else 0.0),
@@ -460,11 +639,13 @@ def _random_liner(rng: np.random.Generator, heavy: float) -> Liner:
     return Liner(
         colour=(colour[0], colour[1], colour[2]),
         amount=float(np.clip(0.45 + 0.5 * heavy, 0.4, 0.97)),
-        width=float(rng.uniform(0.03, 0.06 + 0.08 * heavy)),
-        wing=float(rng.uniform(0.1, 0.4) if rng.random() < 0.5 else 0.0),
+        width=float(rng.uniform(0.03, 0.06 + 0.1 * heavy)),
+        wing=float(rng.uniform(0.1, 0.5) if rng.random() < 0.5 else 0.0),
         lift=float(rng.uniform(0.15, 0.6)),
         lower=float(rng.uniform(0.3, 0.9) if rng.random() < 0.3 else 0.0),
         lashes=float(rng.uniform(0.12, 0.34) if rng.random() < 0.6 else 0.0),
+        count=int(rng.integers(28, 48)) if rng.random() < 0.25 else 26,
+        floating=float(rng.uniform(0.16, 0.34)) if rng.random() < 0.06 else 0.0,
     )
 
 
@@ -474,7 +655,7 @@ def _random_blush(rng: np.random.Generator, heavy: float) -> Blush:
         amount=float(rng.uniform(0.12, 0.3 + 0.35 * heavy)),
         place=float(rng.uniform(0, 1)),
         spread=float(rng.uniform(0.28, 0.5)),
-        nose=float(rng.uniform(0.3, 0.8) if rng.random() < 0.1 else 0.0),
+        nose=float(rng.uniform(0.3, 0.9) if rng.random() < 0.22 else 0.0),
     )
 
 
@@ -496,16 +677,7 @@ def relit(style: Style, curve: Any) -> Style:
         lightness, a, b = (float(v) for v in rgb_to_lab(np.clip(pixel, 0, 255)[None])[0, 0])
         return lightness, a, b
 
-    lipstick, shadow, liner, blush, brows = style.lipstick, style.shadow, style.liner, style.blush, style.brows
-    return replace(
-        style,
-        lipstick=lipstick and replace(lipstick, colour=through(lipstick.colour)),
-        shadow=shadow
-        and replace(shadow, lid=through(shadow.lid), crease=through(shadow.crease), corner=through(shadow.corner)),
-        liner=liner and replace(liner, colour=through(liner.colour)),
-        blush=blush and replace(blush, colour=through(blush.colour)),
-        brows=brows and replace(brows, colour=through(brows.colour)),
-    )
+    return recoloured(style, through)
 
 
 def shaded(style: Style, lightness: float) -> Style:
@@ -514,13 +686,20 @@ def shaded(style: Style, lightness: float) -> Style:
     def moved(colour: Colour) -> Colour:
         return float(np.clip(colour[0] + lightness, 3, 95)), colour[1], colour[2]
 
+    return recoloured(style, moved)
+
+
+def recoloured(style: Style, change: Callable[[Colour], Colour]) -> Style:
+    """The style with every pigment's colour changed."""
     lipstick, shadow, liner, blush, brows = style.lipstick, style.shadow, style.liner, style.blush, style.brows
+    paint = style.paint
     return replace(
         style,
-        lipstick=lipstick and replace(lipstick, colour=moved(lipstick.colour)),
+        lipstick=lipstick and replace(lipstick, colour=change(lipstick.colour)),
         shadow=shadow
-        and replace(shadow, lid=moved(shadow.lid), crease=moved(shadow.crease), corner=moved(shadow.corner)),
-        liner=liner and replace(liner, colour=moved(liner.colour)),
-        blush=blush and replace(blush, colour=moved(blush.colour)),
-        brows=brows and replace(brows, colour=moved(brows.colour)),
+        and replace(shadow, lid=change(shadow.lid), crease=change(shadow.crease), corner=change(shadow.corner)),
+        liner=liner and replace(liner, colour=change(liner.colour)),
+        blush=blush and replace(blush, colour=change(blush.colour)),
+        brows=brows and replace(brows, colour=change(brows.colour)),
+        paint=paint and replace(paint, colour=change(paint.colour), second=change(paint.second)),
     )

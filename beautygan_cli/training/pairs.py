@@ -73,6 +73,12 @@ def make_set(
     reference, reference_marks, reference_exact = _posed(second, people, rng, signature, varied)
     source_light, reference_light = (random_light(rng, size) if "lights" in varied else _as_is for _ in range(2))
     source, reference = source_light(source), reference_light(reference)
+    if "lights" in varied:
+        source, reference = (
+            _shining(item, marks, rng) for item, marks in ((source, source_marks), (reference, reference_marks))
+        )
+    if "cameras" in varied:
+        source = _phone(source, rng)
 
     style = makeup.random_style(rng)
     if "lights" in varied:
@@ -81,9 +87,11 @@ def make_set(
         Bare(source, source_marks, source_exact), Bare(reference, reference_marks, reference_exact), style
     )
 
+    occlusion = None
     if "covers" in varied:
         if rng.random() < 0.35:
             cover = random_cover(reference_marks, size, rng)
+            occlusion = cover[..., 3]
             made_up, reference = _over(made_up, cover), _over(reference, cover)
         if rng.random() < 0.30:
             cover = random_cover(source_marks, size, rng)
@@ -99,7 +107,7 @@ def make_set(
     reference_marks = _jittered(reference_marks, rng)
     if signature.warp_reference:
         if rng.random() < TIDIED_SHARE:
-            made_up, reference = (tidied(item, reference_marks) for item in (made_up, reference))
+            made_up, reference = (tidied(item, reference_marks, occlusion) for item in (made_up, reference))
         both = np.concatenate([made_up, reference], axis=2)
         field = field_onto(reference_marks, source_marks, (size, size))
         both = _remap(both, field)
@@ -142,10 +150,18 @@ def wear(source: Bare, reference: Bare, style: makeup.Style) -> tuple[FloatArray
         skin_statistics(reference.pixels, reference.landmarks),
     )
     style = makeup.shaded(style, LIGHT_SHARE * float(np.clip(other[0][0] - USUAL_SKIN, -30, 12)))
-    made_up = makeup.render(reference.pixels, reference.exact, style)
+    shape = (reference.pixels.shape[0], reference.pixels.shape[1])
+    paint = on_source = None
+    if style.paint:
+        # What is drawn anywhere lies where the reference's face is laid onto the source's.
+        paint = makeup.paint_layer(reference.exact, shape, style)
+        on_source = warp_onto(paint, reference.exact, source.exact, (source.pixels.shape[0], source.pixels.shape[1]))
+    made_up = makeup.render(reference.pixels, reference.exact, style, paint)
     matched = match_skin(source.pixels, source.landmarks, own, other)
     rest = float(other[0][0] - skin_statistics(matched, source.landmarks)[0][0])
-    return made_up, makeup.render(matched, source.exact, makeup.shaded(style, -EXPOSURE_SHARE * rest))
+    if on_source is not None:
+        on_source[..., 0] -= EXPOSURE_SHARE * rest
+    return made_up, makeup.render(matched, source.exact, makeup.shaded(style, -EXPOSURE_SHARE * rest), on_source)
 
 
 def match_skin(
@@ -182,10 +198,11 @@ def skin_statistics(pixels: FloatArray, landmarks: FloatArray) -> tuple[NDArray[
 
 
 def _two(people: list[Person], rng: np.random.Generator) -> tuple[Person, Person]:
+    """Two people, the second of them bare-faced: what is drawn on it is what comes off in the removal's true answer."""
     first = people[int(rng.integers(len(people)))]
     while True:
         second = people[int(rng.integers(len(people)))]
-        if second.person != first.person:
+        if second.person != first.person and second.bare:
             return first, second
 
 
@@ -243,7 +260,8 @@ def random_light(rng: np.random.Generator, size: int) -> Callable[..., FloatArra
 
     With `ramp=False` the fall of light across the face is left out and any shape goes through.
     """
-    gain = np.exp(rng.normal(0, 0.06, 3)) * np.exp(rng.normal(0, 0.05))
+    wide = 1.6 if rng.random() < 0.3 else 1.0  # a third is lit as no studio is: dim, warm, coloured
+    gain = np.exp(rng.normal(0, 0.06 * wide, 3)) * np.exp(rng.normal(-0.05 * (wide - 1), 0.09 * wide))
     gamma, contrast, saturation = np.exp(rng.normal(0, 0.16)), np.exp(rng.normal(0, 0.09)), np.exp(rng.normal(0, 0.14))
     angle, strength = rng.uniform(0, 2 * np.pi), rng.normal(0, 0.11)
     rows, columns = np.mgrid[:size, :size] / size - 0.5
@@ -268,10 +286,52 @@ def random_light(rng: np.random.Generator, size: int) -> Callable[..., FloatArra
     return light
 
 
-def _random_camera(rng: np.random.Generator) -> Callable[[FloatArray], FloatArray]:
-    """Blur, noise and JPEG of a reference found somewhere; the same for each image that it is given."""
+def _shining(pixels: FloatArray, landmarks: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """The face with shine on forehead, nose or cheeks, as a flash or a window leaves it, on two of five faces."""
+    if rng.random() > 0.4:
+        return pixels
+    size = regions.unit(landmarks)
+    rows, columns = np.mgrid[: pixels.shape[0], : pixels.shape[1]].astype(np.float32)
+    shine = np.zeros(rows.shape, dtype=np.float32)
+    places = np.concatenate([landmarks[[29, 30, 8, 1, 15]], (landmarks[[41, 46]] + landmarks[[31, 35]]) / 2])
+    places = np.concatenate([places, regions.forehead(landmarks, 0.4)[2:5]])
+    for place in places[rng.permutation(len(places))[: int(rng.integers(1, 5))]]:
+        centre = place + rng.normal(0, 0.08 * size, 2)
+        angle, long, short = rng.uniform(0, np.pi), rng.uniform(0.08, 0.3) * size, rng.uniform(0.04, 0.14) * size
+        x, y = columns - centre[0], rows - centre[1]
+        along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+        shine += rng.uniform(0.2, 1.0) * np.exp(-((along / long) ** 2 + (across / short) ** 2) / 2)
+    shine = (
+        np.clip(shine, 0, 1)
+        * regions.face_mask(landmarks, rows.shape)
+        * (1 - regions.openings_mask(landmarks, rows.shape))
+    )
+    # Oil shines where the skin bulges: pores break it up.
+    light = (
+        rng.uniform(0.2, 0.65)
+        * shine
+        * (0.75 + np.clip((pixels.mean(axis=2) - blur(pixels.mean(axis=2), 2.0)) / 24, -0.5, 0.5))
+    )
+    return np.asarray(pixels + light[..., None] * (np.float32(250) - pixels), dtype=np.float32)
+
+
+def _phone(pixels: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """A photo as a phone or a messenger leaves it: sharpened, upscaled or compressed, each sometimes."""
     import cv2
 
+    if rng.random() < 0.3:
+        pixels = pixels + np.float32(rng.uniform(0.3, 1.2)) * (pixels - blur(pixels, float(rng.uniform(0.7, 1.6))))
+    if rng.random() < 0.15:
+        size, factor = pixels.shape[0], rng.uniform(0.35, 0.8)
+        small = cv2.resize(pixels, (round(size * factor),) * 2, interpolation=cv2.INTER_AREA)
+        pixels = cv2.resize(small, (size, size), interpolation=cv2.INTER_LINEAR)
+    if rng.random() < 0.3:
+        pixels = _through_jpeg(pixels, int(rng.integers(30, 92)))
+    return np.asarray(np.clip(pixels, 0, 255), dtype=np.float32)
+
+
+def _random_camera(rng: np.random.Generator) -> Callable[[FloatArray], FloatArray]:
+    """Blur, noise and JPEG of a reference found somewhere; the same for each image that it is given."""
     sigma = float(rng.uniform(0.3, 1.4)) if rng.random() < 0.4 else 0.0
     noise, seed = float(rng.uniform(0, 4)), int(rng.integers(1 << 30))
     quality = int(rng.integers(35, 95)) if rng.random() < 0.35 else 0
@@ -280,12 +340,16 @@ def _random_camera(rng: np.random.Generator) -> Callable[[FloatArray], FloatArra
         result = blur(pixels, sigma) if sigma else pixels
         grain = np.random.default_rng(seed).normal(0, noise, (*result.shape[:2], 1))
         result = (result + grain).astype(np.float32)
-        if quality:
-            _, packed = cv2.imencode(".jpg", _bytes(result), [cv2.IMWRITE_JPEG_QUALITY, quality])
-            result = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), dtype=np.float32)
-        return np.asarray(result, dtype=np.float32)
+        return _through_jpeg(result, quality) if quality else np.asarray(result, dtype=np.float32)
 
     return camera
+
+
+def _through_jpeg(pixels: FloatArray, quality: int) -> FloatArray:
+    import cv2
+
+    _, packed = cv2.imencode(".jpg", _bytes(pixels), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), dtype=np.float32)
 
 
 def random_cover(landmarks: FloatArray, size: int, rng: np.random.Generator) -> FloatArray:

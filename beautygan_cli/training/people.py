@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from beautygan_cli import faces, images
 from beautygan_cli.colour import lab_to_rgb, rgb_to_lab, weighted_mean
 from beautygan_cli.errors import BeautyGANError, DatasetError
-from beautygan_cli.regions import skin_mask, smooth_curve
+from beautygan_cli.regions import lips_mask, skin_mask, smooth_curve
 
 FloatArray = NDArray[np.float32]
 UInt8Array = NDArray[np.uint8]
@@ -25,6 +25,7 @@ HELD_OUT = 9  # every ninth person is kept for validation
 FEWEST = 4  # people: two to train on and two to validate on, since makeup goes from one to another
 REDDEST_SKIN = 18.0  # a* of skin above which a photo's colour cast is taken out, toward ...
 USUAL_SKIN = (15.0, 16.0)  # ... a* and b* of skin under neutral light
+REDDEST_BARE_LIPS = 9.0  # a* over the skin's: of 641 everyday portraits nearly all above wear lipstick
 SHADE_STEP = 8.0  # L* of skin: photos within one step of each other count as of one shade
 MOST_TIMES = 4  # that a photo of a rare shade is drawn as often as one of the commonest
 
@@ -52,6 +53,23 @@ class Person:
         """Mean L* of the skin."""
         lab = rgb_to_lab(self.chip)
         return float(weighted_mean(lab, skin_mask(self.landmarks, lab.shape[:2]))[0])
+
+    @cached_property
+    def lip_contrast(self) -> float:
+        """How much redder the lips are than the skin, in a* after the skin's own."""
+        lab = rgb_to_lab(self.chip)
+        shape = lab.shape[:2]
+        lips = weighted_mean(lab, lips_mask(self.landmarks, shape, soft=0))
+        skin = weighted_mean(lab, skin_mask(self.landmarks, shape))
+        return float(lips[1] - skin[1])
+
+    @property
+    def bare(self) -> bool:
+        """Whether the face can be taken for bare: everyday portraits wear makeup now and then, studio sets don't.
+
+        Studio sets are told by their hand-clicked templates; elsewhere lips as red as lipstick are taken for it.
+        """
+        return not np.array_equal(self.exact, self.landmarks) or self.lip_contrast <= REDDEST_BARE_LIPS
 
     @property
     def folder(self) -> str:
