@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli import regions
-from beautygan_cli.colour import lab_to_rgb, rgb_to_lab, weighted_mean
 from beautygan_cli.enlarge import Laid
 from beautygan_cli.faces import AlignedFace, Placement, crop, divisible, footprint
+from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
 from beautygan_cli.regions import Box
 
 FloatArray = NDArray[np.float32]

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli import regions
-from beautygan_cli.colour import rgb_to_lab, weighted_mean
 from beautygan_cli.faces import AlignedFace
+from beautygan_cli.imaging.colour import rgb_to_lab, weighted_mean
 from beautygan_cli.warp import warp_onto
 
 FloatArray = NDArray[np.float32]

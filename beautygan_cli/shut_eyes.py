@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli import regions
-from beautygan_cli.colour import rgb_to_lab
+from beautygan_cli.imaging.colour import rgb_to_lab
 
 FloatArray = NDArray[np.float32]
 

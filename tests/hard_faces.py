@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli import faces, images, regions
-from beautygan_cli.colour import lab_to_rgb, rgb_to_lab
+from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab
 from beautygan_cli.warp import warp_onto
 
 Array = NDArray[Any]

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from beautygan_cli import composite, faces, images, regions
-from beautygan_cli.colour import rgb_to_lab, weighted_mean
 from beautygan_cli.composite import Strengths
+from beautygan_cli.imaging.colour import rgb_to_lab, weighted_mean
 from beautygan_cli.training import makeup
 
 SAMPLES = Path(__file__).parent.parent / "samples"

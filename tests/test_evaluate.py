@@ -12,10 +12,10 @@ import pytest
 from conftest import SHARED
 
 from beautygan_cli import evaluate, evaluation, regions
-from beautygan_cli.colour import lab_to_rgb, rgb_to_lab
 from beautygan_cli.errors import DatasetError
 from beautygan_cli.evaluate import FaceMasks, RegionColours
 from beautygan_cli.faces import descriptor
+from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab
 
 RNG = np.random.default_rng(5)
 

@@ -10,7 +10,7 @@ import pytest
 from conftest import SAMPLES
 
 from beautygan_cli import faces, pipeline, reference, regions
-from beautygan_cli.colour import ciede2000, rgb_to_lab, weighted_mean
+from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.session import MakeupSession
 
 PHOTOS = sorted(SAMPLES.glob("*/*.jpg"))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from beautygan_cli import faces, images, regions
-from beautygan_cli.colour import rgb_to_lab
+from beautygan_cli.imaging.colour import rgb_to_lab
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 SHAPE = (256, 256)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli import regions
-from beautygan_cli.colour import lab_to_rgb, rgb_to_lab, weighted_mean
+from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
 from beautygan_cli.regions import EyeGrid, blur, smoothstep
 
 FloatArray = NDArray[np.float32]

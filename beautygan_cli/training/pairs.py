@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli import faces, regions
-from beautygan_cli.colour import lab_to_rgb, rgb_to_lab, weighted_mean
+from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
 from beautygan_cli.reference import tidied
 from beautygan_cli.regions import blur
 from beautygan_cli.signature import Signature

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from beautygan_cli.colour import ciede2000, lab_to_rgb, rgb_to_lab, weighted_mean
+from beautygan_cli.imaging.colour import ciede2000, lab_to_rgb, rgb_to_lab, weighted_mean
 
 # Sharma, Wu, Dalal (2005), table 1: two L*a*b* colours and their difference to four decimals.
 SHARMA = np.fromstring(
