@@ -23,12 +23,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import cores, images, pipeline, result, video
+from beautygan_cli import cores, pipeline, result, video
 from beautygan_cli.errors import BeautyGANError, FaceError, OutputError, PhotoError
 from beautygan_cli.faces import AlignedFace
-from beautygan_cli.images import Found, Photo
 from beautygan_cli.look import REGIONS, Look
 from beautygan_cli.naming import Names, face_path, output_name
+from beautygan_cli.photos import images
+from beautygan_cli.photos.images import Found, Photo
 from beautygan_cli.result import MEASURED, Options, Outcome, ReadyLook, Source
 
 if TYPE_CHECKING:

@@ -36,10 +36,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from beautygan_cli import batch, images, remote, result, video
+from beautygan_cli import batch, result, video
 from beautygan_cli.errors import BeautyGANError, OutputError, PhotoError
-from beautygan_cli.images import Found, Photo
 from beautygan_cli.manifest import Content, Entry, Manifest, Record, stamps
+from beautygan_cli.photos import images, remote
+from beautygan_cli.photos.images import Found, Photo
 from beautygan_cli.result import Options, Outcome, ReadyLook
 from beautygan_cli.runtime import standard_error_held_back
 from beautygan_cli.session import MakeupSession

@@ -22,12 +22,13 @@ from typing import Any
 
 import numpy as np
 
-from beautygan_cli import batch, cluster, cores, images, look, pipeline, remote, video
+from beautygan_cli import batch, cluster, cores, look, pipeline, video
 from beautygan_cli.composite import Strengths
 from beautygan_cli.errors import BeautyGANError, LookError, OutputError, PhotoError
-from beautygan_cli.images import Found, Problem
 from beautygan_cli.look import Look
 from beautygan_cli.manifest import Manifest
+from beautygan_cli.photos import images, remote
+from beautygan_cli.photos.images import Found, Problem
 from beautygan_cli.progress import Progress
 from beautygan_cli.report import Grid, Rows, Shortened, write_report
 from beautygan_cli.result import Options, Outcome, ReadyLook

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import faces, images, pipeline, regions
+from beautygan_cli import faces, pipeline, regions
 from beautygan_cli.composite import Strengths
 from beautygan_cli.errors import FaceError
 from beautygan_cli.faces import Face
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
+from beautygan_cli.photos import images
 
 if TYPE_CHECKING:
     from beautygan_cli.session import MakeupSession

@@ -272,7 +272,7 @@ def _cases(options: argparse.Namespace, failed: Callable[[str], None]) -> tuple[
 
 
 def _photos(folder: Path, failed: Callable[[str], None]) -> list[Path]:
-    from beautygan_cli import images
+    from beautygan_cli.photos import images
 
     found, problems = images.find([folder])
     for problem in problems:
@@ -484,8 +484,8 @@ def _known(values: dict[str, float]) -> dict[str, float | None]:
 
 def _check_outputs(options: argparse.Namespace) -> None:
     """Whether the outputs can be written is better known before the work than after it."""
-    from beautygan_cli import images
     from beautygan_cli.errors import OutputError
+    from beautygan_cli.photos import images
 
     for path in filter(None, (options.json, options.grid)):
         try:
@@ -547,7 +547,7 @@ class Grid:
 
     def write(self, path: Path) -> None:
         """Write the grid; OutputError where it can't be."""
-        from beautygan_cli import images
+        from beautygan_cli.photos import images
 
         images.write(images.Photo(pixels=self.picture()), path, quality=92, overwrite=True)
 

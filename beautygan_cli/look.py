@@ -29,10 +29,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
-from beautygan_cli import images
 from beautygan_cli.composite import USUAL_SKIN, Strengths
 from beautygan_cli.errors import LookError, OutputError
-from beautygan_cli.images import Found, Problem
+from beautygan_cli.photos import images
+from beautygan_cli.photos.images import Found, Problem
 
 REGIONS = ("lips", "eyes", "skin")
 USUAL = {"lips": 1.0, "eyes": 1.0, "skin": USUAL_SKIN}  # strengths where a look names none

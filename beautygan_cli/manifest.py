@@ -18,8 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from beautygan_cli import images, remote
 from beautygan_cli.errors import OutputError, PhotoError
+from beautygan_cli.photos import images, remote
 
 FILE_NAME = ".beautygan.sqlite"
 SCHEMA = 1  # raised when the tables change; a file of another schema is refused

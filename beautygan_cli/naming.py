@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from beautygan_cli.errors import PhotoError
-from beautygan_cli.images import Found
 from beautygan_cli.manifest import Manifest
+from beautygan_cli.photos.images import Found
 
 JOINT = "__"  # between the source's and the reference's name
 STRONG = "@"  # before the strength in percent, where a sweep gives several results

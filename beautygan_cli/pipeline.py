@@ -12,12 +12,13 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import composite, encoded, faces, images, light, regions, shades, shut_eyes
+from beautygan_cli import composite, encoded, faces, light, regions, shades, shut_eyes
 from beautygan_cli.composite import Strengths
 from beautygan_cli.errors import FaceError
 from beautygan_cli.faces import AlignedFace
 from beautygan_cli.look import REGIONS, SUFFIX, Look
 from beautygan_cli.look import read as read_look
+from beautygan_cli.photos import images
 from beautygan_cli.reference import reference_chip
 from beautygan_cli.session import Features, MakeupSession
 from beautygan_cli.signature import Signature

@@ -26,10 +26,11 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import faces, images, light, pipeline, result
+from beautygan_cli import faces, light, pipeline, result
 from beautygan_cli.errors import FaceError, OutputError, PhotoError
 from beautygan_cli.faces import AlignedFace, Face
-from beautygan_cli.images import Photo
+from beautygan_cli.photos import images
+from beautygan_cli.photos.images import Photo
 from beautygan_cli.result import Options, Outcome, ReadyLook, Source
 from beautygan_cli.tracking import SEARCH_EVERY, Steady, Tracker
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from beautygan_cli import images, video
-from beautygan_cli.images import PHOTO_SUFFIXES, SOURCE_SUFFIXES, Found
+from beautygan_cli import video
+from beautygan_cli.photos import images
+from beautygan_cli.photos.images import PHOTO_SUFFIXES, SOURCE_SUFFIXES, Found
 
 SETTLED = 1.0  # seconds without any change of size or time after which a file counts as whole
 LOOK_EVERY = 0.25  # seconds between two looks at files that are still changing

@@ -239,8 +239,9 @@ def photo(options: argparse.Namespace, place: Path) -> None:
 
     import imageio.v3 as iio
 
-    from beautygan_cli import MakeupSession, composite, cores, images, light, pipeline, shades
+    from beautygan_cli import MakeupSession, composite, cores, light, pipeline, shades
     from beautygan_cli.composite import Strengths
+    from beautygan_cli.photos import images
 
     path, out = phone_photo(place), place / "phone_out.jpg"
     cores.use()

@@ -19,11 +19,12 @@ from pathlib import Path, PurePath
 
 from folder import SAMPLES, generate
 
-from beautygan_cli import batch, faces, images, pipeline
+from beautygan_cli import batch, faces, pipeline
 from beautygan_cli.composite import Strengths
-from beautygan_cli.images import Found
 from beautygan_cli.look import Look
 from beautygan_cli.manifest import Manifest
+from beautygan_cli.photos import images
+from beautygan_cli.photos.images import Found
 from beautygan_cli.result import Options
 from beautygan_cli.session import MakeupSession
 

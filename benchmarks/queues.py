@@ -36,12 +36,13 @@ import imageio.v3 as iio
 import numpy as np
 import simpy
 
-from beautygan_cli import batch, cores, images, pipeline, result
+from beautygan_cli import batch, cores, pipeline, result
 from beautygan_cli.cluster import LARGEST_BLOCK
 from beautygan_cli.cores import shared as shared_cores
-from beautygan_cli.images import Found
 from beautygan_cli.look import Look
 from beautygan_cli.manifest import Manifest
+from beautygan_cli.photos import images
+from beautygan_cli.photos.images import Found
 from beautygan_cli.result import Options, Outcome
 from beautygan_cli.session import MakeupSession
 

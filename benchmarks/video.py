@@ -24,10 +24,11 @@ import imageio.v3 as iio
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import faces, images, pipeline, result, video
+from beautygan_cli import faces, pipeline, result, video
 from beautygan_cli.composite import Strengths
-from beautygan_cli.images import Found
 from beautygan_cli.look import Look
+from beautygan_cli.photos import images
+from beautygan_cli.photos.images import Found
 from beautygan_cli.result import Options, ReadyLook
 from beautygan_cli.session import MakeupSession
 from beautygan_cli.tracking import SEARCH_EVERY, Tracker

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from beautygan_cli import faces, images
+from beautygan_cli import faces
+from beautygan_cli.photos import images
 from beautygan_cli.training import makeup, pairs
 
 HERE = Path(__file__).parent

@@ -17,8 +17,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from beautygan_cli import faces, images, regions
+from beautygan_cli import faces, regions
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
+from beautygan_cli.photos import images
 from beautygan_cli.training import makeup
 from beautygan_cli.training.makeup import Blush, Brows, EyeShadow, Finish, Liner, Lipstick, Style
 from beautygan_cli.training.people import read_template, with_template

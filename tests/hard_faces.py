@@ -16,8 +16,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import faces, images, regions
+from beautygan_cli import faces, regions
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab
+from beautygan_cli.photos import images
 from beautygan_cli.warp import warp_onto
 
 Array = NDArray[Any]

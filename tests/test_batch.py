@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from beautygan_cli import batch, composite, faces, images
-from beautygan_cli.images import Found
+from beautygan_cli import batch, composite, faces
 from beautygan_cli.look import Look
 from beautygan_cli.manifest import Manifest
 from beautygan_cli.naming import JOINT, Names
+from beautygan_cli.photos import images
+from beautygan_cli.photos.images import Found
 
 needs_case = pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="names differ by case alone")
 

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from beautygan_cli import batch, images, remote
+from beautygan_cli import batch
 from beautygan_cli.cluster import Done, Shared, _Bench, _Ledger, _Planner
-from beautygan_cli.images import Found
 from beautygan_cli.look import Look
 from beautygan_cli.manifest import FILE_NAME, Manifest
+from beautygan_cli.photos import images, remote
+from beautygan_cli.photos.images import Found
 from beautygan_cli.result import Options
 
 slow = pytest.mark.slow

@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-from beautygan_cli import composite, faces, images, regions
+from beautygan_cli import composite, faces, regions
 from beautygan_cli.composite import Strengths
 from beautygan_cli.imaging.colour import rgb_to_lab, weighted_mean
+from beautygan_cli.photos import images
 from beautygan_cli.training import makeup
 
 SAMPLES = Path(__file__).parent.parent / "samples"

@@ -8,10 +8,11 @@ from pathlib import Path, PurePath
 import numpy as np
 import pytest
 
-from beautygan_cli import batch, cores, images, pipeline
-from beautygan_cli.images import Found
+from beautygan_cli import batch, cores, pipeline
 from beautygan_cli.look import Look
 from beautygan_cli.manifest import Manifest
+from beautygan_cli.photos import images
+from beautygan_cli.photos.images import Found
 from beautygan_cli.session import MakeupSession
 
 pytestmark = pytest.mark.promise("Determinism")

@@ -10,7 +10,8 @@ import dlib
 import numpy as np
 import pytest
 
-from beautygan_cli import faces, images, regions
+from beautygan_cli import faces, regions
+from beautygan_cli.photos import images
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "faces"

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from beautygan_cli import MakeupSession, faces, images, light, pipeline, video
+from beautygan_cli import MakeupSession, faces, light, pipeline, video
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
+from beautygan_cli.photos import images
 from beautygan_cli.regions import lips_mask, openings_mask, skin_mask
 
 SAMPLES = Path(__file__).parent.parent / "samples"

@@ -9,12 +9,13 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from beautygan_cli import Look, MakeupSession, Strengths, batch, faces, images, look, pipeline, regions
+from beautygan_cli import Look, MakeupSession, Strengths, batch, faces, look, pipeline, regions
 from beautygan_cli.errors import LookError, OutputError
-from beautygan_cli.images import Found
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.look import Ingredient, Part
 from beautygan_cli.manifest import Manifest
+from beautygan_cli.photos import images
+from beautygan_cli.photos.images import Found
 from beautygan_cli.result import Options
 from beautygan_cli.training import makeup
 from beautygan_cli.training.people import HELD_OUT

@@ -241,7 +241,7 @@ def test_retry_failed_makes_a_photo_that_was_damaged_and_leaves_new_ones(place, 
 
 
 def test_retry_failed_makes_what_failed_for_want_of_space(place, beautygan, tmp_path, monkeypatch):
-    from beautygan_cli import images
+    from beautygan_cli.photos import images
 
     place("a.jpg", "bare", 0)
     place("b.jpg", "bare", 1)

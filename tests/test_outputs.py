@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from conftest import bare_photos
 
-from beautygan_cli import images
 from beautygan_cli.manifest import FILE_NAME, Manifest
+from beautygan_cli.photos import images
 
 Beautygan = Callable[..., tuple[int, list[str], str]]
 Place = Callable[..., Path]

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from beautygan_cli import faces, images, regions
+from beautygan_cli import faces, regions
 from beautygan_cli.imaging.colour import rgb_to_lab
+from beautygan_cli.photos import images
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 SHAPE = (256, 256)

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from beautygan_cli import faces, images, regions, shades
+from beautygan_cli import faces, regions, shades
 from beautygan_cli.imaging.colour import ciede2000, lab_to_rgb, rgb_to_lab, weighted_mean
+from beautygan_cli.photos import images
 from beautygan_cli.training import makeup
 
 SAMPLES = Path(__file__).parent.parent / "samples"

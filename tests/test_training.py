@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from beautygan_cli import MakeupSession, faces, images, regions
+from beautygan_cli import MakeupSession, faces, regions
 from beautygan_cli.errors import DatasetError
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
+from beautygan_cli.photos import images
 from beautygan_cli.signature import Signature
 from beautygan_cli.training import makeup, pairs, people
 from beautygan_cli.training.bank import Bank, BankPlan, fill

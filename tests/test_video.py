@@ -17,10 +17,11 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from beautygan_cli import composite, faces, images, pipeline, regions, result, tracking, video, warp
+from beautygan_cli import composite, faces, pipeline, regions, result, tracking, video, warp
 from beautygan_cli.composite import Strengths
-from beautygan_cli.images import Found
 from beautygan_cli.look import Look
+from beautygan_cli.photos import images
+from beautygan_cli.photos.images import Found
 from beautygan_cli.result import Options
 
 ffmpeg_package = pytest.importorskip("imageio_ffmpeg")

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from beautygan_cli import faces, images, regions
+from beautygan_cli import faces, regions
+from beautygan_cli.photos import images
 from beautygan_cli.warp import field_onto, spline, warp_onto
 
 SAMPLES = Path(__file__).parent.parent / "samples"

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import faces, images, regions
+from beautygan_cli import faces, regions
 from beautygan_cli.errors import BeautyGANError, DatasetError, ModelError
 from beautygan_cli.faces import AlignedFace
+from beautygan_cli.photos import images
 from beautygan_cli.pipeline import network_chips
 from beautygan_cli.pixels import to_uint8
 from beautygan_cli.session import quiet_tensorflow

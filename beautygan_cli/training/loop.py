@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import images
 from beautygan_cli.errors import ModelError
+from beautygan_cli.photos import images
 from beautygan_cli.session import quiet_tensorflow
 from beautygan_cli.signature import Signature
 from beautygan_cli.training import network, pairs

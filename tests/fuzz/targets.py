@@ -19,8 +19,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from beautygan_cli import images
 from beautygan_cli.errors import BeautyGANError, LookError, ModelError, OutputError, PhotoError
+from beautygan_cli.photos import images
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 

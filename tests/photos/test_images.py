@@ -23,8 +23,8 @@ import pillow_heif
 import pytest
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
-from beautygan_cli import images
 from beautygan_cli.errors import OutputError, PhotoError
+from beautygan_cli.photos import images
 
 pillow_heif.register_heif_opener()
 
@@ -551,7 +551,7 @@ def test_pillows_warnings_reach_nobody(tmp_path: Path) -> None:
     script = f"""
         from PIL import Image
         Image.MAX_IMAGE_PIXELS = 100_000
-        from beautygan_cli import images
+        from beautygan_cli.photos import images
         images.read({str(tmp_path / "photo.jpg")!r})
         images.read({str(tmp_path / "large.png")!r})
         try:
@@ -565,7 +565,9 @@ def test_pillows_warnings_reach_nobody(tmp_path: Path) -> None:
 
 
 def test_importing_the_module_loads_no_codec() -> None:
-    script = "import sys, beautygan_cli.images; print(sorted({'PIL', 'imageio', 'pillow_heif'} & set(sys.modules)))"
+    script = (
+        "import sys, beautygan_cli.photos.images; print(sorted({'PIL', 'imageio', 'pillow_heif'} & set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 
@@ -929,7 +931,7 @@ def test_a_limit_on_file_size_leaves_nothing(tmp_path: Path) -> None:
         import resource
         import numpy as np
         from pathlib import Path
-        from beautygan_cli import images
+        from beautygan_cli.photos import images
         from beautygan_cli.errors import OutputError
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
         noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8)
@@ -949,7 +951,7 @@ def test_sweep_removes_what_a_killed_run_left(tmp_path: Path) -> None:
         import os
         from pathlib import Path
         import numpy as np
-        from beautygan_cli import images
+        from beautygan_cli.photos import images
         os.fsync = lambda descriptor: os.kill(os.getpid(), 9)
         images.write(images.Photo(pixels=np.zeros((8, 8, 3), np.uint8)), Path({str(tmp_path)!r}) / "sub/result.png")
     """
@@ -987,7 +989,7 @@ MEMORY = """
 import sys
 from pathlib import Path
 from PIL import Image
-from beautygan_cli import images
+from beautygan_cli.photos import images
 images.reuse_memory()
 for number in range(4):
     if number == 2:

@@ -28,8 +28,8 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from beautygan_cli import remote
 from beautygan_cli.errors import OutputError, PhotoError
+from beautygan_cli.photos import remote
 
 if TYPE_CHECKING:
     from xml.dom.minidom import Element

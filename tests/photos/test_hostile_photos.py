@@ -23,7 +23,7 @@ import pytest
 from conftest import SAMPLES
 from PIL import Image, ImageCms, PngImagePlugin
 
-from beautygan_cli import images
+from beautygan_cli.photos import images
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes and names of any bytes are Unix's")
 
