@@ -9,15 +9,15 @@ if TYPE_CHECKING:
     from beautygan_cli.composite import Strengths
     from beautygan_cli.errors import BeautyGANError
     from beautygan_cli.look import Look
+    from beautygan_cli.model.session import MakeupSession
     from beautygan_cli.pipeline import remove, transfer
-    from beautygan_cli.session import MakeupSession
 
 __all__ = ["BeautyGANError", "Look", "MakeupSession", "Strengths", "remove", "transfer"]
 
 _HOMES = {
     "BeautyGANError": "beautygan_cli.errors",
     "Look": "beautygan_cli.look",
-    "MakeupSession": "beautygan_cli.session",
+    "MakeupSession": "beautygan_cli.model.session",
     "Strengths": "beautygan_cli.composite",
     "remove": "beautygan_cli.pipeline",
     "transfer": "beautygan_cli.pipeline",

@@ -34,8 +34,8 @@ from beautygan_cli.result import MEASURED, Options, Outcome, ReadyLook, Source
 
 if TYPE_CHECKING:
     from beautygan_cli.manifest import Manifest, Record
-    from beautygan_cli.session import MakeupSession
-    from beautygan_cli.signature import Signature
+    from beautygan_cli.model.session import MakeupSession
+    from beautygan_cli.model.signature import Signature
 
 FloatArray = NDArray[np.float32]
 

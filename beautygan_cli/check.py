@@ -18,8 +18,8 @@ from beautygan_cli import faces, regions
 from beautygan_cli.errors import PhotoError
 from beautygan_cli.faces import AlignedFace, Face
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
+from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos import images
-from beautygan_cli.signature import Signature
 
 FloatArray = NDArray[np.float32]
 UInt8Array = NDArray[np.uint8]

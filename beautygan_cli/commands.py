@@ -27,13 +27,13 @@ from beautygan_cli.composite import Strengths
 from beautygan_cli.errors import BeautyGANError, LookError, OutputError, PhotoError
 from beautygan_cli.look import Look
 from beautygan_cli.manifest import Manifest
+from beautygan_cli.model.session import MakeupSession, bundled_model
+from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos import images, remote
 from beautygan_cli.photos.images import Found, Problem
 from beautygan_cli.progress import Progress
 from beautygan_cli.report import Grid, Rows, Shortened, write_report
 from beautygan_cli.result import Options, Outcome, ReadyLook
-from beautygan_cli.session import MakeupSession, bundled_model
-from beautygan_cli.signature import Signature
 
 DONE, SOME_FAILED, NOT_STARTED = 0, 1, 2
 PIPE = "-"  # stdin among the photos, stdout for the result

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.faces import AlignedFace
-from beautygan_cli.session import Features, MakeupSession
+from beautygan_cli.model.session import Features, MakeupSession
 
 FloatArray = NDArray[np.float32]
 

@@ -24,7 +24,7 @@ from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.photos import images
 
 if TYPE_CHECKING:
-    from beautygan_cli.session import MakeupSession
+    from beautygan_cli.model.session import MakeupSession
 
 FloatArray = NDArray[np.float32]
 UInt8Array = NDArray[np.uint8]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from beautygan_cli.evaluate import Subject
-    from beautygan_cli.session import MakeupSession
+    from beautygan_cli.model.session import MakeupSession
 
 DONE, SOME_FAILED, NOT_STARTED, INTERRUPTED = 0, 1, 2, 130
 SCHEMA = 1  # of the JSON file; raised when a key changes its meaning or goes
@@ -218,7 +218,7 @@ def _run(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from beautygan_cli import evaluate
-    from beautygan_cli.session import MakeupSession
+    from beautygan_cli.model.session import MakeupSession
 
     groups = read_groups(options.groups) if options.groups else {}
     _check_outputs(options)
@@ -519,7 +519,7 @@ class Grid:
     def add(self, case: Case, results: Sequence[NDArray[np.uint8]]) -> None:
         """Take in a pair."""
         from beautygan_cli import faces
-        from beautygan_cli.signature import Signature
+        from beautygan_cli.model.signature import Signature
 
         cells = []
         pictures = [(case.source, case.source.pixels), (case.reference, case.reference.pixels)]

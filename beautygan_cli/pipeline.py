@@ -18,10 +18,10 @@ from beautygan_cli.errors import FaceError
 from beautygan_cli.faces import AlignedFace
 from beautygan_cli.look import REGIONS, SUFFIX, Look
 from beautygan_cli.look import read as read_look
+from beautygan_cli.model.session import Features, MakeupSession
+from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos import images
 from beautygan_cli.reference import reference_chip
-from beautygan_cli.session import Features, MakeupSession
-from beautygan_cli.signature import Signature
 from beautygan_cli.warp import warp_onto
 
 UInt8Array = NDArray[np.uint8]

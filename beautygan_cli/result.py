@@ -23,7 +23,7 @@ from beautygan_cli.photos.images import Found, Photo
 from beautygan_cli.pipeline import Wearing
 
 if TYPE_CHECKING:
-    from beautygan_cli.signature import Signature
+    from beautygan_cli.model.signature import Signature
 
 UInt8Array = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]

@@ -35,7 +35,7 @@ from beautygan_cli.result import Options, Outcome, ReadyLook, Source
 from beautygan_cli.tracking import SEARCH_EVERY, Steady, Tracker
 
 if TYPE_CHECKING:
-    from beautygan_cli.session import MakeupSession
+    from beautygan_cli.model.session import MakeupSession
 
 UInt8Array = NDArray[np.uint8]
 Told = Callable[[Path, int, int | None], None]  # a clip's frames so far, and how many there will be if that is known

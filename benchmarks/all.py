@@ -187,14 +187,15 @@ def network(options: argparse.Namespace, place: Path) -> None:
 
 def plain_network(model: Path | None) -> Any:
     """The model's frozen network as the checkpoint has it, with nothing folded."""
-    from beautygan_cli import MakeupSession, upsampling
+    from beautygan_cli import MakeupSession
+    from beautygan_cli.model import fold_upsampling
 
-    folded, upsampling.folded = upsampling.folded, lambda nodes, shapes, batch: list(nodes)
+    folded, fold_upsampling.folded = fold_upsampling.folded, lambda nodes, shapes, batch: list(nodes)
     try:
         with MakeupSession(model, precision="fp32") as session:
             return session._network(session.signature.made_up)
     finally:
-        upsampling.folded = folded
+        fold_upsampling.folded = folded
 
 
 def other_engines(opened: Any, place: Path, chips: Any, precision: str) -> dict[str, Callable[[], Any]]:

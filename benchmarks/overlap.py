@@ -23,10 +23,10 @@ from beautygan_cli import batch, faces, pipeline
 from beautygan_cli.composite import Strengths
 from beautygan_cli.look import Look
 from beautygan_cli.manifest import Manifest
+from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.photos import images
 from beautygan_cli.photos.images import Found
 from beautygan_cli.result import Options
-from beautygan_cli.session import MakeupSession
 
 SETTINGS = ("READ_AHEAD", "MOST_UNFINISHED")
 OVERLAPPED = {name: getattr(batch, name) for name in SETTINGS}

@@ -41,10 +41,10 @@ from beautygan_cli.cluster import LARGEST_BLOCK
 from beautygan_cli.cores import shared as shared_cores
 from beautygan_cli.look import Look
 from beautygan_cli.manifest import Manifest
+from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.photos import images
 from beautygan_cli.photos.images import Found
 from beautygan_cli.result import Options, Outcome
-from beautygan_cli.session import MakeupSession
 
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 SIZE = (4000, 3000)

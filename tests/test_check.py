@@ -9,7 +9,7 @@ import pytest
 from conftest import bare_photos, worn_photos
 
 from beautygan_cli import check, faces
-from beautygan_cli.signature import Signature
+from beautygan_cli.model.signature import Signature
 
 SIGNATURE = Signature()
 

@@ -11,9 +11,9 @@ import pytest
 from beautygan_cli import batch, cores, pipeline
 from beautygan_cli.look import Look
 from beautygan_cli.manifest import Manifest
+from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.photos import images
 from beautygan_cli.photos.images import Found
-from beautygan_cli.session import MakeupSession
 
 pytestmark = pytest.mark.promise("Determinism")
 

@@ -8,7 +8,7 @@ from standin import StandIn
 
 from beautygan_cli import encoded
 from beautygan_cli.faces import AlignedFace, Placement
-from beautygan_cli.session import MakeupSession
+from beautygan_cli.model.session import MakeupSession
 
 SIZE = 16
 

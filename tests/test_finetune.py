@@ -16,9 +16,9 @@ from standin import StandIn
 
 from beautygan_cli import MakeupSession, transfer
 from beautygan_cli.errors import DatasetError, ModelError
+from beautygan_cli.model.session import bundled_model, find_checkpoint, quiet_tensorflow, read_meta_graph
+from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos import images
-from beautygan_cli.session import bundled_model, find_checkpoint, quiet_tensorflow, read_meta_graph
-from beautygan_cli.signature import Signature
 from beautygan_cli.training import finetune as module
 from beautygan_cli.training import losses, network, people
 from beautygan_cli.training.cli import _tuning, parser

@@ -20,8 +20,8 @@ from beautygan_cli import faces, pipeline, regions, shut_eyes
 from beautygan_cli.composite import Strengths
 from beautygan_cli.faces import AlignedFace
 from beautygan_cli.imaging.colour import rgb_to_lab
+from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.photos import images
-from beautygan_cli.session import MakeupSession
 
 SIDE = 640  # pixels of a photo: enough for a hair's width to be one
 LOOK = "plum"  # dark lips and dark lids: the one that shows most where it should not be

@@ -11,7 +11,7 @@ from conftest import SAMPLES
 
 from beautygan_cli import faces, pipeline, reference, regions
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
-from beautygan_cli.session import MakeupSession
+from beautygan_cli.model.session import MakeupSession
 
 PHOTOS = sorted(SAMPLES.glob("*/*.jpg"))
 LOOK = SAMPLES / "makeup" / "plum.jpg"

@@ -12,8 +12,8 @@ import pytest
 from beautygan_cli import MakeupSession, faces, regions
 from beautygan_cli.errors import DatasetError
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
+from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos import images
-from beautygan_cli.signature import Signature
 from beautygan_cli.training import makeup, pairs, people
 from beautygan_cli.training.bank import Bank, BankPlan, fill
 from beautygan_cli.training.cli import _minutes

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli.signature import Signature
+from beautygan_cli.model.signature import Signature
 from beautygan_cli.training.pairs import VARIATIONS, TrainingSet, make_set
 from beautygan_cli.training.people import Person
 

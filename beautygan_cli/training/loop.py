@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.errors import ModelError
+from beautygan_cli.model.session import quiet_tensorflow
+from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos import images
-from beautygan_cli.session import quiet_tensorflow
-from beautygan_cli.signature import Signature
 from beautygan_cli.training import network, pairs
 from beautygan_cli.training.bank import Bank, BankPlan, fill
 from beautygan_cli.training.people import evened, load, split

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from beautygan_cli import faces, regions
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
+from beautygan_cli.model.signature import Signature
 from beautygan_cli.reference import tidied
 from beautygan_cli.regions import blur
-from beautygan_cli.signature import Signature
 from beautygan_cli.training import makeup
 from beautygan_cli.training.people import Person
 from beautygan_cli.warp import field_onto, warp_onto

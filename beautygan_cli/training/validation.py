@@ -14,8 +14,8 @@ from beautygan_cli import faces
 from beautygan_cli.errors import DatasetError
 from beautygan_cli.evaluate import Subject, subject
 from beautygan_cli.faces import Placement
+from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos import images
-from beautygan_cli.signature import Signature
 from beautygan_cli.training import makeup, pairs, people
 from beautygan_cli.training.makeup import Style
 from beautygan_cli.training.people import CHIP_PADDING, CHIP_SIZE, Person

@@ -19,7 +19,12 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 GUIDING = (  # modules whose branches guide the fuzzer
-    *("beautygan_cli.photos.images", "beautygan_cli.manifest", "beautygan_cli.session", "beautygan_cli.signature"),
+    *(
+        "beautygan_cli.photos.images",
+        "beautygan_cli.manifest",
+        "beautygan_cli.model.session",
+        "beautygan_cli.model.signature",
+    ),
     *("beautygan_cli.look", "tomllib" if sys.version_info >= (3, 11) else "tomli", "json", "xml.dom.minidom"),
     *("PIL.TiffImagePlugin", "PIL.JpegImagePlugin", "PIL.PngImagePlugin"),
 )

@@ -98,7 +98,7 @@ def _written(photo: images.Photo) -> None:
 
 def model_json(content: bytes) -> None:
     """The description beside a checkpoint."""
-    from beautygan_cli.signature import FILE_NAME, Signature
+    from beautygan_cli.model.signature import FILE_NAME, Signature
 
     (folder() / FILE_NAME).write_bytes(content)
     try:
@@ -123,7 +123,7 @@ def index(content: bytes) -> None:
 
 
 def _with_model_file(name: str, content: bytes) -> None:
-    from beautygan_cli.session import MakeupSession
+    from beautygan_cli.model.session import MakeupSession
 
     model = _small_model()
     (model / name).write_bytes(content)
@@ -207,7 +207,7 @@ def seeds(target: str) -> Iterator[bytes]:
             b"</rdf:RDF></x:xmpmeta>"
         )
     elif target == "model_json":
-        from beautygan_cli.signature import Signature
+        from beautygan_cli.model.signature import Signature
 
         yield Signature(about={"data": "x"}, sha256="0" * 64).save(folder()).read_bytes()
     elif target in ("checkpoint_state", "meta_graph", "index"):

@@ -7,8 +7,8 @@ import pytest
 from standin import StandIn
 
 from beautygan_cli.errors import ModelError
-from beautygan_cli.session import Features, MakeupSession, quiet_tensorflow
-from beautygan_cli.signature import Signature
+from beautygan_cli.model.session import Features, MakeupSession, quiet_tensorflow
+from beautygan_cli.model.signature import Signature
 
 SIZE = 16
 SMALL = {"size": SIZE, "width": 2}

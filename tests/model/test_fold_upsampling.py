@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from standin import StandIn
 
-from beautygan_cli import MakeupSession, upsampling
-from beautygan_cli.session import quiet_tensorflow
+from beautygan_cli import MakeupSession
+from beautygan_cli.model import fold_upsampling
+from beautygan_cli.model.session import quiet_tensorflow
 
 tf = quiet_tensorflow()
 v1 = tf.compat.v1
@@ -41,7 +42,7 @@ def folded_and_not(build: Build, batch: int | None = None) -> tuple[list[str], n
     with v1.Session(graph=graph) as session:
         plain = session.run("out:0", fed)
         shapes = {t.name: session.run(tf.shape(t), fed) for o in graph.get_operations() for t in o.outputs}
-    nodes = upsampling.folded(graph.as_graph_def().node, shapes, batch)
+    nodes = fold_upsampling.folded(graph.as_graph_def().node, shapes, batch)
     with tf.Graph().as_default() as after:
         tf.import_graph_def(v1.GraphDef(node=nodes), name="")
     with v1.Session(graph=after) as session:
@@ -118,6 +119,6 @@ def test_a_models_results_stay_as_they_are(
         used = v1.graph_util.extract_sub_graph(graph.as_graph_def(), ["generator/xs"])
         kinds = [node.op for node in used.node]
     assert kinds.count("Conv2DBackpropInput") == decoder and "ResizeNearestNeighbor" not in kinds
-    monkeypatch.setattr(upsampling, "folded", lambda nodes, shapes, batch: list(nodes))
+    monkeypatch.setattr(fold_upsampling, "folded", lambda nodes, shapes, batch: list(nodes))
     with MakeupSession(model, precision="fp32") as session:
         assert np.abs(session.transfer(*chips) - result).max() < 0.01, "grey levels"

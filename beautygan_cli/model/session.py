@@ -20,12 +20,12 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import upsampling
 from beautygan_cli.errors import ModelError
-from beautygan_cli.pixels import to_network, to_pixels
-from beautygan_cli.runtime import quiet_tensorflow as quiet_tensorflow
-from beautygan_cli.runtime import runtime
-from beautygan_cli.signature import Signature
+from beautygan_cli.model import fold_upsampling
+from beautygan_cli.model.signature import Signature
+from beautygan_cli.model.tf_runtime import quiet_tensorflow as quiet_tensorflow
+from beautygan_cli.model.tf_runtime import runtime
+from beautygan_cli.model.value_range import to_network, to_pixels
 
 PRECISIONS = ("auto", "fp32", "bf16")
 BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16", "bf16"})  # /proc/cpuinfo's words for bfloat16 arithmetic
@@ -395,7 +395,7 @@ class MakeupSession:
 def bundled_model() -> Path:
     """The folder of the model that comes with the package. Raises ModelError when there is none."""
     installed = Path(str(importlib.resources.files("beautygan_cli").joinpath("bundled", "default")))
-    checkout = Path(__file__).resolve().parent.parent / "models" / "default"
+    checkout = Path(__file__).resolve().parent.parent.parent / "models" / "default"
     for folder in (installed, checkout):
         if folder.is_dir():
             return folder
@@ -524,7 +524,7 @@ def load_network(
     placeholders = fed_placeholders(signature, fed.batch, fed.size)
     frozen = replace_nodes(kept, placeholders | constants(weights, variables))
     return open_network(
-        upsampling.folded(frozen, shapes, fed.batch),
+        fold_upsampling.folded(frozen, shapes, fed.batch),
         fed,
         signature,
         output,

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from beautygan_cli.errors import ModelError
-from beautygan_cli.signature import FILE_NAME, MAX_FILE_BYTES, Signature
+from beautygan_cli.model.signature import FILE_NAME, MAX_FILE_BYTES, Signature
 
 
 def refusal(folder, content):

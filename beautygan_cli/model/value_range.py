@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli.signature import Signature
+from beautygan_cli.model.signature import Signature
 
 WHITE = 255.0  # the brightest pixel value
 

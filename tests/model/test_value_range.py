@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from beautygan_cli.pixels import to_network, to_pixels, to_uint8
-from beautygan_cli.signature import Signature
+from beautygan_cli.model.signature import Signature
+from beautygan_cli.model.value_range import to_network, to_pixels, to_uint8
 
 EVERY_LEVEL = np.arange(256, dtype=np.uint8).repeat(3).reshape(1, 16, 16, 3)
 RANGES = [(-1.0, 1.0), (0.0, 1.0), (0.0, 255.0), (-1000.0, 1000.0), (-0.005, 0.005)]

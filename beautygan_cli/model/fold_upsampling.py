@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli.runtime import runtime
+from beautygan_cli.model.tf_runtime import runtime
 
 Shapes = Mapping[str, Sequence[int]]  # of tensors by their full names, for one batch
 

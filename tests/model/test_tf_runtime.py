@@ -9,7 +9,7 @@ from conftest import REPOSITORY
 
 TRANSFER = """
 import sys, numpy as np
-from beautygan_cli.session import MakeupSession
+from beautygan_cli.model.session import MakeupSession
 with MakeupSession() as opened:
     chips = np.zeros((1, 256, 256, 3), np.uint8)
     opened.transfer(chips, chips)
@@ -19,7 +19,7 @@ import tensorflow as tf
 assert tf.keras.layers.Dense(2)(tf.ones([1, 3])).shape == (1, 2)
 assert tf.executing_eagerly() and tf.reduce_sum([1.0, 2.0]).numpy() == 3
 import tensorflow.compat.v1 as v1
-from beautygan_cli.runtime import runtime
+from beautygan_cli.model.tf_runtime import runtime
 assert runtime().Session is v1.Session and runtime().float32 is tf.float32 and runtime().OpError is tf.errors.OpError
 """
 
@@ -47,7 +47,7 @@ def test_the_whole_of_tensorflow_can_be_imported_before_and_after(script):
 def test_a_thread_that_imports_tensorflow_meanwhile_gets_the_whole_of_it():
     script = """
 import threading
-from beautygan_cli.runtime import runtime
+from beautygan_cli.model.tf_runtime import runtime
 threads = [threading.Thread(target=runtime) for _ in range(2)]
 for thread in threads:
     thread.start()
@@ -64,7 +64,7 @@ assert runtime().Graph is tf.Graph
 def test_a_release_with_other_modules_is_imported_as_a_whole():
     script = """
 import sys
-from beautygan_cli import runtime as module
+from beautygan_cli.model import tf_runtime as module
 module._PARTS = {"Absent": "tensorflow.python.absent", **module._PARTS}
 finder = module._import_without_package
 module._import_without_package = lambda names: (finder(names), module._PARTS.pop("Absent"))

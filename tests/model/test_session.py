@@ -2,19 +2,18 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import REPOSITORY
 from standin import StandIn, generator_nodes, published_variables
 
-from beautygan_cli import session as session_module
 from beautygan_cli.errors import ModelError
-from beautygan_cli.runtime import standard_error_held_back
-from beautygan_cli.session import MakeupSession, find_checkpoint, quiet_tensorflow
-from beautygan_cli.signature import Signature
+from beautygan_cli.model import session as session_module
+from beautygan_cli.model.session import MakeupSession, find_checkpoint, quiet_tensorflow
+from beautygan_cli.model.signature import Signature
+from beautygan_cli.model.tf_runtime import standard_error_held_back
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 OFFICIAL = REPOSITORY.parent / "shared" / "official"
 needs_official = pytest.mark.skipif(not OFFICIAL.is_dir(), reason="the published model's lists are not here")
 
@@ -696,7 +695,7 @@ def _named(name):
 class TestQuiet:
     def test_nothing_of_tensorflow_reaches_the_user(self, standins):
         script = (
-            "import sys, numpy as np; from beautygan_cli.session import MakeupSession\n"
+            "import sys, numpy as np; from beautygan_cli.model.session import MakeupSession\n"
             "assert 'tensorflow' not in sys.modules\n"
             "chips = np.zeros((1, 16, 16, 3), np.uint8)\n"
             "with MakeupSession(sys.argv[1]) as opened:\n"
@@ -725,14 +724,14 @@ class TestBundledModel:
         package = root / "beautygan_cli"
         package.mkdir()
         (package / "__init__.py").touch()
-        for name in ("errors.py", "pixels.py", "runtime.py", "session.py", "signature.py"):
-            shutil.copy(REPOSITORY / "beautygan_cli" / name, package)
+        shutil.copy(REPOSITORY / "beautygan_cli" / "errors.py", package)
+        shutil.copytree(REPOSITORY / "beautygan_cli" / "model", package / "model")
         installed, checkout = package / "bundled" / "default", root / "models" / "default"
         if layout in ("installed", "both"):
             installed.mkdir(parents=True)
         if layout in ("checkout", "both"):
             checkout.mkdir(parents=True)
-        result = run_python("from beautygan_cli.session import *; print(bundled_model())", folder=root)
+        result = run_python("from beautygan_cli.model.session import *; print(bundled_model())", folder=root)
         if layout == "neither":
             assert "ModelError: the bundled model is missing" in result.stderr
         else:
