@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import faces, regions
 from beautygan_cli.errors import PhotoError
-from beautygan_cli.faces import AlignedFace, Face
+from beautygan_cli.faces import faces, masks
+from beautygan_cli.faces.faces import AlignedFace, Face
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos import images
@@ -102,7 +102,7 @@ def measure(pixels: UInt8Array, face: Face, signature: Signature) -> Quantities:
         pixels=signature.size / aligned.placement.scale,
         tilt=_tilt(face.landmarks),
         symmetry=_symmetry(face.landmarks),
-        light=_lightness(lab, regions.cheeks_mask(aligned.landmarks, lab.shape[:2])),
+        light=_lightness(lab, masks.cheeks_mask(aligned.landmarks, lab.shape[:2])),
         sharpness=_sharpness(aligned),
         lip_contrast=_lip_contrast(lab, aligned.landmarks),
         eye_contrast=_eye_contrast(lab, aligned.landmarks),
@@ -112,7 +112,7 @@ def measure(pixels: UInt8Array, face: Face, signature: Signature) -> Quantities:
 
 
 def _tilt(landmarks: FloatArray) -> float:
-    between = landmarks[regions.RIGHT_EYE].mean(axis=0) - landmarks[regions.LEFT_EYE].mean(axis=0)
+    between = landmarks[masks.RIGHT_EYE].mean(axis=0) - landmarks[masks.LEFT_EYE].mean(axis=0)
     return float(np.degrees(np.arctan2(between[1], between[0])))
 
 
@@ -131,8 +131,8 @@ def _lightness(lab: FloatArray, mask: FloatArray) -> float:
 def _sharpness(aligned: AlignedFace) -> float:
     """What a blur by one pixel takes away, to what a blur by four takes away after that, root mean squares."""
     luma = rgb_to_lab(aligned.chip)[..., 0]
-    slightly, strongly = regions.blur(luma, 1.0), regions.blur(luma, 4.0)
-    mask = regions.face_mask(aligned.landmarks, (luma.shape[0], luma.shape[1]))
+    slightly, strongly = masks.blur(luma, 1.0), masks.blur(luma, 4.0)
+    mask = masks.face_mask(aligned.landmarks, (luma.shape[0], luma.shape[1]))
     fine = weighted_mean(((luma - slightly) ** 2)[..., None], mask)[0]
     coarse = weighted_mean(((slightly - strongly) ** 2)[..., None], mask)[0]
     return float(np.sqrt(fine / max(coarse, 1e-9)))
@@ -141,21 +141,19 @@ def _sharpness(aligned: AlignedFace) -> float:
 def _lip_contrast(lab: FloatArray, landmarks: FloatArray) -> float:
     import cv2
 
-    shape, unit = (lab.shape[0], lab.shape[1]), regions.unit(landmarks)
-    mouth = (regions.fill(shape, regions.smooth_curve(landmarks[regions.OUTER_LIPS], closed=True)) > 0.3).astype(
-        np.uint8
-    )
+    shape, unit = (lab.shape[0], lab.shape[1]), masks.unit(landmarks)
+    mouth = (masks.fill(shape, masks.smooth_curve(landmarks[masks.OUTER_LIPS], closed=True)) > 0.3).astype(np.uint8)
 
     def grown(distance: float) -> NDArray[Any]:
         side = int(2 * distance * unit) | 1
         return np.asarray(cv2.dilate(mouth, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))))
 
     around = (grown(0.17) - grown(0.06)).astype(np.float32)
-    return float(ciede2000(weighted_mean(lab, regions.lips_mask(landmarks, shape)), weighted_mean(lab, around)))
+    return float(ciede2000(weighted_mean(lab, masks.lips_mask(landmarks, shape)), weighted_mean(lab, around)))
 
 
 def _eye_contrast(lab: FloatArray, landmarks: FloatArray) -> float:
-    light = lab[..., 0][regions.openings_mask(landmarks, (lab.shape[0], lab.shape[1])) > 0.5]
+    light = lab[..., 0][masks.openings_mask(landmarks, (lab.shape[0], lab.shape[1])) > 0.5]
     if light.size < 10:  # shut: nothing is covered
         return float("inf")
     return float(np.percentile(light, 95) - np.percentile(light, 5))
@@ -164,15 +162,15 @@ def _eye_contrast(lab: FloatArray, landmarks: FloatArray) -> float:
 def _under_eyes(lab: FloatArray, landmarks: FloatArray) -> float:
     """The darker of the two patches below the lower lids, where makeup seldom lies."""
     shape = (lab.shape[0], lab.shape[1])
-    cheeks = _lightness(lab, regions.cheeks_mask(landmarks, shape))
+    cheeks = _lightness(lab, masks.cheeks_mask(landmarks, shape))
     down = (landmarks[33] - landmarks[27]) / np.linalg.norm(landmarks[33] - landmarks[27])
     shades = []
-    for eye in (landmarks[regions.LEFT_EYE], landmarks[regions.RIGHT_EYE]):
+    for eye in (landmarks[masks.LEFT_EYE], landmarks[masks.RIGHT_EYE]):
         across = eye[3] - eye[0]
         width = float(np.linalg.norm(across))
         top, bottom = eye.mean(axis=0) + 0.3 * width * down, eye.mean(axis=0) + 0.6 * width * down
         corners = np.stack([top - 0.4 * across, top + 0.4 * across, bottom + 0.4 * across, bottom - 0.4 * across])
-        shades.append(_lightness(lab, regions.fill(shape, corners)) - cheeks)
+        shades.append(_lightness(lab, masks.fill(shape, corners)) - cheeks)
     return float(min(shades))
 
 

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import regions
 from beautygan_cli.enlarge import Laid
-from beautygan_cli.faces import AlignedFace, Placement, crop, divisible, footprint
+from beautygan_cli.faces import masks
+from beautygan_cli.faces.faces import AlignedFace, Placement, crop, divisible, footprint
+from beautygan_cli.faces.masks import Box
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
-from beautygan_cli.regions import Box
 
 FloatArray = NDArray[np.float32]
 UInt8Array = NDArray[np.uint8]
@@ -109,7 +109,7 @@ def paste_into(
     if (right - left) % step or (bottom - top) % step:  # the whole of a photo of an odd size
         step = 1
     change, shade = split_change(fed, made_up, face, strengths)
-    drawn = DRAWN * regions.eyes_mask(face.landmarks, (change.shape[0], change.shape[1]))
+    drawn = DRAWN * masks.eyes_mask(face.landmarks, (change.shape[0], change.shape[1]))
     shares = [weights], canvas.in_part(left, top, step)
     changes = _layers(face.chip, change, drawn), face.placement.in_part(left, top, step)
     part = photo[top:bottom, left:right]
@@ -200,7 +200,7 @@ def split_change(
     import cv2
 
     before, after = np.asarray(fed, dtype=np.float32), np.asarray(made_up, dtype=np.float32)
-    skin = regions.skin_mask(face.landmarks, (before.shape[0], before.shape[1]))
+    skin = masks.skin_mask(face.landmarks, (before.shape[0], before.shape[1]))
     own, full = weighted_mean(before, skin), weighted_mean(after, skin)
     if not np.isfinite(own).all():  # no skin in sight
         return after - before, np.zeros(3, dtype=np.float32)
@@ -209,13 +209,13 @@ def split_change(
     dimming = np.clip((wanted + 1) / (full + 1), 0.25, 4) - 1
     shade = (wanted - own).astype(np.float32)
     # Around the face may be a mask's grey, which must not shine in: what is known within goes on over the edge.
-    face_alone = regions.face_mask(face.landmarks, (before.shape[0], before.shape[1]))
-    inside = cv2.merge([regions.smoothstep(0.9, 1, face_alone)] * 3)
-    reach = LIGHT_BLUR * regions.unit(face.landmarks)
-    known = np.maximum(cv2.merge([regions.blur(inside[..., 0], reach)] * 3), np.float32(1e-3))
-    light = cv2.multiply(regions.blur(after * inside, reach) / known, (*map(float, dimming), 0.0))
+    face_alone = masks.face_mask(face.landmarks, (before.shape[0], before.shape[1]))
+    inside = cv2.merge([masks.smoothstep(0.9, 1, face_alone)] * 3)
+    reach = LIGHT_BLUR * masks.unit(face.landmarks)
+    known = np.maximum(cv2.merge([masks.blur(inside[..., 0], reach)] * 3), np.float32(1e-3))
+    light = cv2.multiply(masks.blur(after * inside, reach) / known, (*map(float, dimming), 0.0))
     change = after + light - cv2.add(before, (*map(float, shade), 0.0))
-    beyond = regions.blur(change * inside, reach) / known
+    beyond = masks.blur(change * inside, reach) / known
     return np.asarray(beyond + inside * (change - beyond), dtype=np.float32), shade
 
 
@@ -285,7 +285,7 @@ def change_weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths, 
     canvas = mask_canvas(face.placement)
     weights = np.zeros((canvas.size, canvas.size, 2), dtype=np.float32)
     landmarks = canvas.to_chip(face.placement.to_photo(face.landmarks))
-    whole = _around(canvas.size, regions.face_outline(landmarks), 2.0)
+    whole = _around(canvas.size, masks.face_outline(landmarks), 2.0)
     if whole is None:
         return weights
     # What is soft, or found by colour, is as well known from a quarter of the pixels; lips and eyes need them all.
@@ -297,8 +297,8 @@ def change_weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths, 
     halved = np.stack([strengths.skin * bare * ramp, np.minimum(bare, known.face_edge)], axis=-1)
     weights[whole] = cv2.resize(halved.astype(np.float32), None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
     ramp = _chip_ramp(face.placement, canvas.size, scale)
-    length = regions.unit(landmarks)
-    lips = _around(canvas.size, landmarks[regions.OUTER_LIPS], LIPS_REACH * length)
+    length = masks.unit(landmarks)
+    lips = _around(canvas.size, landmarks[masks.OUTER_LIPS], LIPS_REACH * length)
     eyes = _around(canvas.size, landmarks[EYES_AND_BROWS], EYES_REACH * length)
     for box in filter(None, (lips, eyes)):
         with_eyes = _overlap(box, eyes)
@@ -314,12 +314,12 @@ def _surroundings(pixels: UInt8Array, canvas: Placement, landmarks: FloatArray, 
     shape = (rows.stop - rows.start, columns.stop - columns.start)
     lab = rgb_to_lab(crop(pixels, canvas, (columns.start, rows.start, columns.stop, rows.stop)))
     landmarks = landmarks - np.array([columns.start, rows.start], dtype=np.float32)
-    colour = regions.skin_colour(landmarks, lab)
+    colour = masks.skin_colour(landmarks, lab)
     return _Surroundings(
         box,
-        regions.face_mask(landmarks, shape),
-        regions.face_mask(landmarks, shape, soft=SHADE_EDGE),
-        regions.skin_likeness(landmarks, lab, colour),
+        masks.face_mask(landmarks, shape),
+        masks.face_mask(landmarks, shape, soft=SHADE_EDGE),
+        masks.skin_likeness(landmarks, lab, colour),
     )
 
 
@@ -353,29 +353,29 @@ def _detail(
     rows, columns = box
     shape = (rows.stop - rows.start, columns.stop - columns.start)
     landmarks = landmarks - np.array([columns.start, rows.start], dtype=np.float32)
-    length = regions.unit(landmarks)
-    lips = regions.lips_mask(landmarks, shape, grow=0.02, soft=0.02)
+    length = masks.unit(landmarks)
+    lips = masks.lips_mask(landmarks, shape, grow=0.02, soft=0.02)
     eyes = kept = np.zeros(shape, dtype=np.float32)
     if with_eyes:
-        kept = regions.openings_mask(landmarks, shape, soft=0.01)
+        kept = masks.openings_mask(landmarks, shape, soft=0.01)
         if remove:
-            eyes = regions.around_eyes_mask(landmarks, shape)
+            eyes = masks.around_eyes_mask(landmarks, shape)
         else:
-            eyes = np.maximum(regions.eyes_mask(landmarks, shape), 0.8 * regions.brows_mask(landmarks, shape))
+            eyes = np.maximum(masks.eyes_mask(landmarks, shape), 0.8 * masks.brows_mask(landmarks, shape))
     # The network's colour of the lips spills a little over their edge; the skin around them takes less paint.
-    around = regions.lips_mask(landmarks, shape, grow=SPILL, soft=0.03)
+    around = masks.lips_mask(landmarks, shape, grow=SPILL, soft=0.03)
     skin = np.clip(1 - lips - eyes, 0, 1) * (1 - SPILL_TAKEN * np.clip(around - lips, 0, 1))
     painted = strengths.lips * lips + (1 - lips) * (strengths.eyes * eyes) + strengths.skin * skin
-    if lips.any() and regions.mouth_is_open(landmarks):
+    if lips.any() and masks.mouth_is_open(landmarks):
         lab = rgb_to_lab(crop(pixels, canvas, (columns.start, rows.start, columns.stop, rows.stop)))
-        kept = np.maximum(kept, regions.blur(regions.teeth_mask(landmarks, lab), 0.008 * length))
+        kept = np.maximum(kept, masks.blur(masks.teeth_mask(landmarks, lab), 0.008 * length))
     # Paint for the skin, and the face's shade beside lips and eyes, go on skin alone: not on hair, hat or glasses.
     own = np.maximum(lips, eyes)
     inside = (1 - kept) * known.face * (own + (1 - own) * known.likeness)
     shade = np.minimum(inside, known.face_edge)
     for mask, strength in ((lips, strengths.lips), (eyes, strengths.eyes)):
         # Lips and eyes share the skin's shade, but a region that is to stay as it is gets none of that either.
-        spared = 1 - max(0.0, 1 - strength / SPARED_BELOW) * regions.smoothstep(0, 0.5, mask)
+        spared = 1 - max(0.0, 1 - strength / SPARED_BELOW) * masks.smoothstep(0, 0.5, mask)
         painted, shade = painted * spared, shade * spared
     return np.asarray(np.clip(painted, 0, 1) * inside, np.float32), np.asarray(shade, np.float32)
 
@@ -389,7 +389,7 @@ def _chip_ramp(placement: Placement, canvas: int, scale: float) -> FloatArray:
     margin = (canvas - chip) / 2
     place = np.arange(canvas)
     depth = np.minimum(place - margin, canvas - 1 - margin - place) / (EDGE_RAMP * chip)
-    ramp = regions.smoothstep(0, 1, depth)
+    ramp = masks.smoothstep(0, 1, depth)
     return np.asarray(np.minimum.outer(ramp, ramp), dtype=np.float32)
 
 

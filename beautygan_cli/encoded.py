@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli.faces import AlignedFace
+from beautygan_cli.faces.faces import AlignedFace
 from beautygan_cli.model.session import Features, MakeupSession
 
 FloatArray = NDArray[np.float32]

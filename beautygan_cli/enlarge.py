@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli.faces import Placement
+from beautygan_cli.faces.faces import Placement
 
 FloatArray = NDArray[np.float32]
 

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import faces, pipeline, regions
+from beautygan_cli import pipeline
 from beautygan_cli.composite import Strengths
 from beautygan_cli.errors import FaceError
-from beautygan_cli.faces import Face
+from beautygan_cli.faces import faces
+from beautygan_cli.faces import masks as region_masks
+from beautygan_cli.faces.faces import Face
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.photos import images
 
@@ -156,7 +158,7 @@ def _identity(source: Subject, other: UInt8Array) -> float:
 
 def face_masks(landmarks: NDArray[Any], shape: tuple[int, int]) -> FaceMasks:
     """The masks of a face with these (68, 2) landmarks in a photo of (H, W)."""
-    outline, length = regions.face_outline(landmarks), regions.unit(landmarks)
+    outline, length = region_masks.face_outline(landmarks), region_masks.unit(landmarks)
     height, width = shape
     low = np.floor(outline.min(axis=0) - MARGIN * length).astype(int)
     high = np.ceil(outline.max(axis=0) + MARGIN * length).astype(int)
@@ -167,12 +169,12 @@ def face_masks(landmarks: NDArray[Any], shape: tuple[int, int]) -> FaceMasks:
     return FaceMasks(
         box=(left, top, right, bottom),
         regions={
-            "lips": regions.lips_mask(inside, size, soft=0),
-            "lids": regions.lids_mask(inside, size),
-            "skin": regions.cheeks_mask(inside, size),
+            "lips": region_masks.lips_mask(inside, size, soft=0),
+            "lids": region_masks.lids_mask(inside, size),
+            "skin": region_masks.cheeks_mask(inside, size),
         },
-        face=regions.face_mask(inside, size),
-        near=_widened(regions.fill(size, outline - np.array([left, top], dtype=np.float32)), OUTSIDE * length),
+        face=region_masks.face_mask(inside, size),
+        near=_widened(region_masks.fill(size, outline - np.array([left, top], dtype=np.float32)), OUTSIDE * length),
         unit=length,
     )
 
@@ -232,7 +234,7 @@ def detail_correlation(source: UInt8Array, result: UInt8Array, masks: FaceMasks)
 
 
 def _detail(luma: FloatArray, sigma: float) -> FloatArray:
-    return luma - regions.blur(luma, max(0.5, sigma))
+    return luma - region_masks.blur(luma, max(0.5, sigma))
 
 
 def weighted_correlation(first: NDArray[Any], second: NDArray[Any], weights: NDArray[Any]) -> float:
@@ -264,7 +266,7 @@ def similarity(source: UInt8Array, result: UInt8Array, masks: FaceMasks) -> floa
         return float("nan")
 
     def local(values: FloatArray) -> FloatArray:
-        return regions.blur(values, SSIM_SIGMA)
+        return region_masks.blur(values, SSIM_SIGMA)
 
     mean_1, mean_2 = local(first), local(second)
     variance_1, variance_2 = local(first * first) - mean_1**2, local(second * second) - mean_2**2

@@ -518,7 +518,7 @@ class Grid:
 
     def add(self, case: Case, results: Sequence[NDArray[np.uint8]]) -> None:
         """Take in a pair."""
-        from beautygan_cli import faces
+        from beautygan_cli.faces import faces
         from beautygan_cli.model.signature import Signature
 
         cells = []

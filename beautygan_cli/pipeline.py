@@ -12,17 +12,19 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import composite, encoded, faces, light, regions, shades, shut_eyes
+from beautygan_cli import composite, encoded, shades
 from beautygan_cli.composite import Strengths
 from beautygan_cli.errors import FaceError
-from beautygan_cli.faces import AlignedFace
+from beautygan_cli.faces import exposure, faces, shut_eyes
+from beautygan_cli.faces import masks as region_masks
+from beautygan_cli.faces.faces import AlignedFace
+from beautygan_cli.faces.reference import reference_chip
+from beautygan_cli.faces.warp import warp_onto
 from beautygan_cli.look import REGIONS, SUFFIX, Look
 from beautygan_cli.look import read as read_look
 from beautygan_cli.model.session import Features, MakeupSession
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos import images
-from beautygan_cli.reference import reference_chip
-from beautygan_cli.warp import warp_onto
 
 UInt8Array = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
@@ -179,7 +181,7 @@ def make_up(
     after the reference's example. ModelError where a mix is asked for that the model can't give.
     """
     looks = [look if isinstance(look, Wearing) else Wearing.all_of(look) for _, look in pairs]
-    lit = {source: light.lit(source) for source in dict.fromkeys(source for source, _ in pairs)}
+    lit = {source: exposure.lit(source) for source in dict.fromkeys(source for source, _ in pairs)}
     jobs = {
         (number, mix): _Job(lit[source], mix, [network_chips(lit[source], face, session.signature) for face, _ in mix])
         for number, ((source, _), look) in enumerate(zip(pairs, looks, strict=True))
@@ -193,7 +195,7 @@ def make_up(
         after = _joined(before, worn, source.landmarks)
         if lit[source] is not source:
             own = _fed(source, session.signature)
-            before, after = own, light.dimmed(own, lit[source], before, after)
+            before, after = own, exposure.dimmed(own, lit[source], before, after)
         fed.append(before)
         made_up.append(after)
     return fed, made_up
@@ -242,8 +244,10 @@ def _joined(before: FloatArray, worn: Mapping[str, FloatArray], landmarks: NDArr
         return chips[0]
     lips, eyes, skin = chips
     shape = (before.shape[0], before.shape[1])
-    around_lips = regions.lips_mask(landmarks, shape, grow=0.05, soft=0.02)[..., None]
-    around_eyes = np.maximum(regions.eyes_mask(landmarks, shape), regions.brows_mask(landmarks, shape))[..., None]
+    around_lips = region_masks.lips_mask(landmarks, shape, grow=0.05, soft=0.02)[..., None]
+    around_eyes = np.maximum(region_masks.eyes_mask(landmarks, shape), region_masks.brows_mask(landmarks, shape))[
+        ..., None
+    ]
     result = skin + around_eyes * (eyes - skin)
     return np.asarray(result + around_lips * (lips - result), dtype=np.float32)
 
@@ -257,7 +261,7 @@ def network_chips(source: AlignedFace, reference: AlignedFace, signature: Signat
         second = reference.chip.astype(np.float32)
     if signature.mask:
         worn_by = source if signature.warp_reference else reference
-        second = regions.masked(second, regions.face_mask(worn_by.landmarks, shape))
+        second = region_masks.masked(second, region_masks.face_mask(worn_by.landmarks, shape))
     return _fed(source, signature), second
 
 
@@ -265,7 +269,7 @@ def _fed(source: AlignedFace, signature: Signature) -> FloatArray:
     """The source's chip as the model wants it."""
     chip = source.chip.astype(np.float32)
     if signature.mask:
-        chip = regions.masked(chip, regions.face_mask(source.landmarks, (signature.size, signature.size)))
+        chip = region_masks.masked(chip, region_masks.face_mask(source.landmarks, (signature.size, signature.size)))
     return chip
 
 

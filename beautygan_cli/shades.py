@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import regions
+from beautygan_cli.faces import masks
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
 
 FloatArray = NDArray[np.float32]
@@ -52,13 +52,13 @@ def deepen(
     def on_reference(mask: NDArray[Any], measure: Callable[..., NDArray[Any]]) -> NDArray[np.float64]:
         return weighted_mean(wanted, mask if aligned else measure(worn, reference_shape))
 
-    skin = regions.cheeks_mask(landmarks, shape)
+    skin = masks.cheeks_mask(landmarks, shape)
     own, shade = weighted_mean(before, skin), weighted_mean(change, skin)
     if not np.isfinite(shade).all():  # no skin in sight
         return np.asarray(made_up, dtype=np.float32)
-    skin_wanted = on_reference(skin, regions.cheeks_mask)
-    measured = {"lips": _lips, "eyes": regions.lids_mask}
-    applied = {"lips": regions.lips_mask(landmarks, shape, grow=0.01), "eyes": _soft_eyes(landmarks, shape)}
+    skin_wanted = on_reference(skin, masks.cheeks_mask)
+    measured = {"lips": _lips, "eyes": masks.lids_mask}
+    applied = {"lips": masks.lips_mask(landmarks, shape, grow=0.01), "eyes": _soft_eyes(landmarks, shape)}
     shared = {"lips": 1.0, "eyes": EYES_SHARE}
     gain, shift = _nearer(shade, skin_wanted - own, "skin")
     moved = (gain - 1) * shade + shift
@@ -70,7 +70,7 @@ def deepen(
         goal[0] -= EXPOSURE_SHARE * light
         needed = goal - weighted_mean(before, mask) - shade - shared[name] * moved
         found.append((applied[name], *_nearer(weighted_mean(change, mask) - shade, needed, name)))
-    of_skin = regions.face_mask(landmarks, shape) * (1 - (1 - EYES_SHARE) * applied["eyes"])
+    of_skin = masks.face_mask(landmarks, shape) * (1 - (1 - EYES_SHARE) * applied["eyes"])
     planes = []  # NumPy takes ten times as long for the three channels of pixels
     for channel, (plane, changed) in enumerate(zip(cv2.split(after), cv2.split(change), strict=True)):
         painted = changed - np.float32(shade[channel])
@@ -89,14 +89,14 @@ def bared(removed: NDArray[Any], landmarks: NDArray[Any]) -> FloatArray:
     """
     lab = rgb_to_lab(np.asarray(removed))
     shape = (lab.shape[0], lab.shape[1])
-    skin = regions.skin_mask(landmarks, shape) > 0.8
+    skin = masks.skin_mask(landmarks, shape) > 0.8
     if not skin.any():
         return np.asarray(removed, dtype=np.float32)
-    hue = regions.skin_hue(lab, np.median(lab[skin], axis=0))
-    eyes = regions.around_eyes_mask(landmarks, shape)
-    lips = regions.lips_mask(landmarks, shape, grow=0.03)
-    opening = np.maximum(regions.mouth_opening(landmarks, shape), regions.openings_mask(landmarks, shape))
-    rest = regions.face_mask(landmarks, shape) * (1 - eyes) * (1 - lips) * (1 - opening)
+    hue = masks.skin_hue(lab, np.median(lab[skin], axis=0))
+    eyes = masks.around_eyes_mask(landmarks, shape)
+    lips = masks.lips_mask(landmarks, shape, grow=0.03)
+    opening = np.maximum(masks.mouth_opening(landmarks, shape), masks.openings_mask(landmarks, shape))
+    rest = masks.face_mask(landmarks, shape) * (1 - eyes) * (1 - lips) * (1 - opening)
     lab[..., 1:] += eyes[..., None] * _toward(hue, LIDS_HUE, LIDS_REACH)
     lab[..., 1:] += rest[..., None] * _toward(hue, SKIN_HUE, SKIN_REACH)
     if lips.any():  # moved as a whole: their own shades are theirs
@@ -112,13 +112,13 @@ def _toward(hue: NDArray[Any], middle: tuple[float, float], reach: float) -> Flo
 
 
 def _lips(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
-    return regions.lips_mask(landmarks, shape, soft=0)
+    return masks.lips_mask(landmarks, shape, soft=0)
 
 
 def _soft_eyes(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
     """The eyes' makeup with a wide soft edge: deepened shadow must not show where its region ends."""
-    soft = regions.blur(regions.eyes_mask(landmarks, shape), EYES_EDGE * regions.unit(landmarks))
-    return np.asarray(soft * (1 - regions.openings_mask(landmarks, shape)), dtype=np.float32)
+    soft = masks.blur(masks.eyes_mask(landmarks, shape), EYES_EDGE * masks.unit(landmarks))
+    return np.asarray(soft * (1 - masks.openings_mask(landmarks, shape)), dtype=np.float32)
 
 
 def _nearer(moved: NDArray[np.float64], needed: NDArray[np.float64], region: str) -> tuple[float, FloatArray]:

@@ -26,13 +26,14 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import faces, light, pipeline, result
+from beautygan_cli import pipeline, result
 from beautygan_cli.errors import FaceError, OutputError, PhotoError
-from beautygan_cli.faces import AlignedFace, Face
+from beautygan_cli.faces import exposure, faces
+from beautygan_cli.faces.faces import AlignedFace, Face
+from beautygan_cli.faces.tracking import SEARCH_EVERY, Steady, Tracker
 from beautygan_cli.photos import images
 from beautygan_cli.photos.images import Photo
 from beautygan_cli.result import Options, Outcome, ReadyLook, Source
-from beautygan_cli.tracking import SEARCH_EVERY, Steady, Tracker
 
 if TYPE_CHECKING:
     from beautygan_cli.model.session import MakeupSession
@@ -235,7 +236,7 @@ class Work:
 
     def _steadily_lit(self, face: AlignedFace, track: int) -> AlignedFace:
         """The face with the exposure that its track had so far, and a little of its own: a blink must not flash."""
-        now = light.exposure(face)
+        now = exposure.exposure(face)
         if now is not None:
             before = self.exposures.get(track, now)
             self.exposures[track] = before + EXPOSURE_SHARE * (now - before)

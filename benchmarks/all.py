@@ -240,8 +240,9 @@ def photo(options: argparse.Namespace, place: Path) -> None:
 
     import imageio.v3 as iio
 
-    from beautygan_cli import MakeupSession, composite, cores, light, pipeline, shades
+    from beautygan_cli import MakeupSession, composite, cores, pipeline, shades
     from beautygan_cli.composite import Strengths
+    from beautygan_cli.faces import exposure
     from beautygan_cli.photos import images
 
     path, out = phone_photo(place), place / "phone_out.jpg"
@@ -262,7 +263,7 @@ def photo(options: argparse.Namespace, place: Path) -> None:
             photo = stage("decode", lambda: images.read(path))
             pixels, strengths = photo.pixels, Strengths()
             face = stage("detect and align", lambda: pipeline.find_faces(pixels, signature, "")[0])
-            lit = stage("light", lambda: light.lit(face))
+            lit = stage("light", lambda: exposure.lit(face))
             before, seen = stage("chips", lambda: pipeline.network_chips(lit, reference, signature))
             raw = stage("network", lambda: session.transfer(before[None], seen[None])[0])
             marks = face.landmarks

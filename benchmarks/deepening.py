@@ -14,10 +14,11 @@ from unittest.mock import patch
 
 import numpy as np
 
-from beautygan_cli import MakeupSession, composite, evaluation, faces, pipeline, regions, shades
+from beautygan_cli import MakeupSession, composite, evaluation, pipeline, shades
+from beautygan_cli.faces import faces, masks
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 
-REGIONS = {"lips": regions.lips_mask, "lids": regions.lids_mask, "skin": regions.cheeks_mask}
+REGIONS = {"lips": masks.lips_mask, "lids": masks.lids_mask, "skin": masks.cheeks_mask}
 NO_GAINS, NO_SHIFTS = dict.fromkeys(shades.GAINS, (1.0, 1.0)), dict.fromkeys(shades.SHIFTS, 0.0)
 OTHERS = {
     "as it is": (shades.GAINS, shades.SHIFTS),

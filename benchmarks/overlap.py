@@ -19,8 +19,9 @@ from pathlib import Path, PurePath
 
 from folder import SAMPLES, generate
 
-from beautygan_cli import batch, faces, pipeline
+from beautygan_cli import batch, pipeline
 from beautygan_cli.composite import Strengths
+from beautygan_cli.faces import faces
 from beautygan_cli.look import Look
 from beautygan_cli.manifest import Manifest
 from beautygan_cli.model.session import MakeupSession

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from beautygan_cli import faces
+from beautygan_cli.faces import faces
 from beautygan_cli.photos import images
 from beautygan_cli.training import makeup, pairs
 

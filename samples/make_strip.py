@@ -12,8 +12,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from beautygan_cli import MakeupSession, faces, transfer
+from beautygan_cli import MakeupSession, transfer
 from beautygan_cli.cli import main as beautygan
+from beautygan_cli.faces import faces
 from beautygan_cli.photos import images
 
 HERE = Path(__file__).parent

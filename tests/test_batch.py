@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from beautygan_cli import batch, composite, faces
+from beautygan_cli import batch, composite
+from beautygan_cli.faces import faces
 from beautygan_cli.look import Look
 from beautygan_cli.manifest import Manifest
 from beautygan_cli.naming import JOINT, Names

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from conftest import bare_photos, worn_photos
 
-from beautygan_cli import check, faces
+from beautygan_cli import check
+from beautygan_cli.faces import faces
 from beautygan_cli.model.signature import Signature
 
 SIGNATURE = Signature()

@@ -10,8 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-from beautygan_cli import composite, faces, regions
+from beautygan_cli import composite
 from beautygan_cli.composite import Strengths
+from beautygan_cli.faces import faces
+from beautygan_cli.faces import masks as region_masks
 from beautygan_cli.imaging.colour import rgb_to_lab, weighted_mean
 from beautygan_cli.photos import images
 from beautygan_cli.training import makeup
@@ -38,7 +40,7 @@ class Case:
     def beside_landmark(self, place: tuple[int, float, float]) -> tuple[int, int]:
         """The chip's pixel so many units right and below of a landmark."""
         number, right, down = place
-        x, y = self.face.landmarks[number] + regions.unit(self.face.landmarks) * np.array([right, down])
+        x, y = self.face.landmarks[number] + region_masks.unit(self.face.landmarks) * np.array([right, down])
         return round(float(x)), round(float(y))
 
     def paste(self, strengths: Strengths = FULL) -> np.ndarray:
@@ -74,7 +76,7 @@ def test_a_network_that_changes_nothing_changes_nothing(bea: Case) -> None:
 
 def test_outside_the_face_every_pixel_is_the_photos_own(bea: Case) -> None:
     result = bea.paste()
-    outline = regions.fill(bea.pixels.shape[:2], regions.face_outline(bea.landmarks))
+    outline = region_masks.fill(bea.pixels.shape[:2], region_masks.face_outline(bea.landmarks))
     outside = cv2.dilate(outline, np.ones((9, 9))) == 0
     assert np.array_equal(result[outside], bea.pixels[outside])
     assert (result != bea.pixels).any()
@@ -89,7 +91,7 @@ def test_the_input_is_not_written_to(bea: Case) -> None:
 def test_full_strength_brings_the_drawn_colours_to_full_size(bea: Case) -> None:
     result = bea.paste()
     wanted = makeup.render(bea.pixels, bea.landmarks, RED)
-    for mask in (regions.lips_mask(bea.landmarks, bea.pixels.shape[:2], soft=0),):
+    for mask in (region_masks.lips_mask(bea.landmarks, bea.pixels.shape[:2], soft=0),):
         difference = np.linalg.norm(region_mean(result, mask) - region_mean(wanted, mask))
         bare = np.linalg.norm(region_mean(bea.pixels, mask) - region_mean(wanted, mask))
         assert difference < 0.12 * bare
@@ -99,7 +101,7 @@ def test_full_strength_brings_the_drawn_colours_to_full_size(bea: Case) -> None:
 def test_a_regions_strength_moves_that_region_alone(bea: Case, region: str) -> None:
     only = bea.paste(replace(Strengths(0, 0, 0), **{region: 1.0}))
     shape = bea.pixels.shape[:2]
-    masks = {"lips": regions.lips_mask(bea.landmarks, shape), "eyes": regions.lids_mask(bea.landmarks, shape)}
+    masks = {"lips": region_masks.lips_mask(bea.landmarks, shape), "eyes": region_masks.lids_mask(bea.landmarks, shape)}
     other = "eyes" if region == "lips" else "lips"
     moved = {name: np.linalg.norm(region_mean(only, m) - region_mean(bea.pixels, m)) for name, m in masks.items()}
     assert moved[region] > 10
@@ -107,7 +109,7 @@ def test_a_regions_strength_moves_that_region_alone(bea: Case, region: str) -> N
 
 
 def test_half_strength_is_about_half_the_change(bea: Case) -> None:
-    mask = regions.lips_mask(bea.landmarks, bea.pixels.shape[:2], soft=0)
+    mask = region_masks.lips_mask(bea.landmarks, bea.pixels.shape[:2], soft=0)
     start, half, full = (
         weighted_mean(bea.paste(Strengths(s, s, 0)).astype(float), mask) if s else weighted_mean(bea.pixels, mask)
         for s in (0, 0.5, 1)
@@ -120,7 +122,7 @@ def test_a_12_megapixel_photo_keeps_its_size_and_its_grain(phone: Case) -> None:
     assert result.shape == phone.pixels.shape
     grey = [cv2.cvtColor(p, cv2.COLOR_RGB2GRAY).astype(np.float32) for p in (phone.pixels, result)]
     fine = [g - cv2.GaussianBlur(g, (0, 0), 3) for g in grey]
-    inside = regions.face_mask(phone.landmarks, phone.pixels.shape[:2]) > 0.9
+    inside = region_masks.face_mask(phone.landmarks, phone.pixels.shape[:2]) > 0.9
     assert np.corrcoef(fine[0][inside], fine[1][inside])[0, 1] > 0.97
 
 
@@ -128,8 +130,8 @@ def test_the_lips_edge_is_as_sharp_as_the_photos(phone: Case) -> None:
     # The chip is enlarged six times or more: carried over as a picture, its colours would bleed six pixels far.
     result = phone.paste(Strengths(1, 0, 0)).astype(int)
     change = np.abs(result - phone.pixels).sum(axis=2)
-    lips = regions.fill(phone.pixels.shape[:2], regions.smooth_curve(phone.landmarks[48:60], closed=True))
-    reach = round(0.06 * regions.unit(phone.landmarks))
+    lips = region_masks.fill(phone.pixels.shape[:2], region_masks.smooth_curve(phone.landmarks[48:60], closed=True))
+    reach = round(0.06 * region_masks.unit(phone.landmarks))
     far = cv2.dilate(lips, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)) == 0
     assert change[lips > 0.99].mean() > 60
     assert (change[far] > 3).mean() < 1e-4
@@ -151,7 +153,7 @@ def test_no_seam_where_the_face_ends(bea: Case) -> None:
     # A seam is a step of the change along the mask's edge; pores make single pixels differ by a few levels.
     smooth = cv2.GaussianBlur(change.astype(np.float32), (0, 0), 2)
     step = np.maximum(np.abs(np.diff(smooth, axis=0))[:, :-1], np.abs(np.diff(smooth, axis=1))[:-1]).max(axis=2)
-    edge = regions.face_mask(bea.landmarks, bea.pixels.shape[:2])
+    edge = region_masks.face_mask(bea.landmarks, bea.pixels.shape[:2])
     border = (edge > 0.005) & (edge < 0.3)
     assert step[border[:-1, :-1]].max() < 4
 
@@ -159,11 +161,11 @@ def test_no_seam_where_the_face_ends(bea: Case) -> None:
 @pytest.mark.parametrize("strengths", [Strengths(), FULL], ids=["default", "full"])
 def test_a_darker_face_before_the_networks_grey_has_no_bright_rim(bea: Case, strengths: Strengths) -> None:
     """The bundled model sees the face alone, before mid-grey, which is lighter than this face is to become."""
-    mask = regions.face_mask(bea.face.landmarks, (256, 256))
-    fed, made_up = (regions.masked(chip, mask) for chip in (bea.fed, bea.fed * np.float32([0.5, 0.35, 0.2])))
+    mask = region_masks.face_mask(bea.face.landmarks, (256, 256))
+    fed, made_up = (region_masks.masked(chip, mask) for chip in (bea.fed, bea.fed * np.float32([0.5, 0.35, 0.2])))
     result = composite.paste(bea.pixels, bea.face, fed, made_up, strengths)
     change = result.astype(np.float32) - bea.pixels
-    jaw = regions.face_mask(bea.landmarks, bea.pixels.shape[:2])
+    jaw = region_masks.face_mask(bea.landmarks, bea.pixels.shape[:2])
     jaw[: int(bea.landmarks[29, 1])] = 0  # above it there is hair at the edge
     inner, edge = change[jaw > 0.95], change[(jaw > 0.05) & (jaw < 0.8)]
     assert inner.mean() < -10, "the case shows nothing"
@@ -177,8 +179,8 @@ def test_teeth_and_eyeballs_stay_as_they_are() -> None:
     result = composite.paste(case.pixels, case.face, case.fed, painted, FULL)
     shape = case.pixels.shape[:2]
     lab = rgb_to_lab(case.pixels)
-    teeth = cv2.erode(regions.mouth_opening(case.landmarks, shape), np.ones((7, 7))) > 0.99
-    eyeballs = cv2.erode(regions.openings_mask(case.landmarks, shape, soft=0), np.ones((7, 7))) > 0.99
+    teeth = cv2.erode(region_masks.mouth_opening(case.landmarks, shape), np.ones((7, 7))) > 0.99
+    eyeballs = cv2.erode(region_masks.openings_mask(case.landmarks, shape, soft=0), np.ones((7, 7))) > 0.99
     assert teeth.sum() > 100
     change = np.abs(rgb_to_lab(result) - lab).sum(axis=2)
     assert np.median(change[teeth]) < 2
@@ -187,7 +189,7 @@ def test_teeth_and_eyeballs_stay_as_they_are() -> None:
 
 def test_the_default_keeps_the_skins_own_lightness(bea: Case) -> None:
     brighter = np.clip(bea.fed + 45, 0, 255)
-    mask = regions.cheeks_mask(bea.landmarks, bea.pixels.shape[:2])
+    mask = region_masks.cheeks_mask(bea.landmarks, bea.pixels.shape[:2])
     own = region_mean(bea.pixels, mask)[0]
     usual = region_mean(composite.paste(bea.pixels, bea.face, bea.fed, brighter, Strengths()), mask)[0]
     full = region_mean(composite.paste(bea.pixels, bea.face, bea.fed, brighter, FULL), mask)[0]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from beautygan_cli.enlarge import Laid
-from beautygan_cli.faces import Placement
+from beautygan_cli.faces.faces import Placement
 
 BOX = (37, 52, 437, 391)
 

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from conftest import SHARED
 
-from beautygan_cli import evaluate, evaluation, regions
+from beautygan_cli import evaluate, evaluation
 from beautygan_cli.errors import DatasetError
 from beautygan_cli.evaluate import FaceMasks, RegionColours
-from beautygan_cli.faces import descriptor
+from beautygan_cli.faces import masks as region_masks
+from beautygan_cli.faces.faces import descriptor
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab
 
 RNG = np.random.default_rng(5)
@@ -98,7 +99,9 @@ def test_detail_counts_the_same_at_any_size_of_the_photo(subject):
     def correlation(scale):
         size = (round(subject.pixels.shape[1] * scale), round(subject.pixels.shape[0] * scale))
         pixels = cv2.resize(subject.pixels, size, interpolation=cv2.INTER_CUBIC)
-        blurred = np.rint(regions.blur(pixels.astype(np.float32), 0.02 * scale * subject.masks.unit)).astype(np.uint8)
+        blurred = np.rint(region_masks.blur(pixels.astype(np.float32), 0.02 * scale * subject.masks.unit)).astype(
+            np.uint8
+        )
         masks = evaluate.face_masks((subject.face.landmarks + 0.5) * scale - 0.5, pixels.shape[:2])
         return evaluate.detail_correlation(pixels, blurred, masks)
 

@@ -9,8 +9,10 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from beautygan_cli import Look, MakeupSession, Strengths, batch, faces, look, pipeline, regions
+from beautygan_cli import Look, MakeupSession, Strengths, batch, look, pipeline
 from beautygan_cli.errors import LookError, OutputError
+from beautygan_cli.faces import faces
+from beautygan_cli.faces import masks as region_masks
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.look import Ingredient, Part
 from beautygan_cli.manifest import Manifest
@@ -149,7 +151,7 @@ def marks(bea: np.ndarray) -> np.ndarray:
 
 def core(region: str, marks: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Where a region certainly is, without the soft edges that it shares with its neighbours."""
-    masks = {"lips": regions.lips_mask, "eyes": regions.eyes_mask, "skin": regions.cheeks_mask}
+    masks = {"lips": region_masks.lips_mask, "eyes": region_masks.eyes_mask, "skin": region_masks.cheeks_mask}
     painted = {name: mask(marks, shape) for name, mask in masks.items()}
     others = [painted[name] for name in ("lips", "eyes") if name != region]
     return (painted[region] > 0.9) & np.all([other == 0 for other in others], axis=0)
@@ -171,7 +173,7 @@ def test_each_region_takes_the_colour_of_its_own_reference(
     bea: np.ndarray, marks: np.ndarray, session: MakeupSession
 ) -> None:
     worn = pipeline.transfer(bea, wearing(lips="red", eyes="teal"), session=session)
-    measured = {"lips": regions.lips_mask, "eyes": regions.lids_mask}
+    measured = {"lips": region_masks.lips_mask, "eyes": region_masks.lids_mask}
     lab, shape = rgb_to_lab(worn), bea.shape[:2]
     for region, own, other in (("lips", "red", "teal"), ("eyes", "teal", "red")):
         got = weighted_mean(lab, measured[region](marks, shape))
@@ -209,7 +211,7 @@ def test_a_mix_with_all_weight_on_one_reference_is_that_reference(bea: np.ndarra
 def test_the_mixed_colour_lies_between_and_follows_the_weights(
     bea: np.ndarray, marks: np.ndarray, session: MakeupSession
 ) -> None:
-    mask = regions.lips_mask(marks, bea.shape[:2], soft=0)
+    mask = region_masks.lips_mask(marks, bea.shape[:2], soft=0)
     shares = (1.0, 0.7, 0.3, 0.0)
     lips = [
         weighted_mean(rgb_to_lab(pipeline.transfer(bea, mix(share, 1 - share), session=session)), mask)
@@ -319,7 +321,7 @@ def held_out() -> list[Path]:
 
 @pytest.mark.slow
 def test_removal_brings_a_made_up_face_back_to_its_bare_photo(session: MakeupSession) -> None:
-    masks = {"lips": regions.lips_mask, "lids": regions.lids_mask, "skin": regions.cheeks_mask}
+    masks = {"lips": region_masks.lips_mask, "lids": region_masks.lids_mask, "skin": region_masks.cheeks_mask}
     before: dict[str, list[float]] = {name: [] for name in masks}
     after: dict[str, list[float]] = {name: [] for name in masks}
     for number, path in enumerate(held_out()):
@@ -344,7 +346,7 @@ def test_coloured_lips_lose_their_colour_on_the_samples(session: MakeupSession) 
         worn = images.read(SAMPLES / f"makeup/{name}.jpg").pixels
         marks = faces.detect(worn)[0].landmarks
         bare = pipeline.remove(worn, session=session)
-        lips = regions.lips_mask(marks, worn.shape[:2], soft=0)
+        lips = region_masks.lips_mask(marks, worn.shape[:2], soft=0)
         before, after = (weighted_mean(rgb_to_lab(pixels), lips) for pixels in (worn, bare))
         assert np.hypot(*after[1:]) < 0.75 * np.hypot(*before[1:]), name
         assert np.array_equal(worn[:20], bare[:20])

@@ -197,7 +197,7 @@ def test_results_beside_the_photos_are_not_taken_for_photos(place, beautygan):
 
 
 def test_failure_is_told_again_without_the_work_and_retried_on_request(place, beautygan, no_face, monkeypatch):
-    from beautygan_cli import faces
+    from beautygan_cli.faces import faces
 
     place("me.jpg", "bare")
     place("look.jpg", "worn")

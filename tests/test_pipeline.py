@@ -13,11 +13,11 @@ import pytest
 from standin import StandIn
 
 from beautygan_cli import MakeupSession, Strengths, pipeline, transfer
-from beautygan_cli import faces as faces_module
 from beautygan_cli.errors import FaceError, PhotoError
+from beautygan_cli.faces import faces as faces_module
+from beautygan_cli.faces.masks import cheeks_mask, face_mask, lids_mask, lips_mask
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.photos import images
-from beautygan_cli.regions import cheeks_mask, face_mask, lids_mask, lips_mask
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 BARE = sorted((SAMPLES / "no_makeup").glob("*.jpg"))

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from beautygan_cli import faces, regions, shades
+from beautygan_cli import shades
+from beautygan_cli.faces import faces, masks
 from beautygan_cli.imaging.colour import ciede2000, lab_to_rgb, rgb_to_lab, weighted_mean
 from beautygan_cli.photos import images
 from beautygan_cli.training import makeup
@@ -34,17 +35,17 @@ def distance(pixels: np.ndarray, wanted: np.ndarray, mask: np.ndarray) -> float:
     return float(ciede2000(*(weighted_mean(rgb_to_lab(item), mask) for item in (pixels, wanted))))
 
 
-def masks(face: faces.AlignedFace) -> dict[str, np.ndarray]:
-    lips, lids = regions.lips_mask(face.landmarks, (256, 256), soft=0), regions.lids_mask(face.landmarks, (256, 256))
+def masks_of(face: faces.AlignedFace) -> dict[str, np.ndarray]:
+    lips, lids = masks.lips_mask(face.landmarks, (256, 256), soft=0), masks.lids_mask(face.landmarks, (256, 256))
     return {"lips": lips, "eyes": lids}
 
 
 def gains(face: faces.AlignedFace, made_up: np.ndarray, result: np.ndarray) -> dict[str, float]:
     """How many times as far as before the result is from the bare face, in the mean of each region."""
-    skin = regions.cheeks_mask(face.landmarks, (256, 256))
+    skin = masks.cheeks_mask(face.landmarks, (256, 256))
     bare, before, after = (rgb_to_lab(item) for item in (face.chip, made_up, result))
     known = {}
-    for name, mask in masks(face).items():
+    for name, mask in masks_of(face).items():
         moves = (weighted_mean(item - bare, mask) - weighted_mean(item - bare, skin) for item in (before, after))
         first, second = (float(np.linalg.norm(move)) for move in moves)
         known[name] = second / first
@@ -58,7 +59,7 @@ def test_makeup_at_part_of_its_depth_is_brought_to_the_references(
     fed = face.chip.astype(np.float32)
     weak = fed + share * (worn - fed)
     result = shades.deepen(fed, weak, face.landmarks, worn, face.landmarks)
-    for mask in masks(face).values():
+    for mask in masks_of(face).values():
         assert distance(result, worn, mask) < 0.6 * distance(weak, worn, mask)
 
 
@@ -86,7 +87,7 @@ def test_what_scaling_leaves_is_added_up_to_a_limit(
     """The reference is of another colour than what the network painted, a little or much; lips move with skin."""
     monkeypatch.setattr(shades, "GAINS", dict.fromkeys(shades.GAINS, (1.0, 1.0)))
     fed = face.chip.astype(np.float32)
-    where = {"lips": masks(face)["lips"], "skin": regions.cheeks_mask(face.landmarks, (256, 256))}
+    where = {"lips": masks_of(face)["lips"], "skin": masks.cheeks_mask(face.landmarks, (256, 256))}
     lab = rgb_to_lab(fed + 0.9 * (worn - fed)) + np.float32([-6, 0, 0])
     made_up = lab_to_rgb(lab)
     for off in (2.0, 7.0):
@@ -99,7 +100,7 @@ def test_what_scaling_leaves_is_added_up_to_a_limit(
 
 def test_another_skins_tone_is_not_taken_over(face: faces.AlignedFace) -> None:
     """What lies far from what the network made of it is another person's skin or another lamp."""
-    cheeks = regions.cheeks_mask(face.landmarks, (256, 256))
+    cheeks = masks.cheeks_mask(face.landmarks, (256, 256))
     lab = rgb_to_lab(face.chip)
     made_up = lab_to_rgb(lab + np.float32([-6, 0, 0]))
     paler = lab_to_rgb(lab + np.float32([14, 0, 0]))
@@ -111,7 +112,7 @@ def test_the_skins_shade_reaches_the_references_and_comes_back_no_further_than_i
     face: faces.AlignedFace,
 ) -> None:
     fed = face.chip.astype(np.float32)
-    cheeks = regions.cheeks_mask(face.landmarks, (256, 256))
+    cheeks = masks.cheeks_mask(face.landmarks, (256, 256))
     lab = rgb_to_lab(fed)
     made_up, deeper = (lab_to_rgb(lab - np.array([part * 8, 0, -part * 3], np.float32)) for part in (0.8, 1.0))
     moves = []
@@ -131,7 +132,7 @@ def test_the_skin_outside_lips_and_eyes_does_not_move(face: faces.AlignedFace, w
     fed = face.chip.astype(np.float32)
     weak = fed + 0.5 * (worn - fed)
     result = shades.deepen(fed, weak, face.landmarks, worn, face.landmarks)
-    cheeks = regions.cheeks_mask(face.landmarks, (256, 256)) > 0.9
+    cheeks = masks.cheeks_mask(face.landmarks, (256, 256)) > 0.9
     assert np.abs(result - weak)[cheeks].max() < 1.5
 
 
@@ -144,25 +145,25 @@ def test_a_bare_face_has_no_hues_to_take_off(name: str) -> None:
     face = faces.align(pixels, faces.detect(pixels)[0], 256, 0.35)
     result = shades.bared(face.chip, face.landmarks)
     change = ciede2000(rgb_to_lab(face.chip), rgb_to_lab(result))
-    whole = regions.face_mask(face.landmarks, (256, 256))
+    whole = masks.face_mask(face.landmarks, (256, 256))
     assert float((change * whole).sum() / whole.sum()) < 1.0
 
 
 def test_coloured_lids_and_lips_get_the_hues_of_bare_ones(face: faces.AlignedFace, worn: np.ndarray) -> None:
     result = shades.bared(worn, face.landmarks)
-    lids = regions.lids_mask(face.landmarks, (256, 256))
-    skin = regions.cheeks_mask(face.landmarks, (256, 256))
+    lids = masks.lids_mask(face.landmarks, (256, 256))
+    skin = masks.cheeks_mask(face.landmarks, (256, 256))
     own, before, after = (weighted_mean(rgb_to_lab(pixels), lids)[1:] for pixels in (face.chip, worn, result))
     assert np.hypot(*(after - own)) < 0.4 * np.hypot(*(before - own))
     assert distance(result, face.chip, skin) < 1
-    lips = regions.lips_mask(face.landmarks, (256, 256), soft=0)
+    lips = masks.lips_mask(face.landmarks, (256, 256), soft=0)
     own, before, after = (weighted_mean(rgb_to_lab(pixels), lips)[1:] for pixels in (face.chip, worn, result))
     assert np.hypot(*(after - own)) < 0.5 * np.hypot(*(before - own))
 
 
 def test_eyeballs_and_lightness_stay_where_makeup_comes_off(face: faces.AlignedFace, worn: np.ndarray) -> None:
     result = shades.bared(worn, face.landmarks)
-    eyeballs = regions.openings_mask(face.landmarks, (256, 256), soft=0) > 0.99
+    eyeballs = masks.openings_mask(face.landmarks, (256, 256), soft=0) > 0.99
     assert np.abs(result - worn)[eyeballs].mean() < 2
     assert np.abs(rgb_to_lab(result)[..., 0] - rgb_to_lab(worn)[..., 0]).mean() < 0.5
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from beautygan_cli import MakeupSession, faces, regions
+from beautygan_cli import MakeupSession
 from beautygan_cli.errors import DatasetError
+from beautygan_cli.faces import faces, masks
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos import images
@@ -52,9 +53,9 @@ def test_lipstick_gives_the_lips_its_colour_and_stays_on_them(
     colour: tuple[float, float, float], chip: faces.AlignedFace
 ) -> None:
     result = makeup.render(chip.chip, chip.landmarks, Style(lipstick=Lipstick(colour, 0.97)))
-    lips = regions.lips_mask(chip.landmarks, result.shape[:2], soft=0) > 0.99
+    lips = masks.lips_mask(chip.landmarks, result.shape[:2], soft=0) > 0.99
     assert ciede2000(region(result, lips), np.array(colour)) < 4
-    far = regions.fill(result.shape[:2], regions.smooth_curve(chip.landmarks[48:60], closed=True), soft=5) < 0.01
+    far = masks.fill(result.shape[:2], masks.smooth_curve(chip.landmarks[48:60], closed=True), soft=5) < 0.01
     assert np.abs(result - chip.chip)[far].max() < 1.5
 
 
@@ -69,9 +70,9 @@ def test_a_rare_shade_of_skin_is_drawn_more_often_but_not_without_bound(everyone
 
 def test_lipstick_keeps_the_lips_own_texture(chip: faces.AlignedFace) -> None:
     result = makeup.render(chip.chip, chip.landmarks, Style(lipstick=Lipstick((36, 55, 30), 0.97)))
-    lips = regions.lips_mask(chip.landmarks, result.shape[:2], soft=0) > 0.99
+    lips = masks.lips_mask(chip.landmarks, result.shape[:2], soft=0) > 0.99
     light = [rgb_to_lab(p)[..., 0] for p in (chip.chip, result)]
-    fine = [(item - regions.blur(item, 3))[lips] for item in light]
+    fine = [(item - masks.blur(item, 3))[lips] for item in light]
     assert np.corrcoef(*fine)[0, 1] > 0.8
 
 
@@ -79,7 +80,7 @@ def test_lipstick_leaves_teeth_white() -> None:
     pixels = images.read(BARE / "tilted.jpg").pixels
     face = faces.align(pixels, faces.detect(pixels)[0], 384, 0.35)
     result = makeup.render(face.chip, face.landmarks, Style(lipstick=Lipstick((30, 50, 20), 1.0)))
-    opening = regions.mouth_opening(face.landmarks, (384, 384)) > 0.99
+    opening = masks.mouth_opening(face.landmarks, (384, 384)) > 0.99
     assert opening.sum() > 100
     assert np.median(np.abs(result - face.chip)[opening]) < 3
 
@@ -88,9 +89,9 @@ def test_eye_shadow_colours_the_lids_and_not_the_eyeballs(chip: faces.AlignedFac
     blue = (35.0, 5.0, -40.0)
     style = Style(shadow=EyeShadow(blue, blue, blue, 0.9, 0.0, 0.0, 0.9, 0.3))
     result = makeup.render(chip.chip, chip.landmarks, style)
-    lids = regions.lids_mask(chip.landmarks, result.shape[:2])
+    lids = masks.lids_mask(chip.landmarks, result.shape[:2])
     assert region(result, lids)[2] < region(chip.chip, lids)[2] - 20
-    eyeballs = regions.openings_mask(chip.landmarks, result.shape[:2], soft=0) > 0.99
+    eyeballs = masks.openings_mask(chip.landmarks, result.shape[:2], soft=0) > 0.99
     assert np.median(np.abs(result - chip.chip)[eyeballs]) < 2
 
 
@@ -107,10 +108,10 @@ def test_a_wing_reaches_past_the_eyes_outer_corner(chip: faces.AlignedFace) -> N
 
 def test_foundation_evens_the_skin_and_keeps_its_pores(chip: faces.AlignedFace) -> None:
     result = makeup.render(chip.chip, chip.landmarks, Style(finish=Finish(even=1.0)))
-    cheeks = regions.cheeks_mask(chip.landmarks, result.shape[:2]) > 0.95
+    cheeks = masks.cheeks_mask(chip.landmarks, result.shape[:2]) > 0.95
     before, after = rgb_to_lab(chip.chip), rgb_to_lab(result)
-    assert regions.blur(after, 4)[cheeks][:, 1].std() < regions.blur(before, 4)[cheeks][:, 1].std()
-    fine = [(lab[..., 0] - regions.blur(lab[..., 0], 1.5))[cheeks] for lab in (before, after)]
+    assert masks.blur(after, 4)[cheeks][:, 1].std() < masks.blur(before, 4)[cheeks][:, 1].std()
+    fine = [(lab[..., 0] - masks.blur(lab[..., 0], 1.5))[cheeks] for lab in (before, after)]
     assert np.corrcoef(*fine)[0, 1] > 0.9
 
 
@@ -166,8 +167,8 @@ def test_a_broken_template_is_named(tmp_path: Path) -> None:
 
 
 def test_mirroring_landmarks_twice_gives_them_back() -> None:
-    assert sorted(regions.MIRROR) == list(range(68))
-    assert (regions.MIRROR[regions.MIRROR] == np.arange(68)).all()
+    assert sorted(masks.MIRROR) == list(range(68))
+    assert (masks.MIRROR[masks.MIRROR] == np.arange(68)).all()
 
 
 def test_a_set_depends_on_its_seed_alone(everyone: list[people.Person]) -> None:

@@ -17,8 +17,9 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from beautygan_cli import composite, faces, pipeline, regions, result, tracking, video, warp
+from beautygan_cli import composite, pipeline, result, video
 from beautygan_cli.composite import Strengths
+from beautygan_cli.faces import faces, masks, tracking, warp
 from beautygan_cli.look import Look
 from beautygan_cli.photos import images
 from beautygan_cli.photos.images import Found
@@ -175,7 +176,7 @@ def test_landmarks_keep_up_with_a_mouth_that_moves(photos):
     bent = (warp.warp_onto(pixels, rest, landmarks, pixels.shape[:2]) for landmarks in true)
     frames = [np.clip(frame + rng.normal(0, NOISE, frame.shape), 0, 255).astype(np.uint8) for frame in bent]
     seen, _ = follow(frames)
-    unit = regions.unit(rest)
+    unit = masks.unit(rest)
     tracked, detected = (
         np.array([np.linalg.norm(a - b, axis=1)[mouth].mean() / unit for a, b in zip(found, true, strict=True)])
         for found in ([face[0].landmarks for face in seen], [faces.detect(frame)[0].landmarks for frame in frames])

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import faces, regions
 from beautygan_cli.errors import BeautyGANError, DatasetError, ModelError
-from beautygan_cli.faces import AlignedFace
+from beautygan_cli.faces import faces
+from beautygan_cli.faces import masks as region_masks
+from beautygan_cli.faces.faces import AlignedFace
 from beautygan_cli.model.session import quiet_tensorflow
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.model.value_range import to_uint8
@@ -338,18 +339,18 @@ class Photos:
             worn_by = source if signature.warp_reference else reference
             sets["source"].append(to_uint8(fed))
             sets["reference"].append(to_uint8(look))
-            sets["masks"].append(region_masks(source.landmarks, signature.size))
-            sets["reference_masks"].append(region_masks(worn_by.landmarks, signature.size))
+            sets["masks"].append(masks_of_regions(source.landmarks, signature.size))
+            sets["reference_masks"].append(masks_of_regions(worn_by.landmarks, signature.size))
         return {name: np.stack(items) for name, items in sets.items()}
 
 
-def region_masks(landmarks: NDArray[Any], size: int) -> UInt8Array:
+def masks_of_regions(landmarks: NDArray[Any], size: int) -> UInt8Array:
     """Lips, eye shadow and skin of a face as the (size, size, 3) uint8 channels of 0..255."""
     shape = (size, size)
-    face = regions.face_mask(landmarks, shape)
-    lips = regions.lips_mask(landmarks, shape)
-    eyes = regions.eyes_mask(landmarks, shape) * face
-    skin = regions.skin_mask(landmarks, shape)
+    face = region_masks.face_mask(landmarks, shape)
+    lips = region_masks.lips_mask(landmarks, shape)
+    eyes = region_masks.eyes_mask(landmarks, shape) * face
+    skin = region_masks.skin_mask(landmarks, shape)
     return to_uint8(np.stack([lips, eyes, skin], axis=-1) * 255)
 
 
@@ -360,7 +361,7 @@ def _one_of(faces_: list[AlignedFace], rng: np.random.Generator) -> AlignedFace:
 def _perhaps_mirrored(face: AlignedFace, rng: np.random.Generator) -> AlignedFace:
     if rng.random() < 0.5:
         return face
-    landmarks = regions.mirrored(face.landmarks, face.chip.shape[1])
+    landmarks = region_masks.mirrored(face.landmarks, face.chip.shape[1])
     chip = np.ascontiguousarray(face.chip[:, ::-1])
     return AlignedFace(chip, face.placement, landmarks)
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import regions
+from beautygan_cli.faces import masks
+from beautygan_cli.faces.masks import EyeGrid, blur, smoothstep
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
-from beautygan_cli.regions import EyeGrid, blur, smoothstep
 
 FloatArray = NDArray[np.float32]
 Colour = tuple[float, float, float]  # L*a*b*
@@ -165,12 +165,12 @@ class _Face:
     def __init__(self, lab: FloatArray, landmarks: NDArray[Any]) -> None:
         self.shape = (lab.shape[0], lab.shape[1])
         self.landmarks = np.asarray(landmarks, dtype=np.float32)
-        self.unit = regions.unit(landmarks)
-        self.eyes = regions.eye_grids(landmarks, self.shape, whole=True)
+        self.unit = masks.unit(landmarks)
+        self.eyes = masks.eye_grids(landmarks, self.shape, whole=True)
         self.openings = blur(np.maximum(self.eyes[0].opening, self.eyes[1].opening), 0.008 * self.unit)
-        self.mask = regions.face_mask(landmarks, self.shape, soft=0.12)
-        self.teeth = blur(regions.teeth_mask(landmarks, lab), 0.008 * self.unit)
-        self.mouth = regions.fill(self.shape, regions.smooth_curve(landmarks[regions.OUTER_LIPS], closed=True))
+        self.mask = masks.face_mask(landmarks, self.shape, soft=0.12)
+        self.teeth = blur(masks.teeth_mask(landmarks, lab), 0.008 * self.unit)
+        self.mouth = masks.fill(self.shape, masks.smooth_curve(landmarks[masks.OUTER_LIPS], closed=True))
         rows, columns = np.mgrid[: self.shape[0], : self.shape[1]].astype(np.float32)
         self.rows, self.columns = rows, columns
 
@@ -274,7 +274,7 @@ def _blush(lab: FloatArray, face: _Face, blush: Blush) -> FloatArray:
 
 
 def _brows(lab: FloatArray, face: _Face, brows: Brows) -> FloatArray:
-    stroke = regions.brows_mask(face.landmarks, face.shape, soft=0.035)
+    stroke = masks.brows_mask(face.landmarks, face.shape, soft=0.035)
     # Hair takes more than the skin between: the darker a pixel against its surroundings, the denser.
     hair = smoothstep(-1, 9, blur(lab[..., 0], 0.12 * face.unit) - lab[..., 0])
     return _cover(lab, face, brows.colour, stroke * brows.amount * (0.45 + 0.55 * hair), texture=1.0)
@@ -331,10 +331,10 @@ EYE_CURVES = (([39, 38, 37, 36], [39, 40, 41, 36]), ([42, 43, 44, 45], [42, 47, 
 
 def _liner(lab: FloatArray, face: _Face, liner: Liner, rng: np.random.Generator) -> FloatArray:
     for grid, orders in zip(face.eyes, EYE_CURVES, strict=True):
-        upper = regions.smooth_curve(face.landmarks[orders[0]])
-        lower = regions.smooth_curve(face.landmarks[orders[1]])
+        upper = masks.smooth_curve(face.landmarks[orders[0]])
+        lower = masks.smooth_curve(face.landmarks[orders[1]])
         soft = max(0.35, 0.006 * face.unit)
-        line = regions.fill(face.shape, _upper_line(upper, grid, liner), soft=soft)
+        line = masks.fill(face.shape, _upper_line(upper, grid, liner), soft=soft)
         # The line sits on the lid: a hair's breadth may cover the eyeball's rim, no more.
         line = line * (1 - 0.8 * blur(_shrunk_opening(grid), soft))
         lab = _cover(lab, face, liner.colour, line * liner.amount, texture=0.5)
@@ -344,7 +344,7 @@ def _liner(lab: FloatArray, face: _Face, liner: Liner, rng: np.random.Generator)
                 lab, face, liner.colour, (rim * liner.lower * (grid.above < 0)).astype(np.float32), texture=0.5
             )
         if liner.floating:
-            line = regions.fill(face.shape, _floating_line(upper, grid, liner), soft=soft)
+            line = masks.fill(face.shape, _floating_line(upper, grid, liner), soft=soft)
             lab = _cover(lab, face, liner.colour, line * liner.amount * smoothstep(1.0, 0.85, grid.v), texture=0.5)
         if liner.lashes:
             lashes = _lashes(face, upper, grid, liner.lashes, liner.count, rng)
@@ -380,7 +380,7 @@ def _floating_line(upper: FloatArray, grid: EyeGrid, liner: Liner) -> FloatArray
     up = -up if up[1] > 0 else up
     part = upper[len(upper) // 4 :]
     line = part + up * liner.floating * grid.width + along * np.linspace(0, 0.2, len(part))[:, None] * grid.width
-    return regions.stroke(line[:: max(1, len(line) // 6)], 0.5 * liner.width * grid.width * np.array([0.3, 1.0, 0.5]))
+    return masks.stroke(line[:: max(1, len(line) // 6)], 0.5 * liner.width * grid.width * np.array([0.3, 1.0, 0.5]))
 
 
 def _lashes(
@@ -398,12 +398,12 @@ def _lashes(
         lean = (place - 0.35) * 0.9 * abs(reach)
         # Lashes leave the rim outward and curl up toward the tip.
         curve = np.stack([root, root + up * reach * 0.35 + along * lean * 0.55, root + up * reach + along * lean])
-        outlines.append(regions.stroke(curve, 0.013 * grid.width * np.array([1.0, 0.6, 0.1])))
-    return regions.fill(face.shape, *outlines, soft=0.3)
+        outlines.append(masks.stroke(curve, 0.013 * grid.width * np.array([1.0, 0.6, 0.1])))
+    return masks.fill(face.shape, *outlines, soft=0.3)
 
 
 def _lipstick(lab: FloatArray, face: _Face, lipstick: Lipstick) -> FloatArray:
-    lips = regions.lips_mask(face.landmarks, face.shape, grow=lipstick.overdrawn, soft=0.012)
+    lips = masks.lips_mask(face.landmarks, face.shape, grow=lipstick.overdrawn, soft=0.012)
     lips = lips * (1 - face.teeth)
     inside = blur(lips, 0.05 * face.unit)
     depth = smoothstep(0.45, 0.95, inside)  # 0 at the edge, 1 in the middle
@@ -434,16 +434,16 @@ def paint_layer(landmarks: NDArray[Any], shape: tuple[int, int], style: Style) -
     if paint is None:
         return layer
     rng = np.random.default_rng(style.seed + 2)
-    size = regions.unit(landmarks)
+    size = masks.unit(landmarks)
     places = _paint_places(landmarks, paint, rng)
     for number, place in enumerate(places):
         outline = _paint_shape(place, paint, size, rng)
-        mask = regions.fill(shape, outline, soft=paint.soft * size)
+        mask = masks.fill(shape, outline, soft=paint.soft * size)
         colour = paint.colour if number % 2 == 0 or paint.kind == "freckles" else paint.second
         layer[..., :3] += mask[..., None] * (np.asarray(colour, dtype=np.float32) - layer[..., :3])
         np.maximum(layer[..., 3], mask, out=layer[..., 3])
         if paint.kind == "gems":
-            spark = regions.fill(shape, place - 0.3 * paint.size * size + (outline - place) * 0.35)
+            spark = masks.fill(shape, place - 0.3 * paint.size * size + (outline - place) * 0.35)
             layer[..., :3] += spark[..., None] * (np.array([98.0, 0, 0], dtype=np.float32) - layer[..., :3])
     # Where the paint thins out, its colour goes on: only the density fades.
     known = blur(layer[..., 3], 1.5)[..., None]
@@ -455,9 +455,9 @@ def paint_layer(landmarks: NDArray[Any], shape: tuple[int, int], style: Style) -
 
 def _paint_places(landmarks: NDArray[Any], paint: Paint, rng: np.random.Generator) -> list[NDArray[Any]]:
     """Where on the face each piece of paint is, (2,) pixels; freckles and gems lie together, the rest anywhere."""
-    outline = regions.face_outline(landmarks)
+    outline = masks.face_outline(landmarks)
     middle = np.asarray(landmarks[29], dtype=np.float64)
-    size = regions.unit(landmarks)
+    size = masks.unit(landmarks)
     if paint.kind in ("freckles", "gems"):
         anchors = (
             landmarks[[29, 30, 41, 46, 2, 14]] if paint.kind == "freckles" else landmarks[[41, 46, 36, 45, 17, 26]]
@@ -479,10 +479,10 @@ def _paint_shape(place: NDArray[Any], paint: Paint, size: float, rng: np.random.
         along = np.array([np.cos(turn), np.sin(turn)])
         half = rng.uniform(0.35, 0.9) * size * along
         bow = rng.normal(0, 0.12) * size * np.array([-along[1], along[0]])
-        return regions.stroke(np.stack([place - half, place + bow, place + half]), reach * np.array([0.7, 1.0, 0.7]))
+        return masks.stroke(np.stack([place - half, place + bow, place + half]), reach * np.array([0.7, 1.0, 0.7]))
     if paint.kind == "patches":
         wave = 1 + 0.3 * np.sin(angle * rng.integers(2, 5) + rng.uniform(0, 6))
-        return regions.smooth_curve(place + reach * wave[:, None] * round_, closed=True)
+        return masks.smooth_curve(place + reach * wave[:, None] * round_, closed=True)
     return place + reach * rng.uniform(0.6, 1.3) * round_
 
 

@@ -15,14 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import faces, regions
+from beautygan_cli.faces import faces
+from beautygan_cli.faces import masks as region_masks
+from beautygan_cli.faces.masks import blur
+from beautygan_cli.faces.reference import tidied
+from beautygan_cli.faces.warp import field_onto, warp_onto
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
 from beautygan_cli.model.signature import Signature
-from beautygan_cli.reference import tidied
-from beautygan_cli.regions import blur
 from beautygan_cli.training import makeup
 from beautygan_cli.training.people import Person
-from beautygan_cli.warp import field_onto, warp_onto
 
 FloatArray = NDArray[np.float32]
 UInt8Array = NDArray[np.uint8]
@@ -112,14 +113,14 @@ def make_set(
         field = field_onto(reference_marks, source_marks, (size, size))
         both = _remap(both, field)
         made_up, reference = both[..., :3], both[..., 3:]
-    face = regions.face_mask(source_marks, (size, size))
+    face = region_masks.face_mask(source_marks, (size, size))
     if signature.mask:
         source, made_up, target, reference = (
-            regions.masked(item, face) for item in (source, made_up, target, reference)
+            region_masks.masked(item, face) for item in (source, made_up, target, reference)
         )
-    lips = regions.lips_mask(source_exact, (size, size), grow=0.015)
-    eyes = regions.eyes_mask(source_exact, (size, size)) * face
-    skin = regions.skin_mask(source_exact, (size, size)) * face
+    lips = region_masks.lips_mask(source_exact, (size, size), grow=0.015)
+    eyes = region_masks.eyes_mask(source_exact, (size, size)) * face
+    skin = region_masks.skin_mask(source_exact, (size, size)) * face
     return TrainingSet(
         source=_bytes(source),
         reference=_bytes(made_up),
@@ -180,9 +181,9 @@ def match_skin(
     spread = np.clip(other[1] / np.maximum(own[1], 1e-3), 1 - MATCH_SPREAD, 1 + MATCH_SPREAD)
     moved = (lab - own[0]) * spread + own[0] + shift
     shape = lab.shape[:2]
-    kept = np.maximum(regions.openings_mask(landmarks, shape), regions.mouth_opening(landmarks, shape))
-    kept = np.maximum(kept, BROW_SHARE * regions.brows_mask(landmarks, shape))
-    inside = regions.face_mask(landmarks, shape) * (1 - kept)
+    kept = np.maximum(region_masks.openings_mask(landmarks, shape), region_masks.mouth_opening(landmarks, shape))
+    kept = np.maximum(kept, BROW_SHARE * region_masks.brows_mask(landmarks, shape))
+    inside = region_masks.face_mask(landmarks, shape) * (1 - kept)
     return lab_to_rgb(lab + (moved - lab) * blur(inside, 1.0)[..., None])
 
 
@@ -192,7 +193,7 @@ def skin_statistics(pixels: FloatArray, landmarks: FloatArray) -> tuple[NDArray[
 
     half = cv2.resize(pixels, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     lab = rgb_to_lab(half)
-    mask = regions.skin_mask(landmarks / 2, half.shape[:2]) ** 2
+    mask = region_masks.skin_mask(landmarks / 2, half.shape[:2]) ** 2
     mean = weighted_mean(lab, mask)
     return mean, np.sqrt(weighted_mean((lab - mean) ** 2, mask))
 
@@ -231,7 +232,7 @@ def _posed(
     chip = cv2.warpPerspective(person.chip, matrix, (size, size), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
     marks, exact = (_through(matrix, points) for points in (person.landmarks, person.exact))
     if flipped:
-        marks, exact = marks[regions.MIRROR], exact[regions.MIRROR]
+        marks, exact = marks[region_masks.MIRROR], exact[region_masks.MIRROR]
     return chip.astype(np.float32), marks, exact
 
 
@@ -269,7 +270,7 @@ def random_light(rng: np.random.Generator, size: int) -> Callable[..., FloatArra
     if rng.random() < 0.2:  # a hard side light: one half falls off
         edge, soft = rng.normal(0, 0.12), rng.uniform(0.08, 0.3)
         across = np.cos(angle) * columns + np.sin(angle) * rows
-        slope = slope * (1 - rng.uniform(0.1, 0.4) * regions.smoothstep(edge - soft, edge + soft, across))
+        slope = slope * (1 - rng.uniform(0.1, 0.4) * region_masks.smoothstep(edge - soft, edge + soft, across))
     field = slope[..., None].astype(np.float32)
 
     def light(pixels: NDArray[Any], *, ramp: bool = True) -> FloatArray:
@@ -290,11 +291,11 @@ def _shining(pixels: FloatArray, landmarks: FloatArray, rng: np.random.Generator
     """The face with shine on forehead, nose or cheeks, as a flash or a window leaves it, on two of five faces."""
     if rng.random() > 0.4:
         return pixels
-    size = regions.unit(landmarks)
+    size = region_masks.unit(landmarks)
     rows, columns = np.mgrid[: pixels.shape[0], : pixels.shape[1]].astype(np.float32)
     shine = np.zeros(rows.shape, dtype=np.float32)
     places = np.concatenate([landmarks[[29, 30, 8, 1, 15]], (landmarks[[41, 46]] + landmarks[[31, 35]]) / 2])
-    places = np.concatenate([places, regions.forehead(landmarks, 0.4)[2:5]])
+    places = np.concatenate([places, region_masks.forehead(landmarks, 0.4)[2:5]])
     for place in places[rng.permutation(len(places))[: int(rng.integers(1, 5))]]:
         centre = place + rng.normal(0, 0.08 * size, 2)
         angle, long, short = rng.uniform(0, np.pi), rng.uniform(0.08, 0.3) * size, rng.uniform(0.04, 0.14) * size
@@ -303,8 +304,8 @@ def _shining(pixels: FloatArray, landmarks: FloatArray, rng: np.random.Generator
         shine += rng.uniform(0.2, 1.0) * np.exp(-((along / long) ** 2 + (across / short) ** 2) / 2)
     shine = (
         np.clip(shine, 0, 1)
-        * regions.face_mask(landmarks, rows.shape)
-        * (1 - regions.openings_mask(landmarks, rows.shape))
+        * region_masks.face_mask(landmarks, rows.shape)
+        * (1 - region_masks.openings_mask(landmarks, rows.shape))
     )
     # Oil shines where the skin bulges: pores break it up.
     light = (
@@ -355,7 +356,7 @@ def _through_jpeg(pixels: FloatArray, quality: int) -> FloatArray:
 def random_cover(landmarks: FloatArray, size: int, rng: np.random.Generator) -> FloatArray:
     """Something before the face, (S, S, 4) float32: RGB 0..255 and its opacity 0..1."""
     kind = rng.choice(["hair", "hair", "glasses", "blob"])
-    length = regions.unit(landmarks)
+    length = region_masks.unit(landmarks)
     if kind == "glasses":
         return _glasses(landmarks, size, length, rng)
     if kind == "blob":
@@ -372,14 +373,14 @@ def _hair(landmarks: FloatArray, size: int, length: float, rng: np.random.Genera
 
     layer = np.zeros((size, size, 4), dtype=np.float32)
     base = HAIR_COLOURS[rng.integers(len(HAIR_COLOURS))]
-    top = regions.forehead(landmarks)
+    top = region_masks.forehead(landmarks)
     root = top[rng.integers(len(top))] + rng.normal(0, 0.15 * length, 2)
     fall = np.array([rng.normal(0, 0.5), 1.0]) * rng.uniform(0.6, 2.6) * length
     for _ in range(int(rng.integers(6, 70))):
         start = root + rng.normal(0, 0.22 * length, 2)
         end = start + fall * rng.uniform(0.7, 1.1) + rng.normal(0, 0.12 * length, 2)
         middle = (start + end) / 2 + rng.normal(0, 0.18 * length, 2)
-        curve = regions.smooth_curve(np.stack([start, middle, end]), steps=10)
+        curve = region_masks.smooth_curve(np.stack([start, middle, end]), steps=10)
         colour = (*(float(v) for v in np.clip(base * rng.uniform(0.6, 1.3), 0, 255)), 1.0)
         points = [np.round(curve * 8).astype(np.int32)]
         cv2.polylines(layer, points, False, colour, int(rng.integers(1, 4)), cv2.LINE_8, 3)
@@ -393,7 +394,7 @@ def _glasses(landmarks: FloatArray, size: int, length: float, rng: np.random.Gen
     layer = np.zeros((size, size, 4), dtype=np.float32)
     colour = (*(float(v) for v in rng.uniform(0, 90, 3)), 1.0)
     thick = int(rng.integers(1, 5))
-    left, right = landmarks[regions.LEFT_EYE].mean(axis=0), landmarks[regions.RIGHT_EYE].mean(axis=0)
+    left, right = landmarks[region_masks.LEFT_EYE].mean(axis=0), landmarks[region_masks.RIGHT_EYE].mean(axis=0)
     drop = np.array([0, 0.08 * length])
     half = np.array([rng.uniform(0.34, 0.44), rng.uniform(0.24, 0.36)]) * length
     power = rng.uniform(1.6, 5)
@@ -411,12 +412,12 @@ def _glasses(landmarks: FloatArray, size: int, length: float, rng: np.random.Gen
 
 def _blob(landmarks: FloatArray, size: int, length: float, rng: np.random.Generator) -> FloatArray:
     """A flower, a hat's rim or a hand: a wavy patch near the face's edge."""
-    outline = regions.face_outline(landmarks)
+    outline = region_masks.face_outline(landmarks)
     centre = outline[rng.integers(len(outline))] + rng.normal(0, 0.12 * length, 2)
     angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     radius = length * rng.uniform(0.2, 0.6) * (1 + 0.25 * np.sin(angle * rng.integers(2, 6) + rng.uniform(0, 6)))
     shape = centre + radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    mask = regions.fill((size, size), regions.smooth_curve(shape, closed=True), soft=0.6)
+    mask = region_masks.fill((size, size), region_masks.smooth_curve(shape, closed=True), soft=0.6)
     texture = blur(rng.normal(0, 60, (size, size, 3)).astype(np.float32), rng.uniform(1, 6))
     colour = rng.uniform(20, 240, 3) if rng.random() < 0.6 else np.array([205, 160, 135]) * rng.uniform(0.4, 1.1)
     return np.dstack([np.clip(colour + texture, 0, 255), mask]).astype(np.float32)
@@ -435,7 +436,7 @@ def _over(pixels: FloatArray, layer: FloatArray) -> FloatArray:
 
 
 def _jittered(landmarks: FloatArray, rng: np.random.Generator) -> FloatArray:
-    noise = rng.normal(0, LANDMARK_NOISE * regions.unit(landmarks), landmarks.shape)
+    noise = rng.normal(0, LANDMARK_NOISE * region_masks.unit(landmarks), landmarks.shape)
     return (landmarks + noise).astype(np.float32)
 
 

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import faces
 from beautygan_cli.errors import BeautyGANError, DatasetError
+from beautygan_cli.faces import faces
+from beautygan_cli.faces.masks import lips_mask, skin_mask, smooth_curve
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
 from beautygan_cli.photos import images
-from beautygan_cli.regions import lips_mask, skin_mask, smooth_curve
 
 FloatArray = NDArray[np.float32]
 UInt8Array = NDArray[np.uint8]

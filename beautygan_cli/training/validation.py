@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import faces
 from beautygan_cli.errors import DatasetError
 from beautygan_cli.evaluate import Subject, subject
-from beautygan_cli.faces import Placement
+from beautygan_cli.faces import faces
+from beautygan_cli.faces.faces import Placement
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos import images
 from beautygan_cli.training import makeup, pairs, people

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import faces, regions
-from beautygan_cli.faces import Face
+from beautygan_cli.faces import faces, masks
+from beautygan_cli.faces.faces import Face
 
 FloatArray = NDArray[np.float32]
 UInt8Array = NDArray[np.uint8]
@@ -201,7 +201,7 @@ class _Track:
         carried = np.asarray(self.landmarks @ motion[:, :2].T + motion[:, 2], dtype=np.float32)
         if not _inside(carried, frame.shape[:2]):
             return False
-        unit = regions.unit(carried)
+        unit = masks.unit(carried)
         beside = (faces.landmarks(frame, self._box_of(carried)) - carried) / unit
         if float(np.linalg.norm(beside, axis=1).mean()) > STRAYED:
             return False
@@ -246,8 +246,8 @@ def _motion(before: UInt8Array, after: UInt8Array, landmarks: FloatArray) -> NDA
     parts = [_grey(frame[y0:y1, x0:x1], scale) for frame in (before, after)]
     shape = parts[0].shape[:2]
     ratio = np.array([shape[1] / (min(x1, width) - x0), shape[0] / (min(y1, height) - y0)])
-    outline = regions.face_outline((landmarks - (x0, y0)) * ratio)
-    mask = (regions.fill((shape[0], shape[1]), outline) > 0.5).astype(np.uint8)
+    outline = masks.face_outline((landmarks - (x0, y0)) * ratio)
+    mask = (masks.fill((shape[0], shape[1]), outline) > 0.5).astype(np.uint8)
     apart = 0.04 * min(FLOW_FACE, size)  # so that they lie all over the face
     points = cv2.goodFeaturesToTrack(parts[0], FLOW_POINTS, 0.005, apart, None, mask)
     if points is None or len(points) < LEAST_POINTS:
@@ -317,7 +317,7 @@ class Steady:
             if known is not None:
                 before = known.at(face.landmarks, left, top, own.shape)
                 share = np.float32(1 - np.exp((known.time - time) / AVERAGED))
-                average = before + _news(own - before, share, regions.unit(face.landmarks)) * (own - before)
+                average = before + _news(own - before, share, masks.unit(face.landmarks)) * (own - before)
                 held = np.rint(average).astype(np.uint8)
             patches[face.track] = _Patch(average, left, top, face.landmarks, time)
             steady[top:bottom, left:right] = held
@@ -353,8 +353,8 @@ class _Patch:
 
 def _news(change: FloatArray, least: np.float32, unit: float) -> FloatArray:
     """The weight of each new pixel in the average, (h, w, 1): `least` where it is as it was, 1 where it is not."""
-    differs = np.abs(regions.blur(change, LOOK_BLUR * unit)).max(axis=-1)
-    return np.asarray(least + (1 - least) * regions.smoothstep(SAME_LOOK, OTHER_LOOK, differs), np.float32)[..., None]
+    differs = np.abs(masks.blur(change, LOOK_BLUR * unit)).max(axis=-1)
+    return np.asarray(least + (1 - least) * masks.smoothstep(SAME_LOOK, OTHER_LOOK, differs), np.float32)[..., None]
 
 
 def _reach(landmarks: FloatArray, shape: tuple[int, ...]) -> tuple[int, int, int, int]:

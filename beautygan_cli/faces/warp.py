@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli.regions import EYES, forehead, unit
+from beautygan_cli.faces.masks import EYES, forehead, unit
 
 FloatArray = NDArray[np.float32]
 

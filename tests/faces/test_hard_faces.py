@@ -16,9 +16,10 @@ import pytest
 from conftest import SAMPLES, SHARED
 from hard_faces import Bare, Hard
 
-from beautygan_cli import faces, pipeline, regions, shut_eyes
+from beautygan_cli import pipeline
 from beautygan_cli.composite import Strengths
-from beautygan_cli.faces import AlignedFace
+from beautygan_cli.faces import faces, masks, shut_eyes
+from beautygan_cli.faces.faces import AlignedFace
 from beautygan_cli.imaging.colour import rgb_to_lab
 from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.photos import images
@@ -91,11 +92,11 @@ class Regions:
 
     def __init__(self, hard: Hard) -> None:
         marks, shape = hard.bare.landmarks, hard.bare.shape
-        self.lips = regions.lips_mask(marks, shape, soft=0) > 0.9
-        self.lids = regions.lids_mask(marks, shape) > 0.9
-        self.eyes = (regions.eyes_mask(marks, shape) > 0.9) & (regions.brows_mask(marks, shape) < 0.2)
-        self.face = regions.face_mask(marks, shape) > 0.5
-        ball = (regions.openings_mask(marks, shape, soft=0) > 0.95).astype(np.uint8)
+        self.lips = masks.lips_mask(marks, shape, soft=0) > 0.9
+        self.lids = masks.lids_mask(marks, shape) > 0.9
+        self.eyes = (masks.eyes_mask(marks, shape) > 0.9) & (masks.brows_mask(marks, shape) < 0.2)
+        self.face = masks.face_mask(marks, shape) > 0.5
+        ball = (masks.openings_mask(marks, shape, soft=0) > 0.95).astype(np.uint8)
         self.eyeballs = cv2.erode(ball, np.ones((3, 3), np.uint8)) > 0
         self.covered = hard.cover > 0.95
         # A chip's pixel is about two of the photo's: beside a cover, the two share one.
@@ -154,9 +155,9 @@ def test_shadow_goes_all_the_way_down_a_shut_lid(name: str, looks: Looks) -> Non
     hard = hard_faces.closed_eyes(bare)
     change = looks.change(hard.pixels)
     # The place where the open eye was, less lashes and corners: now it is lid.
-    was_eye = regions.openings_mask(bare.landmarks, bare.shape, soft=0) > 0.95
+    was_eye = masks.openings_mask(bare.landmarks, bare.shape, soft=0) > 0.95
     was_eye = cv2.erode(was_eye.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
-    lids = regions.lids_mask(bare.landmarks, bare.shape) > 0.9
+    lids = masks.lids_mask(bare.landmarks, bare.shape) > 0.9
     assert mean(change, was_eye) > 0.6 * mean(change, lids)
 
 
@@ -224,5 +225,5 @@ def test_makeup_is_taken_from_a_reference_behind(kind: str, looks: Looks) -> Non
     assert mean(apart, where.lips) < 0.2 * mean(worn, where.lips)
     if kind != "fringe":  # it hides the lids; a frame's rim hides a part of them
         assert mean(apart, where.lids) < (0.55 if kind == "glasses" else 0.4) * mean(worn, where.lids)
-    cheeks = regions.cheeks_mask(source.landmarks, source.shape) > 0.9
+    cheeks = masks.cheeks_mask(source.landmarks, source.shape) > 0.9
     assert mean(apart, cheeks) < 5, "L*a*b* distance: no ghost on the skin"

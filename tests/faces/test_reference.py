@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from conftest import SAMPLES
 
-from beautygan_cli import faces, pipeline, reference, regions
+from beautygan_cli import pipeline
+from beautygan_cli.faces import faces, masks, reference
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.model.session import MakeupSession
 
@@ -27,7 +28,7 @@ def frontal(photo: hard_faces.Bare) -> faces.AlignedFace:
 
 def mirror_image(face: faces.AlignedFace) -> faces.AlignedFace:
     chip = np.ascontiguousarray(face.chip[:, ::-1])
-    return replace(face, chip=chip, landmarks=regions.mirrored(face.landmarks, chip.shape[1]))
+    return replace(face, chip=chip, landmarks=masks.mirrored(face.landmarks, chip.shape[1]))
 
 
 @pytest.mark.parametrize("photo", [p for p in PHOTOS if p.parent.name in ("no_makeup", "makeup")], ids=lambda p: p.stem)
@@ -45,12 +46,12 @@ def test_a_turned_face_is_turned_and_its_mirror_image_to_the_other_side(degrees:
 
 def test_landmarks_mirrored_twice_are_as_they_were() -> None:
     marks = hard_faces.read(LOOK, 640).landmarks
-    assert regions.mirrored(regions.mirrored(marks, 640), 640) == pytest.approx(marks, abs=1e-3)
+    assert masks.mirrored(masks.mirrored(marks, 640), 640) == pytest.approx(marks, abs=1e-3)
 
 
 def lids(chip: np.ndarray, landmarks: np.ndarray) -> list[np.ndarray]:
     """The mean L*a*b* of the left and the right upper lid."""
-    lab, mask = rgb_to_lab(chip), regions.lids_mask(landmarks, chip.shape[:2])
+    lab, mask = rgb_to_lab(chip), masks.lids_mask(landmarks, chip.shape[:2])
     middle = landmarks[27, 0]
     columns = np.arange(chip.shape[1])[None]
     return [weighted_mean(lab, mask * side) for side in (columns < middle, columns >= middle)]
@@ -86,7 +87,7 @@ def test_a_smudge_on_the_far_lid_of_a_turned_reference_does_not_come_along(
 ) -> None:
     def with_smudge(look: faces.AlignedFace) -> faces.AlignedFace:
         """The look with its right lid, or left for `flip`, under a dark green smudge."""
-        size = regions.unit(look.landmarks)
+        size = masks.unit(look.landmarks)
         spot = look.landmarks[43:45].mean(axis=0) - [0, 0.12 * size]
         rows, columns = np.mgrid[:256, :256]
         near = np.exp(-((columns - spot[0]) ** 2 + (rows - spot[1]) ** 2) / (2 * (0.16 * size) ** 2))

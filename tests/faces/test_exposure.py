@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import SAMPLES
 
-from beautygan_cli import MakeupSession, faces, light, pipeline, video
+from beautygan_cli import MakeupSession, pipeline, video
+from beautygan_cli.faces import exposure, faces
+from beautygan_cli.faces.masks import lips_mask, openings_mask, skin_mask
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.photos import images
-from beautygan_cli.regions import lips_mask, openings_mask, skin_mask
 
-SAMPLES = Path(__file__).parent.parent / "samples"
 BARE = sorted((SAMPLES / "no_makeup").glob("*.jpg"))
 LOOKS = sorted((SAMPLES / "makeup").glob("*.jpg"))
 
@@ -30,8 +31,8 @@ def dim(pixels: np.ndarray, share: float) -> np.ndarray:
 @pytest.mark.parametrize("photo", [*BARE, *LOOKS], ids=lambda path: path.stem)
 def test_no_skin_and_no_makeup_is_taken_for_the_dark(photo: Path) -> None:
     face = aligned(images.read(photo).pixels)
-    assert light.exposure(face) == 1
-    assert light.lit(face) is face
+    assert exposure.exposure(face) == 1
+    assert exposure.lit(face) is face
 
 
 @pytest.mark.parametrize("share", [0.5, 0.35])
@@ -39,11 +40,11 @@ def test_no_skin_and_no_makeup_is_taken_for_the_dark(photo: Path) -> None:
 def test_a_dim_photo_is_brightened_and_the_darker_the_more(name: str, share: float) -> None:
     pixels = images.read(SAMPLES / "no_makeup" / f"{name}.jpg").pixels
     face = aligned(dim(pixels, share))
-    times = light.exposure(face)
-    assert times is not None and 1.1 < times <= light.MOST
-    bright = light.lit(face)
-    assert light.lit(face) is bright, "what is encoded once is known by the object"
-    assert light.exposure(bright) == pytest.approx(1, abs=0.12)
+    times = exposure.exposure(face)
+    assert times is not None and 1.1 < times <= exposure.MOST
+    bright = exposure.lit(face)
+    assert exposure.lit(face) is bright, "what is encoded once is known by the object"
+    assert exposure.exposure(bright) == pytest.approx(1, abs=0.12)
     assert bright.chip.max() <= 255 and bright.chip.mean() > face.chip.mean()
 
 
@@ -58,7 +59,7 @@ def test_lips_in_a_dim_photo_are_as_dim_as_the_photo(look: str, session: MakeupS
 
     wanted = colour(dim(pipeline.transfer(pixels, reference, session=session), 0.4))
     got = colour(pipeline.transfer(dim(pixels, 0.4), reference, session=session))
-    monkeypatch.setattr(light, "exposure", lambda face: 1.0)
+    monkeypatch.setattr(exposure, "exposure", lambda face: 1.0)
     without = colour(pipeline.transfer(dim(pixels, 0.4), reference, session=session))
     assert without[0] > wanted[0] + 5, "the case shows nothing"
     assert ciede2000(got, wanted) < 0.5 * ciede2000(without, wanted)
@@ -83,16 +84,16 @@ def test_shut_eyes_say_nothing() -> None:
     points = face.landmarks.copy()
     for eye in (slice(36, 42), slice(42, 48)):
         points[eye, 1] = points[eye, 1].mean()
-    assert light.exposure(replace(face, landmarks=points)) is None
-    assert light.lit(replace(face, landmarks=points)).exposure is None
+    assert exposure.exposure(replace(face, landmarks=points)) is None
+    assert exposure.lit(replace(face, landmarks=points)).exposure is None
 
 
 def test_eyes_full_of_black_makeup_do_not_make_a_bright_photo_dim() -> None:
     face = aligned(images.read(SAMPLES / "no_makeup" / "emil.jpg").pixels)
     eyes = openings_mask(face.landmarks, face.chip.shape[:2], soft=0.02)[..., None]
     skin = np.median(face.chip[skin_mask(face.landmarks, face.chip.shape[:2]) > 0.5].max(axis=-1))
-    times = light.exposure(replace(face, chip=np.rint(face.chip * (1 - 0.9 * eyes)).astype(np.uint8)))
-    assert times is not None and times * skin <= light.LIGHTEST_SKIN + 1
+    times = exposure.exposure(replace(face, chip=np.rint(face.chip * (1 - 0.9 * eyes)).astype(np.uint8)))
+    assert times is not None and times * skin <= exposure.LIGHTEST_SKIN + 1
 
 
 def test_a_blink_does_not_flash_in_a_clip() -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+from conftest import SAMPLES
 
-from beautygan_cli import faces, regions
+from beautygan_cli.faces import faces, masks
+from beautygan_cli.faces.warp import field_onto, spline, warp_onto
 from beautygan_cli.photos import images
-from beautygan_cli.warp import field_onto, spline, warp_onto
 
-SAMPLES = Path(__file__).parent.parent / "samples"
 SHAPE = (256, 256)
 
 
@@ -49,9 +47,9 @@ def test_the_warp_does_not_fold_the_face(chips: dict[str, faces.AlignedFace]) ->
             field = field_onto(first.landmarks, second.landmarks, SHAPE)
             across, down = np.gradient(field, axis=1), np.gradient(field, axis=0)
             area = across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0]
-            inside = regions.face_mask(second.landmarks, SHAPE) > 0.5
+            inside = masks.face_mask(second.landmarks, SHAPE) > 0.5
             # Between a shut mouth and an open one the spline may all but close, nowhere else.
-            inside &= regions.fill(SHAPE, regions.smooth_curve(second.landmarks[48:60], closed=True)) < 0.01
+            inside &= masks.fill(SHAPE, masks.smooth_curve(second.landmarks[48:60], closed=True)) < 0.01
             assert (area[inside] > 0).all()
 
 
@@ -66,6 +64,6 @@ def test_the_spline_is_exact_for_what_is_affine() -> None:
 def test_pixels_follow_the_field(chips: dict[str, faces.AlignedFace]) -> None:
     source, reference = chips["no_makeup/dara.jpg"], chips["makeup/red.jpg"]
     warped = warp_onto(reference.chip, reference.landmarks, source.landmarks, SHAPE)
-    lips = regions.lips_mask(source.landmarks, SHAPE, soft=0) > 0.95
+    lips = masks.lips_mask(source.landmarks, SHAPE, soft=0) > 0.95
     redness = warped[..., 0].astype(int) - warped[..., 1]
-    assert redness[lips].mean() > redness[regions.cheeks_mask(source.landmarks, SHAPE) > 0.9].mean() + 60
+    assert redness[lips].mean() > redness[masks.cheeks_mask(source.landmarks, SHAPE) > 0.9].mean() + 60

@@ -14,8 +14,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import regions
-from beautygan_cli.faces import AlignedFace
+from beautygan_cli.faces import masks
+from beautygan_cli.faces.faces import AlignedFace
 
 FloatArray = NDArray[np.float32]
 UInt8Array = NDArray[np.uint8]
@@ -35,12 +35,12 @@ def exposure(face: AlignedFace) -> float | None:
     """Times, 1 to MOST, by which the face must be brightened to be well lit; None where its eyes are shut or hidden."""
     import cv2
 
-    eyes = regions.openings_mask(face.landmarks, (face.chip.shape[0], face.chip.shape[1]), soft=0) > 0.5
-    if eyes.sum() < LEAST_SEEN * regions.unit(face.landmarks) ** 2:
+    eyes = masks.openings_mask(face.landmarks, (face.chip.shape[0], face.chip.shape[1]), soft=0) > 0.5
+    if eyes.sum() < LEAST_SEEN * masks.unit(face.landmarks) ** 2:
         return None
     # Noise alone would have bright pixels.
-    brightness = regions.blur(reduce(cv2.max, cv2.split(face.chip)).astype(np.float32), NOISE)
-    skin = regions.skin_mask(face.landmarks, brightness.shape) > 0.5
+    brightness = masks.blur(reduce(cv2.max, cv2.split(face.chip)).astype(np.float32), NOISE)
+    skin = masks.skin_mask(face.landmarks, brightness.shape) > 0.5
     own = max(1.0, float(np.percentile(brightness[eyes], BRIGHTEST)))
     if not skin.any():
         return float(np.clip(LIT_EYES[1][1] / own, 1, MOST))

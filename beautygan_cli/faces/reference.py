@@ -8,10 +8,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import regions
-from beautygan_cli.faces import AlignedFace
+from beautygan_cli.faces import masks
+from beautygan_cli.faces.faces import AlignedFace
+from beautygan_cli.faces.warp import warp_onto
 from beautygan_cli.imaging.colour import rgb_to_lab, weighted_mean
-from beautygan_cli.warp import warp_onto
 
 FloatArray = NDArray[np.float32]
 
@@ -49,7 +49,7 @@ def _mirror_image(chip: FloatArray, landmarks: NDArray[Any]) -> FloatArray:
     """The chip with left and right changed over, each half of the face laid onto the other."""
     shape = (chip.shape[0], chip.shape[1])
     flipped = np.ascontiguousarray(chip[:, ::-1])
-    return np.asarray(warp_onto(flipped, regions.mirrored(landmarks, shape[1]), landmarks, shape), dtype=np.float32)
+    return np.asarray(warp_onto(flipped, masks.mirrored(landmarks, shape[1]), landmarks, shape), dtype=np.float32)
 
 
 def _evenly_lit(chip: FloatArray, mirrored: FloatArray, landmarks: NDArray[Any]) -> FloatArray:
@@ -59,12 +59,12 @@ def _evenly_lit(chip: FloatArray, mirrored: FloatArray, landmarks: NDArray[Any])
     lid. Lips, which lie in the middle, stay as they are.
     """
     shape = (chip.shape[0], chip.shape[1])
-    skin = regions.face_mask(landmarks, shape)
-    skin = skin * (1 - regions.openings_mask(landmarks, shape, soft=0.02))
-    skin = skin * (1 - regions.lips_mask(landmarks, shape, grow=0.05, soft=0.03))
-    reach = SHADES_REACH * regions.unit(landmarks)
-    known = np.maximum(regions.blur(skin, reach), 0.05)
-    apart = regions.blur((mirrored - chip) * skin[..., None], reach) / known[..., None]
+    skin = masks.face_mask(landmarks, shape)
+    skin = skin * (1 - masks.openings_mask(landmarks, shape, soft=0.02))
+    skin = skin * (1 - masks.lips_mask(landmarks, shape, grow=0.05, soft=0.03))
+    reach = SHADES_REACH * masks.unit(landmarks)
+    known = np.maximum(masks.blur(skin, reach), 0.05)
+    apart = masks.blur((mirrored - chip) * skin[..., None], reach) / known[..., None]
     seen = 1 - _far_share(landmarks)  # nothing is taken from a half that is replaced
     return np.asarray(chip + skin[..., None] * np.float32(seen / 2) * apart, dtype=np.float32)
 
@@ -76,13 +76,13 @@ def _mouth_shut(chip: FloatArray, landmarks: NDArray[Any]) -> FloatArray:
     """
     lab = rgb_to_lab(chip)
     shape = (chip.shape[0], chip.shape[1])
-    between = regions.teeth_mask(landmarks, lab)
+    between = masks.teeth_mask(landmarks, lab)
     if between.max() <= 0:
         return chip
-    lips = weighted_mean(chip, regions.lips_mask(landmarks, shape, soft=0) * (1 - between))
+    lips = weighted_mean(chip, masks.lips_mask(landmarks, shape, soft=0) * (1 - between))
     if not np.isfinite(lips).all():
         return chip
-    cover = regions.blur(between, 0.015 * regions.unit(landmarks))[..., None]
+    cover = masks.blur(between, 0.015 * masks.unit(landmarks))[..., None]
     return np.asarray(chip + cover * (lips - chip), dtype=np.float32)
 
 
@@ -92,11 +92,11 @@ def _uncovered(chip: FloatArray, landmarks: NDArray[Any], occlusion: FloatArray)
     Bent onto another face, hair or a frame would leave a ghost there.
     """
     shape = (chip.shape[0], chip.shape[1])
-    skin = regions.skin_mask(landmarks, shape)
+    skin = masks.skin_mask(landmarks, shape)
     # Not before lids and lips: what is filled in there would be taken for their makeup.
     covered, clear = skin * occlusion, skin * (1 - occlusion)
-    reach = 0.2 * regions.unit(landmarks)
-    around = regions.blur(chip * clear[..., None], reach) / np.maximum(regions.blur(clear, reach), 1e-3)[..., None]
+    reach = 0.2 * masks.unit(landmarks)
+    around = masks.blur(chip * clear[..., None], reach) / np.maximum(masks.blur(clear, reach), 1e-3)[..., None]
     return np.asarray(chip + covered[..., None] * (around - chip), dtype=np.float32)
 
 
@@ -112,7 +112,7 @@ def turn(landmarks: NDArray[Any]) -> float:
 
 def _far_share(landmarks: NDArray[Any]) -> float:
     """How much of a face's far half is to be replaced, 0 to 1: all of it where the face is far turned."""
-    return float(regions.smoothstep(*TURNED, np.array(abs(turn(landmarks)))))
+    return float(masks.smoothstep(*TURNED, np.array(abs(turn(landmarks)))))
 
 
 def _both_sides(chip: FloatArray, mirrored: FloatArray, landmarks: NDArray[Any]) -> FloatArray:
@@ -128,7 +128,7 @@ def _both_sides(chip: FloatArray, mirrored: FloatArray, landmarks: NDArray[Any])
     middle = landmarks[[27, 28, 29, 30, 33, 51, 62, 57, 8]]
     middle = middle[np.argsort(middle[:, 1], kind="stable")]
     beyond = np.arange(shape[1])[None] - np.interp(np.arange(shape[0]), middle[:, 1], middle[:, 0])[:, None]
-    reach = MIDDLE * regions.unit(landmarks)
-    far = amount * regions.smoothstep(-reach, reach, beyond * np.sign(turn(landmarks)))
-    far = far * (1 - regions.lips_mask(landmarks, shape, grow=0.05, soft=0.03))
+    reach = MIDDLE * masks.unit(landmarks)
+    far = amount * masks.smoothstep(-reach, reach, beyond * np.sign(turn(landmarks)))
+    far = far * (1 - masks.lips_mask(landmarks, shape, grow=0.05, soft=0.03))
     return np.asarray(chip + far[..., None] * (mirrored - chip), dtype=np.float32)

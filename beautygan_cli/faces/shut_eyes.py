@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import regions
+from beautygan_cli.faces import masks
 from beautygan_cli.imaging.colour import rgb_to_lab
 
 FloatArray = NDArray[np.float32]
@@ -28,18 +28,18 @@ def seen_landmarks(landmarks: NDArray[Any], pixels: NDArray[Any]) -> FloatArray:
     Trained on open eyes, dlib's predictor leaves a shut one open by a third: its lid would stay unpainted there.
     """
     result = np.array(landmarks, dtype=np.float32)
-    size = regions.unit(landmarks)
-    for upper, lower, brow in regions.EYES:
+    size = masks.unit(landmarks)
+    for upper, lower, brow in masks.EYES:
         eye = landmarks[[*upper, *lower]]
         left, top = (max(0, int(v)) for v in np.minimum(eye, landmarks[brow].min(axis=0)).min(axis=0) - 0.3 * size)
         right, bottom = (int(v) for v in eye.max(axis=0) + 0.3 * size)
         part = pixels[top:bottom, left:right]
         if min(part.shape[:2]) < 8:
             continue
-        lab = regions.blur(rgb_to_lab(part), 0.006 * size)
+        lab = masks.blur(rgb_to_lab(part), 0.006 * size)
         points = landmarks - np.array([left, top])
         shape = (part.shape[0], part.shape[1])
-        grid = regions.eye_grid(points[upper], points[lower], points[brow], shape, whole=True)
+        grid = masks.eye_grid(points[upper], points[lower], points[brow], shape, whole=True)
         if _eye_state(grid, lab) is not EyeState.SHUT:
             continue
         line, _ = _lash_line(grid, lab)
@@ -64,7 +64,7 @@ class EyeState(Enum):
     COVERED = "covered"
 
 
-def _eye_state(grid: regions.EyeGrid, lab: NDArray[Any]) -> EyeState:
+def _eye_state(grid: masks.EyeGrid, lab: NDArray[Any]) -> EyeState:
     """Shut: the lids' hue where the eyeball would be, over a line of lashes. Covered: that hue and no such line.
 
     lab: of the grid's box alone.
@@ -86,7 +86,7 @@ def _eye_state(grid: regions.EyeGrid, lab: NDArray[Any]) -> EyeState:
     return EyeState.SHUT if np.median(depths) < LASHES_DARK * lid[0] else EyeState.COVERED
 
 
-def _lash_line(grid: regions.EyeGrid, lab: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _lash_line(grid: masks.EyeGrid, lab: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Along a shut eye: its darkest pixels, (N, 2) (x, y) in the grid's box, and how dark (L*) they are, (N,)."""
     near = (grid.above < 0.2) & (grid.below < 0.25)
     places, depths = [], []

@@ -9,11 +9,12 @@ import cv2
 import dlib
 import numpy as np
 import pytest
+from conftest import REPOSITORY
 
-from beautygan_cli import faces, regions
+from beautygan_cli.faces import faces, masks
 from beautygan_cli.photos import images
 
-ROOT = Path(__file__).parent.parent
+ROOT = REPOSITORY
 SHARED = ROOT.parent / "shared" / "faces"
 BARE = sorted((ROOT / "samples" / "no_makeup").glob("*.jpg"))
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared photos are not here")
@@ -55,7 +56,7 @@ def test_landmarks_are_in_the_pixels_of_the_photo_whatever_its_size(alma: np.nda
     large = cv2.resize(alma, None, fx=2.5, fy=2.5, interpolation=cv2.INTER_CUBIC)
     found = faces.detect(large)[0]
     error = np.linalg.norm(found.landmarks / 2.5 - alma_face.landmarks, axis=1)
-    assert error.mean() < 0.015 * regions.unit(alma_face.landmarks)
+    assert error.mean() < 0.015 * masks.unit(alma_face.landmarks)
 
 
 def test_a_far_face_is_found_on_a_larger_copy(alma: np.ndarray, alma_face: faces.Face) -> None:
@@ -221,7 +222,7 @@ def test_every_unaligned_selfie_has_its_face_where_the_template_says(path: Path)
     clicked = read_template(path.with_suffix(".tem"))
     pupils = found[0].landmarks[36:42].mean(axis=0), found[0].landmarks[42:48].mean(axis=0)
     for pupil, point in zip(pupils, clicked[:2], strict=True):
-        assert np.linalg.norm(pupil - point) < 0.12 * regions.unit(found[0].landmarks)
+        assert np.linalg.norm(pupil - point) < 0.12 * masks.unit(found[0].landmarks)
 
 
 def test_a_doubtful_hit_counts_only_where_the_cnn_sees_a_face_too(
