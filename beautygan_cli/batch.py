@@ -23,10 +23,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import cores, pipeline, result, video
+from beautygan_cli import cores, result, video
 from beautygan_cli.errors import BeautyGANError, FaceError, OutputError, PhotoError
 from beautygan_cli.faces.faces import AlignedFace
-from beautygan_cli.look import REGIONS, Look
+from beautygan_cli.makeup import pipeline
+from beautygan_cli.makeup.look import REGIONS, Look
 from beautygan_cli.naming import Names, face_path, output_name
 from beautygan_cli.photos import images
 from beautygan_cli.photos.images import Found, Photo

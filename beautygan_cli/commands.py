@@ -22,10 +22,11 @@ from typing import Any
 
 import numpy as np
 
-from beautygan_cli import batch, cluster, cores, look, pipeline, video
-from beautygan_cli.composite import Strengths
+from beautygan_cli import batch, cluster, cores, video
 from beautygan_cli.errors import BeautyGANError, LookError, OutputError, PhotoError
-from beautygan_cli.look import Look
+from beautygan_cli.makeup import look, pipeline
+from beautygan_cli.makeup.composite import Strengths
+from beautygan_cli.makeup.look import Look
 from beautygan_cli.manifest import Manifest
 from beautygan_cli.model.session import MakeupSession, bundled_model
 from beautygan_cli.model.signature import Signature

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import pipeline
-from beautygan_cli.composite import Strengths
 from beautygan_cli.errors import FaceError
 from beautygan_cli.faces import faces
 from beautygan_cli.faces import masks as region_masks
 from beautygan_cli.faces.faces import Face
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
+from beautygan_cli.makeup import pipeline
+from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.photos import images
 
 if TYPE_CHECKING:

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import evaluate, pipeline
-from beautygan_cli.composite import Strengths
+from beautygan_cli import evaluate
 from beautygan_cli.errors import BeautyGANError, OutputError
 from beautygan_cli.faces import faces
 from beautygan_cli.faces.faces import AlignedFace, Face, Placement
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
-from beautygan_cli.look import Look
+from beautygan_cli.makeup import pipeline
+from beautygan_cli.makeup.composite import Strengths
+from beautygan_cli.makeup.look import Look
+from beautygan_cli.makeup.pipeline import Wearing
 from beautygan_cli.photos import images
 from beautygan_cli.photos.images import Found, Photo
-from beautygan_cli.pipeline import Wearing
 
 if TYPE_CHECKING:
     from beautygan_cli.model.signature import Signature

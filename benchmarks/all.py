@@ -240,9 +240,10 @@ def photo(options: argparse.Namespace, place: Path) -> None:
 
     import imageio.v3 as iio
 
-    from beautygan_cli import MakeupSession, composite, cores, pipeline, shades
-    from beautygan_cli.composite import Strengths
+    from beautygan_cli import MakeupSession, cores
     from beautygan_cli.faces import exposure
+    from beautygan_cli.makeup import colour_correction, composite, pipeline
+    from beautygan_cli.makeup.composite import Strengths
     from beautygan_cli.photos import images
 
     path, out = phone_photo(place), place / "phone_out.jpg"
@@ -267,7 +268,7 @@ def photo(options: argparse.Namespace, place: Path) -> None:
             before, seen = stage("chips", lambda: pipeline.network_chips(lit, reference, signature))
             raw = stage("network", lambda: session.transfer(before[None], seen[None])[0])
             marks = face.landmarks
-            made_up = stage("shades", lambda: shades.deepen(before, raw, marks, seen, marks))
+            made_up = stage("shades", lambda: colour_correction.deepen(before, raw, marks, seen, marks))
             weights = stage("masks", lambda: composite.change_weights(pixels, face, strengths))
             stage("composite", lambda: composite.paste_into(pixels, face, before, made_up, strengths, weights))
             stage("encode", lambda: images.write(photo, out, overwrite=True))

@@ -19,10 +19,11 @@ from pathlib import Path, PurePath
 
 from folder import SAMPLES, generate
 
-from beautygan_cli import batch, pipeline
-from beautygan_cli.composite import Strengths
+from beautygan_cli import batch
 from beautygan_cli.faces import faces
-from beautygan_cli.look import Look
+from beautygan_cli.makeup import pipeline
+from beautygan_cli.makeup.composite import Strengths
+from beautygan_cli.makeup.look import Look
 from beautygan_cli.manifest import Manifest
 from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.photos import images

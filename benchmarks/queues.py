@@ -36,10 +36,11 @@ import imageio.v3 as iio
 import numpy as np
 import simpy
 
-from beautygan_cli import batch, cores, pipeline, result
+from beautygan_cli import batch, cores, result
 from beautygan_cli.cluster import LARGEST_BLOCK
 from beautygan_cli.cores import shared as shared_cores
-from beautygan_cli.look import Look
+from beautygan_cli.makeup import pipeline
+from beautygan_cli.makeup.look import Look
 from beautygan_cli.manifest import Manifest
 from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.photos import images

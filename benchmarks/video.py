@@ -24,11 +24,12 @@ import imageio.v3 as iio
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import pipeline, result, video
-from beautygan_cli.composite import Strengths
+from beautygan_cli import result, video
 from beautygan_cli.faces import faces
 from beautygan_cli.faces.tracking import SEARCH_EVERY, Tracker
-from beautygan_cli.look import Look
+from beautygan_cli.makeup import pipeline
+from beautygan_cli.makeup.composite import Strengths
+from beautygan_cli.makeup.look import Look
 from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.photos import images
 from beautygan_cli.photos.images import Found

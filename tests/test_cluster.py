@@ -13,7 +13,7 @@ import pytest
 
 from beautygan_cli import batch
 from beautygan_cli.cluster import Done, Shared, _Bench, _Ledger, _Planner
-from beautygan_cli.look import Look
+from beautygan_cli.makeup.look import Look
 from beautygan_cli.manifest import FILE_NAME, Manifest
 from beautygan_cli.photos import images, remote
 from beautygan_cli.photos.images import Found

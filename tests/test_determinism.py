@@ -8,8 +8,9 @@ from pathlib import Path, PurePath
 import numpy as np
 import pytest
 
-from beautygan_cli import batch, cores, pipeline
-from beautygan_cli.look import Look
+from beautygan_cli import batch, cores
+from beautygan_cli.makeup import pipeline
+from beautygan_cli.makeup.look import Look
 from beautygan_cli.manifest import Manifest
 from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.photos import images

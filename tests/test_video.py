@@ -17,10 +17,11 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from beautygan_cli import composite, pipeline, result, video
-from beautygan_cli.composite import Strengths
+from beautygan_cli import result, video
 from beautygan_cli.faces import faces, masks, tracking, warp
-from beautygan_cli.look import Look
+from beautygan_cli.makeup import composite, pipeline
+from beautygan_cli.makeup.composite import Strengths
+from beautygan_cli.makeup.look import Look
 from beautygan_cli.photos import images
 from beautygan_cli.photos.images import Found
 from beautygan_cli.result import Options

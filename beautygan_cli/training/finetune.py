@@ -17,11 +17,11 @@ from beautygan_cli.errors import BeautyGANError, DatasetError, ModelError
 from beautygan_cli.faces import faces
 from beautygan_cli.faces import masks as region_masks
 from beautygan_cli.faces.faces import AlignedFace
+from beautygan_cli.makeup.pipeline import network_chips
 from beautygan_cli.model.session import quiet_tensorflow
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.model.value_range import to_uint8
 from beautygan_cli.photos import images
-from beautygan_cli.pipeline import network_chips
 from beautygan_cli.training import loop, losses, pairs, people
 from beautygan_cli.training.bank import Bank, BankPlan, fill
 from beautygan_cli.training.loop import Progress, Tower

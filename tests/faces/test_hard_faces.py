@@ -16,11 +16,11 @@ import pytest
 from conftest import SAMPLES, SHARED
 from hard_faces import Bare, Hard
 
-from beautygan_cli import pipeline
-from beautygan_cli.composite import Strengths
 from beautygan_cli.faces import faces, masks, shut_eyes
 from beautygan_cli.faces.faces import AlignedFace
 from beautygan_cli.imaging.colour import rgb_to_lab
+from beautygan_cli.makeup import pipeline
+from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.photos import images
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from conftest import SAMPLES
 
-from beautygan_cli import pipeline
 from beautygan_cli.faces import faces, masks, reference
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
+from beautygan_cli.makeup import pipeline
 from beautygan_cli.model.session import MakeupSession
 
 PHOTOS = sorted(SAMPLES.glob("*/*.jpg"))

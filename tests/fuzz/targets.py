@@ -164,7 +164,7 @@ def manifest(content: bytes) -> None:
 
 def look(content: bytes) -> None:
     """A look file; what is read is written so that it reads the same again."""
-    from beautygan_cli import look as looks
+    from beautygan_cli.makeup import look as looks
 
     path = folder() / "look.toml"
     path.write_bytes(content)

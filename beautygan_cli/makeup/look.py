@@ -29,8 +29,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
-from beautygan_cli.composite import USUAL_SKIN, Strengths
 from beautygan_cli.errors import LookError, OutputError
+from beautygan_cli.makeup.composite import USUAL_SKIN, Strengths
 from beautygan_cli.photos import images
 from beautygan_cli.photos.images import Found, Problem
 

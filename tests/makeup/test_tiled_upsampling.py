@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from beautygan_cli.enlarge import Laid
 from beautygan_cli.faces.faces import Placement
+from beautygan_cli.makeup.tiled_upsampling import Laid
 
 BOX = (37, 52, 437, 391)
 

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import tracemalloc
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from conftest import SAMPLES
 
-from beautygan_cli import composite
-from beautygan_cli.composite import Strengths
 from beautygan_cli.faces import faces
 from beautygan_cli.faces import masks as region_masks
 from beautygan_cli.imaging.colour import rgb_to_lab, weighted_mean
+from beautygan_cli.makeup import composite
+from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.photos import images
 from beautygan_cli.training import makeup
 
-SAMPLES = Path(__file__).parent.parent / "samples"
 FULL = Strengths(1, 1, 1)
 RED = makeup.Style(
     makeup.Lipstick((36, 55, 30), 0.95),

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli.enlarge import Laid
 from beautygan_cli.faces import masks
 from beautygan_cli.faces.faces import AlignedFace, Placement, crop, divisible, footprint
 from beautygan_cli.faces.masks import Box
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
+from beautygan_cli.makeup.tiled_upsampling import Laid
 
 FloatArray = NDArray[np.float32]
 UInt8Array = NDArray[np.uint8]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from standin import StandIn
 
-from beautygan_cli import encoded
 from beautygan_cli.faces.faces import AlignedFace, Placement
+from beautygan_cli.makeup import encoded
 from beautygan_cli.model.session import MakeupSession
 
 SIZE = 16

@@ -10,16 +10,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from conftest import SAMPLES
 from standin import StandIn
 
-from beautygan_cli import MakeupSession, Strengths, pipeline, transfer
+from beautygan_cli import MakeupSession, Strengths, transfer
 from beautygan_cli.errors import FaceError, PhotoError
 from beautygan_cli.faces import faces as faces_module
 from beautygan_cli.faces.masks import cheeks_mask, face_mask, lids_mask, lips_mask
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
+from beautygan_cli.makeup import pipeline
 from beautygan_cli.photos import images
 
-SAMPLES = Path(__file__).parent.parent / "samples"
 BARE = sorted((SAMPLES / "no_makeup").glob("*.jpg"))
 LOOKS = sorted((SAMPLES / "makeup").glob("*.jpg"))
 

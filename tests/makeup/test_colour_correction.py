@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+from conftest import SAMPLES
 
-from beautygan_cli import shades
 from beautygan_cli.faces import faces, masks
 from beautygan_cli.imaging.colour import ciede2000, lab_to_rgb, rgb_to_lab, weighted_mean
+from beautygan_cli.makeup import colour_correction
 from beautygan_cli.photos import images
 from beautygan_cli.training import makeup
 
-SAMPLES = Path(__file__).parent.parent / "samples"
 STYLE = makeup.Style(
     makeup.Lipstick((36, 55, 30), 0.95),
     makeup.EyeShadow((40, 18, -20), (28, 18, -22), (20, 12, -16), 0.85, 0.7, 0.7, 0.8, 0.3),
@@ -58,7 +56,7 @@ def test_makeup_at_part_of_its_depth_is_brought_to_the_references(
 ) -> None:
     fed = face.chip.astype(np.float32)
     weak = fed + share * (worn - fed)
-    result = shades.deepen(fed, weak, face.landmarks, worn, face.landmarks)
+    result = colour_correction.deepen(fed, weak, face.landmarks, worn, face.landmarks)
     for mask in masks_of(face).values():
         assert distance(result, worn, mask) < 0.6 * distance(weak, worn, mask)
 
@@ -73,29 +71,31 @@ def test_the_change_is_scaled_within_its_limits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Makeup as deep as the reference's, or deeper, gets the lower one; faint makeup the higher one."""
-    monkeypatch.setattr(shades, "SHIFTS", dict.fromkeys(shades.SHIFTS, 0.0))
+    monkeypatch.setattr(colour_correction, "SHIFTS", dict.fromkeys(colour_correction.SHIFTS, 0.0))
     fed = face.chip.astype(np.float32)
     made_up, reference = (fed + part * (worn - fed) for part in (share, of_reference))
-    result = shades.deepen(fed, made_up, face.landmarks, reference, face.landmarks)
+    result = colour_correction.deepen(fed, made_up, face.landmarks, reference, face.landmarks)
     for name, gain in gains(face, made_up, result).items():
-        assert gain == pytest.approx(shades.GAINS[name][end], abs=0.04), name
+        assert gain == pytest.approx(colour_correction.GAINS[name][end], abs=0.04), name
 
 
 def test_what_scaling_leaves_is_added_up_to_a_limit(
     face: faces.AlignedFace, worn: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The reference is of another colour than what the network painted, a little or much; lips move with skin."""
-    monkeypatch.setattr(shades, "GAINS", dict.fromkeys(shades.GAINS, (1.0, 1.0)))
+    monkeypatch.setattr(colour_correction, "GAINS", dict.fromkeys(colour_correction.GAINS, (1.0, 1.0)))
     fed = face.chip.astype(np.float32)
     where = {"lips": masks_of(face)["lips"], "skin": masks.cheeks_mask(face.landmarks, (256, 256))}
     lab = rgb_to_lab(fed + 0.9 * (worn - fed)) + np.float32([-6, 0, 0])
     made_up = lab_to_rgb(lab)
     for off in (2.0, 7.0):
         reference = lab_to_rgb(lab + np.float32([0, 0, off]))
-        result = rgb_to_lab(shades.deepen(fed, made_up, face.landmarks, reference, face.landmarks))
+        result = rgb_to_lab(colour_correction.deepen(fed, made_up, face.landmarks, reference, face.landmarks))
         moved = {name: weighted_mean(result - lab, mask)[2] for name, mask in where.items()}
-        assert moved["skin"] == pytest.approx(min(off, shades.SHIFTS["skin"]), abs=0.3)
-        assert moved["lips"] == pytest.approx(min(off, shades.SHIFTS["skin"] + shades.SHIFTS["lips"]), abs=0.3)
+        assert moved["skin"] == pytest.approx(min(off, colour_correction.SHIFTS["skin"]), abs=0.3)
+        assert moved["lips"] == pytest.approx(
+            min(off, colour_correction.SHIFTS["skin"] + colour_correction.SHIFTS["lips"]), abs=0.3
+        )
 
 
 def test_another_skins_tone_is_not_taken_over(face: faces.AlignedFace) -> None:
@@ -104,7 +104,7 @@ def test_another_skins_tone_is_not_taken_over(face: faces.AlignedFace) -> None:
     lab = rgb_to_lab(face.chip)
     made_up = lab_to_rgb(lab + np.float32([-6, 0, 0]))
     paler = lab_to_rgb(lab + np.float32([14, 0, 0]))
-    result = shades.deepen(face.chip.astype(np.float32), made_up, face.landmarks, paler, face.landmarks)
+    result = colour_correction.deepen(face.chip.astype(np.float32), made_up, face.landmarks, paler, face.landmarks)
     assert np.abs(weighted_mean(rgb_to_lab(result) - rgb_to_lab(made_up), cheeks)).max() < 0.3
 
 
@@ -117,21 +117,21 @@ def test_the_skins_shade_reaches_the_references_and_comes_back_no_further_than_i
     made_up, deeper = (lab_to_rgb(lab - np.array([part * 8, 0, -part * 3], np.float32)) for part in (0.8, 1.0))
     moves = []
     for reference in (deeper, made_up, fed):
-        result = shades.deepen(fed, made_up, face.landmarks, reference, face.landmarks)
+        result = colour_correction.deepen(fed, made_up, face.landmarks, reference, face.landmarks)
         moves.append(np.linalg.norm(weighted_mean(rgb_to_lab(result) - rgb_to_lab(made_up), cheeks)))
     wanted = np.linalg.norm(weighted_mean(rgb_to_lab(deeper) - rgb_to_lab(made_up), cheeks))
-    assert moves == pytest.approx([wanted, 0, shades.SHIFTS["skin"]], abs=0.15)
+    assert moves == pytest.approx([wanted, 0, colour_correction.SHIFTS["skin"]], abs=0.15)
 
 
 def test_where_nothing_was_painted_nothing_is_deepened(face: faces.AlignedFace, worn: np.ndarray) -> None:
-    result = shades.deepen(face.chip, face.chip, face.landmarks, worn, face.landmarks)
+    result = colour_correction.deepen(face.chip, face.chip, face.landmarks, worn, face.landmarks)
     assert np.abs(result - face.chip).max() < 1
 
 
 def test_the_skin_outside_lips_and_eyes_does_not_move(face: faces.AlignedFace, worn: np.ndarray) -> None:
     fed = face.chip.astype(np.float32)
     weak = fed + 0.5 * (worn - fed)
-    result = shades.deepen(fed, weak, face.landmarks, worn, face.landmarks)
+    result = colour_correction.deepen(fed, weak, face.landmarks, worn, face.landmarks)
     cheeks = masks.cheeks_mask(face.landmarks, (256, 256)) > 0.9
     assert np.abs(result - weak)[cheeks].max() < 1.5
 
@@ -143,14 +143,14 @@ def test_the_skin_outside_lips_and_eyes_does_not_move(face: faces.AlignedFace, w
 def test_a_bare_face_has_no_hues_to_take_off(name: str) -> None:
     pixels = images.read(SAMPLES / "no_makeup" / f"{name}.jpg").pixels
     face = faces.align(pixels, faces.detect(pixels)[0], 256, 0.35)
-    result = shades.bared(face.chip, face.landmarks)
+    result = colour_correction.bared(face.chip, face.landmarks)
     change = ciede2000(rgb_to_lab(face.chip), rgb_to_lab(result))
     whole = masks.face_mask(face.landmarks, (256, 256))
     assert float((change * whole).sum() / whole.sum()) < 1.0
 
 
 def test_coloured_lids_and_lips_get_the_hues_of_bare_ones(face: faces.AlignedFace, worn: np.ndarray) -> None:
-    result = shades.bared(worn, face.landmarks)
+    result = colour_correction.bared(worn, face.landmarks)
     lids = masks.lids_mask(face.landmarks, (256, 256))
     skin = masks.cheeks_mask(face.landmarks, (256, 256))
     own, before, after = (weighted_mean(rgb_to_lab(pixels), lids)[1:] for pixels in (face.chip, worn, result))
@@ -162,7 +162,7 @@ def test_coloured_lids_and_lips_get_the_hues_of_bare_ones(face: faces.AlignedFac
 
 
 def test_eyeballs_and_lightness_stay_where_makeup_comes_off(face: faces.AlignedFace, worn: np.ndarray) -> None:
-    result = shades.bared(worn, face.landmarks)
+    result = colour_correction.bared(worn, face.landmarks)
     eyeballs = masks.openings_mask(face.landmarks, (256, 256), soft=0) > 0.99
     assert np.abs(result - worn)[eyeballs].mean() < 2
     assert np.abs(rgb_to_lab(result)[..., 0] - rgb_to_lab(worn)[..., 0]).mean() < 0.5
@@ -170,4 +170,4 @@ def test_eyeballs_and_lightness_stay_where_makeup_comes_off(face: faces.AlignedF
 
 def test_a_chip_without_skin_stays_as_it_is(face: faces.AlignedFace) -> None:
     nowhere = face.landmarks + 2000
-    assert np.array_equal(shades.bared(face.chip, nowhere), face.chip.astype(np.float32))
+    assert np.array_equal(colour_correction.bared(face.chip, nowhere), face.chip.astype(np.float32))

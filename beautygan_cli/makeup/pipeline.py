@@ -12,16 +12,16 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import composite, encoded, shades
-from beautygan_cli.composite import Strengths
 from beautygan_cli.errors import FaceError
 from beautygan_cli.faces import exposure, faces, shut_eyes
 from beautygan_cli.faces import masks as region_masks
 from beautygan_cli.faces.faces import AlignedFace
 from beautygan_cli.faces.reference import reference_chip
 from beautygan_cli.faces.warp import warp_onto
-from beautygan_cli.look import REGIONS, SUFFIX, Look
-from beautygan_cli.look import read as read_look
+from beautygan_cli.makeup import colour_correction, composite, encoded
+from beautygan_cli.makeup.composite import Strengths
+from beautygan_cli.makeup.look import REGIONS, SUFFIX, Look
+from beautygan_cli.makeup.look import read as read_look
 from beautygan_cli.model.session import Features, MakeupSession
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos import images
@@ -131,7 +131,7 @@ def apply_look(
 
 def bare_face() -> Path:
     """The bare face that comes with the package, of nobody, for `remove`."""
-    return Path(__file__).resolve().parent / "bare_face.jpg"
+    return Path(__file__).resolve().parent.parent / "bare_face.jpg"
 
 
 def wear(look: Look, faces_of: Callable[[Path], AlignedFace]) -> Wearing:
@@ -206,7 +206,7 @@ def _run(jobs: Sequence[_Job], session: MakeupSession, remove: bool) -> list[Flo
     if remove:
         fed, bare = (np.stack(chips) for chips in zip(*(job.chips[0] for job in jobs), strict=True))
         chips = session.remove(fed, bare)
-        return [shades.bared(chip, job.source.landmarks) for chip, job in zip(chips, jobs, strict=True)]
+        return [colour_correction.bared(chip, job.source.landmarks) for chip, job in zip(chips, jobs, strict=True)]
     single = [job for job in jobs if len(job.mix) == 1]
     result: dict[int, FloatArray] = {}
     if single:
@@ -234,7 +234,7 @@ def _deepened(job: _Job, after: FloatArray, signature: Signature) -> FloatArray:
             return after
         look = np.average([chip for _, chip in job.chips], axis=0, weights=[weight for _, weight in job.mix])
     worn = source.landmarks if signature.warp_reference else reference.landmarks
-    return shades.deepen(before, after, source.landmarks, look, worn)
+    return colour_correction.deepen(before, after, source.landmarks, look, worn)
 
 
 def _joined(before: FloatArray, worn: Mapping[str, FloatArray], landmarks: NDArray[Any]) -> FloatArray:
