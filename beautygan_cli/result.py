@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import evaluate
 from beautygan_cli.errors import BeautyGANError, OutputError
+from beautygan_cli.evaluation import metrics
 from beautygan_cli.faces import faces
 from beautygan_cli.faces.faces import AlignedFace, Face, Placement
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
@@ -161,13 +161,13 @@ class Source:
     once: bool = False
 
     @cached_property
-    def subjects(self) -> list[evaluate.Subject]:
+    def subjects(self) -> list[metrics.Subject]:
         """The faces as they are measured: in the photo, or with `crop` each alone in its chip."""
         name, nowhere = images.shown(self.path), (0.0, 0.0, 0.0, 0.0)
         if self.crop:
-            return [evaluate.Subject(name, face.chip, Face(nowhere, face.landmarks)) for face in self.aligned]
+            return [metrics.Subject(name, face.chip, Face(nowhere, face.landmarks)) for face in self.aligned]
         places = [face.placement.to_photo(face.landmarks) for face in self.aligned]
-        return [evaluate.Subject(name, self.photo.pixels, Face(nowhere, landmarks)) for landmarks in places]
+        return [metrics.Subject(name, self.photo.pixels, Face(nowhere, landmarks)) for landmarks in places]
 
     @property
     def size(self) -> tuple[int, int]:
@@ -187,7 +187,7 @@ def read_look(item: Found, look: Look, signature: Signature, max_pixels: int, *,
         photo = images.read(path, max_pixels=max_pixels)
         face = pipeline.find_faces(photo.pixels, signature, images.shown(path), which="largest")[0]
         if measure:
-            masks = evaluate.face_masks(face.placement.to_photo(face.landmarks), photo.pixels.shape[:2])
+            masks = metrics.face_masks(face.placement.to_photo(face.landmarks), photo.pixels.shape[:2])
             colours[face] = _colours(photo.pixels, masks)
         return face
 
@@ -281,7 +281,7 @@ def measure(source: Source, look: ReadyLook, photos: Sequence[Photo], *, everyth
             for region, colour in _colours(pixels, first.masks).items():
                 if region in look.colours:
                     values[f"{region}_{when}"] = float(ciede2000(colour, look.colours[region]))
-        values["detail"] = evaluate.detail_correlation(first.pixels, result, first.masks)
+        values["detail"] = metrics.detail_correlation(first.pixels, result, first.masks)
     of_each = [photo.pixels for photo in photos] if source.crop else [result] * len(subjects)
     values["identity"] = max(
         float(np.linalg.norm(subject.descriptor - faces.descriptor(pixels, subject.face)))
@@ -291,7 +291,7 @@ def measure(source: Source, look: ReadyLook, photos: Sequence[Photo], *, everyth
     return figures | {name: round(value, 4) if np.isfinite(value) else None for name, value in values.items()}
 
 
-def _colours(pixels: UInt8Array, masks: evaluate.FaceMasks) -> dict[str, NDArray[np.float64]]:
+def _colours(pixels: UInt8Array, masks: metrics.FaceMasks) -> dict[str, NDArray[np.float64]]:
     """The mean L*a*b* colour of each measured region of a photo."""
     lab = rgb_to_lab(masks.part(pixels))
     return {name: weighted_mean(lab, mask) for name, mask in masks.regions.items()}

@@ -14,7 +14,8 @@ from unittest.mock import patch
 
 import numpy as np
 
-from beautygan_cli import MakeupSession, evaluation
+from beautygan_cli import MakeupSession
+from beautygan_cli.cli.main import evaluate
 from beautygan_cli.faces import faces, masks
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.makeup import colour_correction, composite, pipeline
@@ -44,8 +45,8 @@ class Pair(NamedTuple):
 
 def main() -> int:
     """Print a line for each choice of gains and shifts."""
-    options = evaluation.parser().parse_args()
-    _, cases = evaluation._cases(options, print)
+    options = evaluate.parser().parse_args()
+    _, cases = evaluate._cases(options, print)
     with MakeupSession(options.model, precision="fp32") as session:
         pairs = [pair(case, session) for case in cases]
     print(
@@ -58,7 +59,7 @@ def main() -> int:
     return 0
 
 
-def pair(case: evaluation.Case, session: MakeupSession) -> Pair:
+def pair(case: evaluate.Case, session: MakeupSession) -> Pair:
     """One case through the network."""
     signature = session.signature
     source, look = (

@@ -16,7 +16,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from beautygan_cli import MakeupSession, evaluate, evaluation
+from beautygan_cli import MakeupSession
+from beautygan_cli.cli.main import evaluate
+from beautygan_cli.evaluation import metrics
 from beautygan_cli.training import makeup, people, validation
 
 FEWEST = 5  # people of a group, to say anything of it
@@ -24,15 +26,15 @@ FEWEST = 5  # people of a group, to say anything of it
 
 def main() -> int:
     """Print the table."""
-    options = evaluation.parser().parse_args()
-    groups = evaluation.read_groups(options.groups)
+    options = evaluate.parser().parse_args()
+    groups = evaluate.read_groups(options.groups)
     rows = []
     with MakeupSession(options.model) as session:
         for group, case in cases(options, groups):
-            result = evaluate.make_up(session, case.source, case.reference)
-            figures = evaluate.figures(case.source, case.reference, result, case.truth)
-            rows.append(evaluation.Row(case.source.name, case.reference.name, group, (figures,)))
-    print(evaluation.table(rows, [""]))
+            result = metrics.make_up(session, case.source, case.reference)
+            figures = metrics.figures(case.source, case.reference, result, case.truth)
+            rows.append(evaluate.Row(case.source.name, case.reference.name, group, (figures,)))
+    print(evaluate.table(rows, [""]))
     return 0
 
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from beautygan_cli import MakeupSession, transfer
-from beautygan_cli.cli import main as beautygan
+from beautygan_cli.cli.main import main as beautygan
 from beautygan_cli.faces import faces
 from beautygan_cli.photos import images
 

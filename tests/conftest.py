@@ -89,7 +89,7 @@ def place(photos, tmp_path):
 @pytest.fixture
 def beautygan(model, tmp_path, monkeypatch, capsys):
     """Runs the command in `tmp_path`; gives its exit status, the lines on stdout and all of stderr."""
-    from beautygan_cli.cli import main
+    from beautygan_cli.cli.main import main
 
     monkeypatch.chdir(tmp_path)
 

@@ -65,7 +65,7 @@ def test_a_wrong_address_is_told_at_once(beautygan, place):
 
 def test_ray_is_imported_by_nobody_who_does_not_use_it():
     code = (
-        "import sys; from beautygan_cli import commands; sys.exit(bool({'ray', 'pyarrow', 'fsspec'} & {*sys.modules}))"
+        "import sys; from beautygan_cli.cli import run; sys.exit(bool({'ray', 'pyarrow', 'fsspec'} & {*sys.modules}))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from conftest import bare_photos
 
-from beautygan_cli import cli
+from beautygan_cli.cli import main
 from beautygan_cli.errors import OutputError
 from beautygan_cli.manifest import FILE_NAME, Manifest
 
@@ -120,7 +120,7 @@ def finished(photos, model, tmp_path_factory):
             iio.imwrite(path, iio.imread(photos(kind, number)))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
-        assert cli.main([*COMMAND, "--model", str(model)]) == 0
+        assert main.main([*COMMAND, "--model", str(model)]) == 0
     return home, shutil.copytree(home, home.parent / "backup")
 
 

@@ -45,7 +45,8 @@ def test_the_installed_wheel_makes_up_a_photo_from_another_folder(wheel: Path, t
     environment = {**os.environ, "PYTHONPATH": str(site)}
     samples = ROOT / "samples"
     code = (
-        "import beautygan_cli, sys; print(beautygan_cli.__file__); from beautygan_cli.cli import main; sys.exit(main())"
+        "import beautygan_cli, sys; print(beautygan_cli.__file__)\n"
+        "from beautygan_cli.cli.main import main; sys.exit(main())"
     )
     photos = ["--no-makeup", str(samples / "no_makeup" / "bea.jpg"), "--ref", str(samples / "makeup" / "red.jpg")]
     done = subprocess.run(

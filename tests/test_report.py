@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from beautygan_cli import report
-from beautygan_cli.progress import Progress
+from beautygan_cli.cli.console import Progress
 from beautygan_cli.result import Outcome
 
 README = Path(__file__).resolve().parent.parent / "README.md"
@@ -176,9 +176,9 @@ def test_bar_on_a_terminal_shows_photos_results_failures_rate_and_time_left(monk
 
 
 def test_progress_without_a_terminal_is_a_line_now_and_then(place, beautygan, monkeypatch):
-    from beautygan_cli import progress
+    from beautygan_cli.cli import console
 
-    monkeypatch.setattr(progress, "LINE_EVERY", 0.0)
+    monkeypatch.setattr(console, "LINE_EVERY", 0.0)
     for number in range(2):
         place(f"selfies/{number}.jpg", "bare", number)
     place("look.jpg", "worn")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.errors import DatasetError
-from beautygan_cli.evaluate import Subject, subject
+from beautygan_cli.evaluation.metrics import Subject, subject
 from beautygan_cli.faces import faces
 from beautygan_cli.faces.faces import Placement
 from beautygan_cli.model.signature import Signature

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import bare_photos, worn_photos
 
-from beautygan_cli import check
+from beautygan_cli.evaluation import photo_check
 from beautygan_cli.faces import faces
 from beautygan_cli.model.signature import Signature
 
@@ -32,7 +32,7 @@ def sharp_photo(tmp_path_factory):
 def faults_of(tmp_path):
     def judge(pixels, role="source"):
         iio.imwrite(tmp_path / "judged.png", pixels)
-        return check.faults(tmp_path / "judged.png", role, SIGNATURE)
+        return photo_check.faults(tmp_path / "judged.png", role, SIGNATURE)
 
     return judge
 
@@ -45,7 +45,7 @@ def only(phrases, word):
 @pytest.mark.parametrize("role", ["source", "reference"])
 def test_sound_photos_have_no_fault(role):
     for path in (bare_photos() if role == "source" else worn_photos())[:6]:
-        assert check.faults(path, role, SIGNATURE) == [], path
+        assert photo_check.faults(path, role, SIGNATURE) == [], path
 
 
 def test_no_face(faults_of):
@@ -54,7 +54,7 @@ def test_no_face(faults_of):
 
 def test_unreadable_photo(tmp_path):
     (tmp_path / "note.jpg").write_text("not a photo")
-    assert only(check.faults(tmp_path / "note.jpg", "source", SIGNATURE), "is no photo of a known format")
+    assert only(photo_check.faults(tmp_path / "note.jpg", "source", SIGNATURE), "is no photo of a known format")
 
 
 def test_several_faces_spoil_a_reference_and_not_a_source(sound, faults_of):
@@ -119,10 +119,10 @@ def test_mouth_out_of_the_photo(sound):
     """Judged on the landmarks themselves, since a face cut so far is found by luck only."""
     pixels, face = sound
     cut = pixels[: round(float(face.landmarks[57, 1])) - 2]
-    found = check.measure(np.ascontiguousarray(cut), face, SIGNATURE)
+    found = photo_check.measure(np.ascontiguousarray(cut), face, SIGNATURE)
     assert found.outside == ("the mouth",)
-    assert "the mouth out of the photo" in list(check.judge(found, SIGNATURE))
-    assert check.measure(pixels, face, SIGNATURE).outside == ()
+    assert "the mouth out of the photo" in list(photo_check.judge(found, SIGNATURE))
+    assert photo_check.measure(pixels, face, SIGNATURE).outside == ()
 
 
 def test_command_lists_a_line_a_fault_and_makes_nothing(place, beautygan, no_face, tmp_path):

@@ -96,7 +96,7 @@ def test_the_whole_command_runs_with_sockets_blocked(place: Place, model: Path, 
     if way == "by the system" and run("-c", "pass", folder=tmp_path).returncode == 77:
         pytest.skip("filters are not allowed here")
     if way == "in Python":
-        start = ["-c", f"{NO_PYTHON_SOCKETS}\nfrom beautygan_cli.cli import main; sys.exit(main())"]
+        start = ["-c", f"{NO_PYTHON_SOCKETS}\nfrom beautygan_cli.cli.main import main; sys.exit(main())"]
     everything = ["--report", "r.json", "--gallery", "--grid", "g.png", "--min-identity", "0.5", "--verbose"]
     done = run(
         *(*start, "--no-makeup", "selfies", "--ref", "look.jpg", "--model", str(model), *everything),

@@ -5,13 +5,12 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from conftest import REPOSITORY
 
-from beautygan_cli import cli
+from beautygan_cli.cli import main
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 README = REPOSITORY / "README.md"
 HEAVY = ("numpy", "tensorflow", "dlib", "cv2", "PIL", "imageio", "tqdm", "sqlite3", "watchdog")
 
@@ -29,7 +28,7 @@ def command(*arguments, folder, **environment):
 
 
 def option_strings():
-    strings = [name for action in cli.parser()._actions for name in action.option_strings]
+    strings = [name for action in main.parser()._actions for name in action.option_strings]
     return [name for name in strings if name not in ("-h", "--help")]
 
 
@@ -39,7 +38,7 @@ def option_strings():
 @pytest.mark.parametrize("asked", [["--help"], ["--version"], ["--no-such-option"], []])
 def test_what_needs_no_photo_imports_nothing_heavy(asked, tmp_path):
     program = (
-        "import sys; from beautygan_cli.cli import main\n"
+        "import sys; from beautygan_cli.cli.main import main\n"
         f"try: main({asked!r})\n"
         "except SystemExit: pass\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
@@ -50,13 +49,13 @@ def test_what_needs_no_photo_imports_nothing_heavy(asked, tmp_path):
 
 def test_version_is_the_installed_one(capsys):
     with pytest.raises(SystemExit) as stopped:
-        cli.main(["--version"])
+        main.main(["--version"])
     assert stopped.value.code == 0
     assert re.fullmatch(r"beautygan \d+\.\d+\.\d+\S*\n", capsys.readouterr().out)
 
 
 def test_every_option_says_what_it_does():
-    silent = [action.dest for action in cli.parser()._actions if not action.help or action.help == argparse.SUPPRESS]
+    silent = [action.dest for action in main.parser()._actions if not action.help or action.help == argparse.SUPPRESS]
     assert silent == []
 
 
@@ -86,7 +85,7 @@ def test_readme_names_no_option_that_is_not_there():
 )
 def test_impossible_value_is_refused_before_anything_starts(options, complaint, capsys):
     with pytest.raises(SystemExit) as stopped:
-        cli.main(["--no-makeup", "a.jpg", "--ref", "b.jpg", *options])
+        main.main(["--no-makeup", "a.jpg", "--ref", "b.jpg", *options])
     assert stopped.value.code == 2
     assert complaint in capsys.readouterr().err
 

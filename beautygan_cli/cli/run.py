@@ -1,4 +1,4 @@
-"""What the command line asks for, done: the story of a run, its outputs and its end. `cli.py` has the options."""
+"""What the command line asks for, done: the story of a run, its outputs and its end. `main.py` has the options."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from beautygan_cli import batch, cluster, cores, video
+from beautygan_cli.cli.console import Progress
 from beautygan_cli.errors import BeautyGANError, LookError, OutputError, PhotoError
 from beautygan_cli.makeup import look, pipeline
 from beautygan_cli.makeup.composite import Strengths
@@ -32,7 +33,6 @@ from beautygan_cli.model.session import MakeupSession, bundled_model
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos import images, remote
 from beautygan_cli.photos.images import Found, Problem
-from beautygan_cli.progress import Progress
 from beautygan_cli.report import Grid, Rows, Shortened, write_report
 from beautygan_cli.result import Options, Outcome, ReadyLook
 
@@ -114,7 +114,7 @@ def make_up(options: Namespace) -> int:
 
 def check(options: Namespace) -> int:
     """Go through the photos and say what would spoil a result; returns the exit status."""
-    from beautygan_cli.check import faults
+    from beautygan_cli.evaluation.photo_check import faults
 
     with ExitStack() as stack:
         given = _given(options, stack)

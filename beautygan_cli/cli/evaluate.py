@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from beautygan_cli.evaluate import Subject
+    from beautygan_cli.evaluation.metrics import Subject
     from beautygan_cli.model.session import MakeupSession
 
 DONE, SOME_FAILED, NOT_STARTED, INTERRUPTED = 0, 1, 2, 130
@@ -217,7 +217,7 @@ class Row:
 def _run(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from beautygan_cli import evaluate
+    from beautygan_cli.evaluation import metrics
     from beautygan_cli.model.session import MakeupSession
 
     groups = read_groups(options.groups) if options.groups else {}
@@ -236,8 +236,8 @@ def _run(options: argparse.Namespace) -> int:
         models = [stack.enter_context(MakeupSession(folder, threads=options.threads)) for folder in folders]
         grid = Grid(count, len(models) + 2 + bool(options.rendered)) if options.grid else None
         for case in tqdm(cases, total=count, unit="pair", disable=not sys.stderr.isatty(), file=sys.stderr):
-            results = [evaluate.make_up(model, case.source, case.reference) for model in models]
-            measured = tuple(evaluate.figures(case.source, case.reference, result, case.truth) for result in results)
+            results = [metrics.make_up(model, case.source, case.reference) for model in models]
+            measured = tuple(metrics.figures(case.source, case.reference, result, case.truth) for result in results)
             rows.append(Row(case.source.name, case.reference.name, group_of(case.source.name, groups), measured))
             if grid:
                 grid.add(case, results)
@@ -282,7 +282,7 @@ def _photos(folder: Path, failed: Callable[[str], None]) -> list[Path]:
 
 def _read_cases(pairs: Sequence[tuple[Path, Path]], failed: Callable[[str], None]) -> Iterator[Case]:
     from beautygan_cli.errors import BeautyGANError
-    from beautygan_cli.evaluate import read_subject
+    from beautygan_cli.evaluation.metrics import read_subject
 
     def read(path: Path) -> Subject | None:
         try:

@@ -183,16 +183,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if complaint := _complaint(options):
         command.error(complaint)
     # Nothing heavy before this line, so that --help and a misspelt option answer at once.
-    from beautygan_cli import commands
+    from beautygan_cli.cli import run
     from beautygan_cli.errors import BeautyGANError
 
     try:
-        return commands.check(options) if options.check else commands.make_up(options)
+        return run.check(options) if options.check else run.make_up(options)
     except BeautyGANError as error:
-        commands.say(str(error))
+        run.say(str(error))
         return NOT_STARTED
     except KeyboardInterrupt:
-        commands.say("stopped at once; the results so far are kept, and the same command goes on from there")
+        run.say("stopped at once; the results so far are kept, and the same command goes on from there")
         return INTERRUPTED
     except BrokenPipeError:  # whoever read our stdout has heard enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
