@@ -14,10 +14,10 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
+from beautygan_cli.batch.result import MEASURED, Outcome
 from beautygan_cli.errors import OutputError
 from beautygan_cli.photos import images
 from beautygan_cli.report import Rows, Shortened
-from beautygan_cli.result import MEASURED, Outcome
 
 UInt8Array = NDArray[np.uint8]
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from beautygan_cli.batch.result import MEASURED, STAGES, Outcome, ReadyLook
 from beautygan_cli.photos import images
-from beautygan_cli.result import MEASURED, STAGES, Outcome, ReadyLook
 
 UInt8Array = NDArray[np.uint8]
 

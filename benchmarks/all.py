@@ -240,14 +240,15 @@ def photo(options: argparse.Namespace, place: Path) -> None:
 
     import imageio.v3 as iio
 
-    from beautygan_cli import MakeupSession, cores
+    from beautygan_cli import MakeupSession
+    from beautygan_cli.batch import thread_counts
     from beautygan_cli.faces import exposure
     from beautygan_cli.makeup import colour_correction, composite, pipeline
     from beautygan_cli.makeup.composite import Strengths
     from beautygan_cli.photos import images
 
     path, out = phone_photo(place), place / "phone_out.jpg"
-    cores.use()
+    thread_counts.use()
     images.reuse_memory()
     with MakeupSession() as session:
         signature = session.signature

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from beautygan_cli import report
+from beautygan_cli.batch.result import Outcome
 from beautygan_cli.cli.console import Progress
-from beautygan_cli.result import Outcome
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 

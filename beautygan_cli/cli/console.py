@@ -10,8 +10,8 @@ from types import TracebackType
 
 from tqdm import tqdm
 
+from beautygan_cli.batch.result import Outcome
 from beautygan_cli.photos import images
-from beautygan_cli.result import Outcome
 
 LINE_EVERY = 30.0  # seconds between two lines where there is no terminal for a bar
 

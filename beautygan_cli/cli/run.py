@@ -22,19 +22,20 @@ from typing import Any
 
 import numpy as np
 
-from beautygan_cli import batch, cluster, cores, video
+from beautygan_cli.batch import batch, thread_counts, video
+from beautygan_cli.batch.manifest import Manifest
+from beautygan_cli.batch.ray import cluster
+from beautygan_cli.batch.result import Options, Outcome, ReadyLook
 from beautygan_cli.cli.console import Progress
 from beautygan_cli.errors import BeautyGANError, LookError, OutputError, PhotoError
 from beautygan_cli.makeup import look, pipeline
 from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.makeup.look import Look
-from beautygan_cli.manifest import Manifest
 from beautygan_cli.model.session import MakeupSession, bundled_model
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos import images, remote
 from beautygan_cli.photos.images import Found, Problem
 from beautygan_cli.report import Grid, Rows, Shortened, write_report
-from beautygan_cli.result import Options, Outcome, ReadyLook
 
 DONE, SOME_FAILED, NOT_STARTED = 0, 1, 2
 PIPE = "-"  # stdin among the photos, stdout for the result
@@ -239,7 +240,7 @@ def _open(options: Namespace, given: Given, end: End, stack: ExitStack) -> tuple
     measure = bool(options.report or options.gallery)
     # TensorFlow takes seconds to import; the references are read meanwhile.
     starter = stack.enter_context(ThreadPoolExecutor(1))
-    threads = cores.use(options.jobs)
+    threads = thread_counts.use(options.jobs)
     images.reuse_memory()
     starting = starter.submit(
         MakeupSession,
@@ -332,7 +333,7 @@ def _engine(options: Namespace) -> Callable[..., Iterator[Outcome]]:
 def _arrivals(
     options: Namespace, settings: Options, manifest: Manifest, end: End, outputs: Outputs
 ) -> Iterator[Found | None]:
-    from beautygan_cli.watch import arrivals
+    from beautygan_cli.batch.watch import arrivals
 
     folders = [Path(name) for name in options.no_makeup]
     if not options.quiet:

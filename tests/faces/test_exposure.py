@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from conftest import SAMPLES
 
-from beautygan_cli import MakeupSession, video
+from beautygan_cli import MakeupSession
+from beautygan_cli.batch import video
 from beautygan_cli.faces import exposure, faces
 from beautygan_cli.faces.masks import lips_mask, openings_mask, skin_mask
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean

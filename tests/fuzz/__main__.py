@@ -21,7 +21,7 @@ sys.path.insert(0, str(HERE))
 GUIDING = (  # modules whose branches guide the fuzzer
     *(
         "beautygan_cli.photos.images",
-        "beautygan_cli.manifest",
+        "beautygan_cli.batch.manifest",
         "beautygan_cli.model.session",
         "beautygan_cli.model.signature",
     ),

@@ -146,7 +146,7 @@ def _small_model() -> Path:
 
 def manifest(content: bytes) -> None:
     """The manifest that may lie in a folder of strangers' photos."""
-    from beautygan_cli.manifest import FILE_NAME, Manifest
+    from beautygan_cli.batch.manifest import FILE_NAME, Manifest
 
     place = folder() / "results"
     shutil.rmtree(place, ignore_errors=True)
@@ -217,7 +217,7 @@ def seeds(target: str) -> Iterator[bytes]:
         yield b'name = "Evening"\nref = "all.jpg"\nstrength = 0.9\n\n[lips]\nref = "a.jpg"\nstrength = 0.8\n'
         yield b'eyes = [{ref = "a.jpg", weight = 0.7}, {ref = "b.jpg", weight = 0.3}]\nskin = false\n'
     elif target == "manifest":
-        from beautygan_cli.manifest import FILE_NAME, Manifest
+        from beautygan_cli.batch.manifest import FILE_NAME, Manifest
 
         place = Path(tempfile.mkdtemp(dir=folder()))
         with Manifest(place) as opened:

@@ -10,17 +10,18 @@ import numpy as np
 import pytest
 from conftest import SAMPLES
 
-from beautygan_cli import Look, MakeupSession, Strengths, batch
+from beautygan_cli import Look, MakeupSession, Strengths
+from beautygan_cli.batch import batch
+from beautygan_cli.batch.manifest import Manifest
+from beautygan_cli.batch.result import Options
 from beautygan_cli.errors import LookError, OutputError
 from beautygan_cli.faces import faces
 from beautygan_cli.faces import masks as region_masks
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.makeup import look, pipeline
 from beautygan_cli.makeup.look import Ingredient, Part
-from beautygan_cli.manifest import Manifest
 from beautygan_cli.photos import images
 from beautygan_cli.photos.images import Found
-from beautygan_cli.result import Options
 from beautygan_cli.training import makeup
 from beautygan_cli.training.people import HELD_OUT
 

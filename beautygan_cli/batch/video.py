@@ -26,7 +26,8 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import result
+from beautygan_cli.batch import result
+from beautygan_cli.batch.result import Options, Outcome, ReadyLook, Source
 from beautygan_cli.errors import FaceError, OutputError, PhotoError
 from beautygan_cli.faces import exposure, faces
 from beautygan_cli.faces.faces import AlignedFace, Face
@@ -34,7 +35,6 @@ from beautygan_cli.faces.tracking import SEARCH_EVERY, Steady, Tracker
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.photos import images
 from beautygan_cli.photos.images import Photo
-from beautygan_cli.result import Options, Outcome, ReadyLook, Source
 
 if TYPE_CHECKING:
     from beautygan_cli.model.session import MakeupSession

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from beautygan_cli.batch.manifest import Manifest
 from beautygan_cli.errors import PhotoError
-from beautygan_cli.manifest import Manifest
 from beautygan_cli.photos.images import Found
 
 JOINT = "__"  # between the source's and the reference's name

@@ -5,13 +5,13 @@ import os
 import cv2
 import pytest
 
-from beautygan_cli import cores
+from beautygan_cli.batch import thread_counts
 from beautygan_cli.model.session import MakeupSession, native_bf16
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 3, 4, 8, 16, 64])
 def test_workers_and_their_opencv_threads_fit_the_cores(jobs):
-    threads = cores.shared(jobs)
+    threads = thread_counts.shared(jobs)
     assert threads.network == jobs
     assert 1 <= threads.readers * threads.opencv <= max(2, jobs + 1)
     assert 1 <= threads.finishers * threads.opencv <= max(2, jobs + 1)
@@ -19,13 +19,13 @@ def test_workers_and_their_opencv_threads_fit_the_cores(jobs):
 
 def test_without_a_number_the_process_uses_what_it_may():
     expected = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    assert cores.shared().network == expected
+    assert thread_counts.shared().network == expected
 
 
 def test_opencv_is_told():
     before = cv2.getNumThreads()
     try:
-        cores.use(1)
+        thread_counts.use(1)
         assert cv2.getNumThreads() == 1
     finally:
         cv2.setNumThreads(before)

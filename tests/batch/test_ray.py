@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from beautygan_cli import batch
-from beautygan_cli.cluster import Done, Shared, _Bench, _Ledger, _Planner
+from beautygan_cli.batch import batch
+from beautygan_cli.batch.manifest import FILE_NAME, Manifest
+from beautygan_cli.batch.ray.cluster import Done, Shared, _Bench, _Ledger, _Planner
+from beautygan_cli.batch.result import Options
 from beautygan_cli.makeup.look import Look
-from beautygan_cli.manifest import FILE_NAME, Manifest
 from beautygan_cli.photos import images, remote
 from beautygan_cli.photos.images import Found
-from beautygan_cli.result import Options
 
 slow = pytest.mark.slow
 

@@ -16,15 +16,16 @@ import cv2
 import imageio.v3 as iio
 import numpy as np
 import pytest
+from conftest import REPOSITORY
 
-from beautygan_cli import result, video
+from beautygan_cli.batch import result, video
+from beautygan_cli.batch.result import Options
 from beautygan_cli.faces import faces, masks, tracking, warp
 from beautygan_cli.makeup import composite, pipeline
 from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.makeup.look import Look
 from beautygan_cli.photos import images
 from beautygan_cli.photos.images import Found
-from beautygan_cli.result import Options
 
 ffmpeg_package = pytest.importorskip("imageio_ffmpeg")
 
@@ -544,7 +545,7 @@ def test_ctrl_c_leaves_no_half_written_clip_and_the_same_command_goes_on(photos,
     save(tmp_path / "clip.mp4", [*shot(photos("bare", 0), 60, motion=barely)])
     place("look.jpg", "worn")
     command = [sys.executable, "-m", "beautygan_cli", "--no-makeup", "clip.mp4", "--ref", "look.jpg", "--model", model]
-    environment = {**os.environ, "PYTHONPATH": str(Path(video.__file__).parent.parent)}
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     run = subprocess.Popen(
         command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
     )

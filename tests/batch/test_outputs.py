@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from conftest import bare_photos
 
-from beautygan_cli.manifest import FILE_NAME, Manifest
+from beautygan_cli.batch.manifest import FILE_NAME, Manifest
 from beautygan_cli.photos import images
 
 Beautygan = Callable[..., tuple[int, list[str], str]]

@@ -8,10 +8,10 @@ from pathlib import Path, PurePath
 import numpy as np
 import pytest
 
-from beautygan_cli import batch, cores
+from beautygan_cli.batch import batch, thread_counts
+from beautygan_cli.batch.manifest import Manifest
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.look import Look
-from beautygan_cli.manifest import Manifest
 from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.photos import images
 from beautygan_cli.photos.images import Found
@@ -70,8 +70,8 @@ def test_batches_workers_and_order_change_no_pixel_by_more_than_one_grey_level(
             return {o.output.name: images.read(o.output).pixels for o in outcomes if o.status == "made" and o.output}
 
     plain = made("plain", 8, None, 1)
-    workers = cores.Threads(network=threads or 2, readers=readers, finishers=finishers, opencv=1)
-    monkeypatch.setattr(cores, "shared", lambda jobs=None: workers)
+    workers = thread_counts.Threads(network=threads or 2, readers=readers, finishers=finishers, opencv=1)
+    monkeypatch.setattr(thread_counts, "shared", lambda jobs=None: workers)
     other = made("other", batch_size, threads, -1 if backward else 1)
     assert plain.keys() == other.keys() and len(plain) == 8
     for name, pixels in plain.items():

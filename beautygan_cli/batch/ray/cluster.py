@@ -36,14 +36,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from beautygan_cli import batch, result, video
+from beautygan_cli.batch import batch, result, video
+from beautygan_cli.batch.manifest import Content, Entry, Manifest, Record, stamps
+from beautygan_cli.batch.result import Options, Outcome, ReadyLook
 from beautygan_cli.errors import BeautyGANError, OutputError, PhotoError
-from beautygan_cli.manifest import Content, Entry, Manifest, Record, stamps
 from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.model.tf_runtime import standard_error_held_back
 from beautygan_cli.photos import images, remote
 from beautygan_cli.photos.images import Found, Photo
-from beautygan_cli.result import Options, Outcome, ReadyLook
 
 LARGEST_BLOCK = 16  # photos that a worker takes at a time: what is made again when it dies
 BLOCKS_EACH = 4  # at least for each worker of a small run, so that none waits long for the last

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from beautygan_cli.watch import arrivals
+from beautygan_cli.batch.watch import arrivals
 
 PATIENCE = 30  # seconds that a busy machine may take for what takes a moment
 

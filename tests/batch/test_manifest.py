@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from conftest import bare_photos
 
+from beautygan_cli.batch.manifest import FILE_NAME, Manifest
 from beautygan_cli.cli import main
 from beautygan_cli.errors import OutputError
-from beautygan_cli.manifest import FILE_NAME, Manifest
 
 # The manifest by itself
 
@@ -60,9 +60,7 @@ def test_content_is_read_again_only_when_the_file_changed(tmp_path):
 
 
 def test_second_run_in_the_same_folder_is_refused_until_the_first_is_closed(tmp_path):
-    program = (
-        f"from pathlib import Path; from beautygan_cli.manifest import Manifest; Manifest(Path({str(tmp_path)!r}))"
-    )
+    program = f"from beautygan_cli.batch.manifest import Manifest, Path; Manifest(Path({str(tmp_path)!r}))"
     with Manifest(tmp_path):
         second = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
         assert "OutputError: another run is writing into" in second.stderr
@@ -72,7 +70,7 @@ def test_second_run_in_the_same_folder_is_refused_until_the_first_is_closed(tmp_
 
 def test_lock_is_gone_with_a_process_that_was_killed(tmp_path):
     program = (
-        "import sys, time; from pathlib import Path; from beautygan_cli.manifest import Manifest\n"
+        "import sys, time; from pathlib import Path; from beautygan_cli.batch.manifest import Manifest\n"
         f"manifest = Manifest(Path({str(tmp_path)!r})); print('open', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as holder:
@@ -366,7 +364,7 @@ def test_second_run_into_a_folder_in_use_says_so_and_stops(place, beautygan, tmp
     place("me.jpg", "bare")
     place("look.jpg", "worn")
     program = (
-        "import time; from pathlib import Path; from beautygan_cli.manifest import Manifest\n"
+        "import time; from pathlib import Path; from beautygan_cli.batch.manifest import Manifest\n"
         "manifest = Manifest(Path('made_up')); print('open', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=tmp_path, text=True) as holder:

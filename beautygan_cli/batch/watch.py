@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from beautygan_cli import video
+from beautygan_cli.batch import video
 from beautygan_cli.photos import images
 from beautygan_cli.photos.images import PHOTO_SUFFIXES, SOURCE_SUFFIXES, Found
 

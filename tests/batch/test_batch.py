@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from beautygan_cli import batch
+from beautygan_cli.batch import batch
+from beautygan_cli.batch.manifest import Manifest
+from beautygan_cli.batch.naming import JOINT, Names
 from beautygan_cli.faces import faces
 from beautygan_cli.makeup import composite
 from beautygan_cli.makeup.look import Look
-from beautygan_cli.manifest import Manifest
-from beautygan_cli.naming import JOINT, Names
 from beautygan_cli.photos import images
 from beautygan_cli.photos.images import Found
 

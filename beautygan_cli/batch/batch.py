@@ -23,18 +23,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import cores, result, video
+from beautygan_cli.batch import result, thread_counts, video
+from beautygan_cli.batch.naming import Names, face_path, output_name
+from beautygan_cli.batch.result import MEASURED, Options, Outcome, ReadyLook, Source
 from beautygan_cli.errors import BeautyGANError, FaceError, OutputError, PhotoError
 from beautygan_cli.faces.faces import AlignedFace
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.look import REGIONS, Look
-from beautygan_cli.naming import Names, face_path, output_name
 from beautygan_cli.photos import images
 from beautygan_cli.photos.images import Found, Photo
-from beautygan_cli.result import MEASURED, Options, Outcome, ReadyLook, Source
 
 if TYPE_CHECKING:
-    from beautygan_cli.manifest import Manifest, Record
+    from beautygan_cli.batch.manifest import Manifest, Record
     from beautygan_cli.model.session import MakeupSession
     from beautygan_cli.model.signature import Signature
 
@@ -197,7 +197,7 @@ class _Line:
             "sha256": session.digest,
             "precision": session.precision,
         }
-        threads = cores.shared(options.jobs)
+        threads = thread_counts.shared(options.jobs)
         self.readers = ThreadPoolExecutor(threads.readers, thread_name_prefix="reader")
         self.finishers = ThreadPoolExecutor(threads.finishers, thread_name_prefix="finisher")
         self.read_ahead = round(READ_AHEAD * threads.readers)
