@@ -35,7 +35,7 @@ from beautygan_cli.model.session import MakeupSession, bundled_model
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos import images, remote
 from beautygan_cli.photos.images import Found, Problem
-from beautygan_cli.report import Grid, Rows, Shortened, write_report
+from beautygan_cli.report.table import Grid, Rows, Shortened, write_report
 
 DONE, SOME_FAILED, NOT_STARTED = 0, 1, 2
 PIPE = "-"  # stdin among the photos, stdout for the result
@@ -389,7 +389,7 @@ class Outputs:
         self.rows = stack.enter_context(contextlib.closing(Rows())) if options.report or options.gallery else None
         self.gallery: Any = None
         if options.gallery:
-            from beautygan_cli.gallery import Gallery
+            from beautygan_cli.report.gallery import Gallery
 
             self.gallery = Gallery(settings.out, self.shortened)
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from beautygan_cli.batch.result import MEASURED, Outcome
 from beautygan_cli.errors import OutputError
 from beautygan_cli.photos import images
-from beautygan_cli.report import Rows, Shortened
+from beautygan_cli.report.table import Rows, Shortened
 
 UInt8Array = NDArray[np.uint8]
 
@@ -56,7 +56,7 @@ class Gallery:
 
     def write(self, rows: Rows, about: Mapping[str, Any]) -> None:
         """Write the page with a card for each row. OutputError."""
-        page = importlib.resources.files("beautygan_cli").joinpath("gallery.html").read_text(encoding="utf-8")
+        page = importlib.resources.files("beautygan_cli.report").joinpath("gallery.html").read_text(encoding="utf-8")
         head, tail = page.split(_MARKER)
         images.write_text(self.folder / PAGE, self._page(head, rows, tail))
 

@@ -11,12 +11,13 @@ from pathlib import Path
 import imageio.v3 as iio
 import numpy as np
 import pytest
+from conftest import REPOSITORY
 
-from beautygan_cli import report
 from beautygan_cli.batch.result import Outcome
 from beautygan_cli.cli.console import Progress
+from beautygan_cli.report import table as report_table
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+README = REPOSITORY / "README.md"
 
 
 def outcome(**changes):
@@ -25,10 +26,10 @@ def outcome(**changes):
 
 
 def written(tmp_path, suffix, *outcomes):
-    rows = report.Rows()
+    rows = report_table.Rows()
     for item in outcomes:
         rows.add(item)
-    report.write_report(rows, tmp_path / f"report{suffix}", {"beautygan": "1.2.3"})
+    report_table.write_report(rows, tmp_path / f"report{suffix}", {"beautygan": "1.2.3"})
     return (tmp_path / f"report{suffix}").read_text(encoding="utf-8")
 
 
@@ -37,8 +38,8 @@ def written(tmp_path, suffix, *outcomes):
 
 def test_json_has_a_schema_and_every_field_in_every_row(tmp_path):
     whole = json.loads(written(tmp_path, ".json", outcome(), outcome(status="failed", output=None, reason="no face")))
-    assert (whole["schema"], whole["beautygan"]) == (report.SCHEMA, "1.2.3")
-    assert [list(row) for row in whole["results"]] == [list(report.FIELDS)] * 2
+    assert (whole["schema"], whole["beautygan"]) == (report_table.SCHEMA, "1.2.3")
+    assert [list(row) for row in whole["results"]] == [list(report_table.FIELDS)] * 2
     assert whole["results"][1]["output"] is None
 
 
@@ -49,7 +50,7 @@ def test_json_of_no_results_is_valid(tmp_path):
 def test_csv_has_the_same_fields_and_survives_any_name(tmp_path):
     name = 'a, "b"\n\u00e9.jpg'
     rows = list(csv.DictReader(written(tmp_path, ".csv", outcome(source=Path(name))).splitlines(keepends=True)))
-    assert [list(row) for row in rows] == [list(report.FIELDS)]
+    assert [list(row) for row in rows] == [list(report_table.FIELDS)]
     assert rows[0]["source"] == name
 
 
@@ -65,7 +66,7 @@ def test_name_that_is_no_text_is_escaped(tmp_path):
 @pytest.mark.skipif(not README.is_file() or "--report" not in README.read_text(), reason="no README on the report yet")
 def test_readme_lists_the_fields_as_they_are():
     table = re.findall(r"^\| `(\w+)` \| (.+?) \|$", README.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    assert [row for row in table if row[0] in report.FIELDS] == list(report.FIELDS.items())
+    assert [row for row in table if row[0] in report_table.FIELDS] == list(report_table.FIELDS.items())
 
 
 # The run

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from beautygan_cli.batch.result import Outcome
-from beautygan_cli.gallery import PAGE, Gallery
-from beautygan_cli.report import Rows
+from beautygan_cli.report.gallery import PAGE, Gallery
+from beautygan_cli.report.table import Rows
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 OFFLINE = [  # no word to the maker's servers, which a closed network would refuse one by one
