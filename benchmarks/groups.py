@@ -19,7 +19,7 @@ import numpy as np
 from beautygan_cli import MakeupSession
 from beautygan_cli.cli.main import evaluate
 from beautygan_cli.evaluation import metrics
-from beautygan_cli.training import makeup, people, validation
+from beautygan_cli.training import dataset, rendering, validation
 
 FEWEST = 5  # people of a group, to say anything of it
 
@@ -41,7 +41,7 @@ def main() -> int:
 def cases(options: argparse.Namespace, groups: dict[str, str]) -> Iterator[tuple[str, validation.Case]]:
     """`count` cases of each group."""
     paths = validation.paths_of(options.rendered)
-    everyone = people.load(options.rendered, options.cache)
+    everyone = dataset.load(options.rendered, options.cache)
     for group in sorted(set(groups.values())):
         members = [person for person in everyone if groups.get(person.person) == group]
         if len({person.person for person in members}) < FEWEST:
@@ -51,7 +51,7 @@ def cases(options: argparse.Namespace, groups: dict[str, str]) -> Iterator[tuple
             others = [person for person in members if person.person != source.person]
             reference = others[int(rng.integers(len(others)))]
             pair = (validation.bare_of(person, paths[person.name]) for person in (source, reference))
-            yield group, validation.make_case(*pair, makeup.random_style(styles))
+            yield group, validation.make_case(*pair, rendering.random_style(styles))
 
 
 if __name__ == "__main__":

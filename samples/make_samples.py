@@ -21,9 +21,9 @@ from beautygan_cli.faces import faces, masks
 from beautygan_cli.faces.warp import warp_onto
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
 from beautygan_cli.photos import images
-from beautygan_cli.training import makeup
-from beautygan_cli.training.makeup import Blush, Brows, EyeShadow, Finish, Liner, Lipstick, Style
-from beautygan_cli.training.people import read_template, with_template
+from beautygan_cli.training import rendering
+from beautygan_cli.training.dataset import read_template, with_template
+from beautygan_cli.training.rendering import Blush, Brows, EyeShadow, Finish, Liner, Lipstick, Style
 
 GRAIN = 0.05  # units: detail finer than this is the first person's
 DARK = (9.0, 0.0, 0.0)
@@ -138,7 +138,7 @@ def make(sample: Sample, folder: Path) -> np.ndarray:
     bent = [warp_onto(p, own, target, shape).astype(np.float32) for p, own in zip(pictures, exact, strict=True)]
     photo = _mixed(bent, target)
     if sample.style:
-        photo = makeup.render(photo, target, sample.style)
+        photo = rendering.render(photo, target, sample.style)
     if sample.room:
         photo = _in_room(photo, landmarks, sample.room)
     if sample.tilt:

@@ -390,10 +390,10 @@ def test_pairs_file_chooses_the_pairs(model, place, tmp_path, capsys):
 
 def test_rendered_truth_wears_what_the_reference_wears(photos):
     """Lipstick alone, drawn on both: lips of truth and reference agree, and what lies outside the face is the photo."""
-    from beautygan_cli.training import makeup, validation
+    from beautygan_cli.training import rendering, validation
 
     bare, worn = (metrics.read_subject(photos("bare", number)) for number in (0, 2))
-    style = makeup.Style(lipstick=makeup.Lipstick(colour=(40.0, 55.0, 25.0), amount=0.95))
+    style = rendering.Style(lipstick=rendering.Lipstick(colour=(40.0, 55.0, 25.0), amount=0.95))
     case = validation.make_case(*(validation.Bare(item, item.face.landmarks) for item in (bare, worn)), style)
     figures = metrics.figures(case.source, case.reference, case.truth, case.truth)
     assert figures["lips"] < 0.4 * figures["lips_before"]
@@ -406,7 +406,7 @@ def test_rendered_truth_wears_what_the_reference_wears(photos):
 @pytest.mark.slow
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared faces are not here")
 def test_rendered_cases_are_of_held_out_people_and_the_same_for_a_seed(tmp_path):
-    from beautygan_cli.training import people, validation
+    from beautygan_cli.training import dataset, validation
 
     folder = tmp_path / "faces"
     folder.mkdir()
@@ -415,7 +415,7 @@ def test_rendered_cases_are_of_held_out_people_and_the_same_for_a_seed(tmp_path)
             (folder / photo.name).symlink_to(photo)
     cache = tmp_path / "people.npz"
     first, second = (list(validation.cases(folder, 2, 4, cache)) for _ in range(2))
-    held = {person.name.rsplit("/", 1)[1] for person in people.split(people.load(folder, cache))[1]}
+    held = {person.name.rsplit("/", 1)[1] for person in dataset.split(dataset.load(folder, cache))[1]}
     assert {case.source.name.rsplit("/", 1)[1].removesuffix(".jpg") for case in first} == held
     assert all(case.source.name not in case.reference.name for case in first)
     for one, again in zip(first, second, strict=True):

@@ -215,7 +215,7 @@ def test_descriptor_tells_people_apart(alma: np.ndarray, alma_face: faces.Face) 
 @needs_shared
 @pytest.mark.parametrize("path", sorted(SHARED.glob("selfie_lisa/*.jpg")), ids=lambda path: path.stem)
 def test_every_unaligned_selfie_has_its_face_where_the_template_says(path: Path) -> None:
-    from beautygan_cli.training.people import read_template
+    from beautygan_cli.training.dataset import read_template
 
     found = faces.detect(images.read(path).pixels)
     assert len(found) == 1

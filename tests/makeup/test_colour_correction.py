@@ -10,11 +10,11 @@ from beautygan_cli.faces import faces, masks
 from beautygan_cli.imaging.colour import ciede2000, lab_to_rgb, rgb_to_lab, weighted_mean
 from beautygan_cli.makeup import colour_correction
 from beautygan_cli.photos import images
-from beautygan_cli.training import makeup
+from beautygan_cli.training import rendering
 
-STYLE = makeup.Style(
-    makeup.Lipstick((36, 55, 30), 0.95),
-    makeup.EyeShadow((40, 18, -20), (28, 18, -22), (20, 12, -16), 0.85, 0.7, 0.7, 0.8, 0.3),
+STYLE = rendering.Style(
+    rendering.Lipstick((36, 55, 30), 0.95),
+    rendering.EyeShadow((40, 18, -20), (28, 18, -22), (20, 12, -16), 0.85, 0.7, 0.7, 0.8, 0.3),
 )
 
 
@@ -26,7 +26,7 @@ def face() -> faces.AlignedFace:
 
 @pytest.fixture(scope="module")
 def worn(face: faces.AlignedFace) -> np.ndarray:
-    return makeup.render(face.chip, face.landmarks, STYLE)
+    return rendering.render(face.chip, face.landmarks, STYLE)
 
 
 def distance(pixels: np.ndarray, wanted: np.ndarray, mask: np.ndarray) -> float:

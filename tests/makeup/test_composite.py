@@ -16,25 +16,25 @@ from beautygan_cli.imaging.colour import rgb_to_lab, weighted_mean
 from beautygan_cli.makeup import composite
 from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.photos import images
-from beautygan_cli.training import makeup
+from beautygan_cli.training import rendering
 
 FULL = Strengths(1, 1, 1)
-RED = makeup.Style(
-    makeup.Lipstick((36, 55, 30), 0.95),
-    makeup.EyeShadow((40, 18, -20), (28, 18, -22), (20, 12, -16), 0.85, 0.7, 0.7, 0.8, 0.3),
+RED = rendering.Style(
+    rendering.Lipstick((36, 55, 30), 0.95),
+    rendering.EyeShadow((40, 18, -20), (28, 18, -22), (20, 12, -16), 0.85, 0.7, 0.7, 0.8, 0.3),
 )
 
 
 class Case:
     """A photo with its face, its chip, and that chip made up by drawing, as a perfect network would."""
 
-    def __init__(self, pixels: np.ndarray, style: makeup.Style = RED) -> None:
+    def __init__(self, pixels: np.ndarray, style: rendering.Style = RED) -> None:
         self.pixels = pixels
         found = faces.detect(pixels)[0]
         self.landmarks = found.landmarks
         self.face = faces.align(pixels, found, 256, 0.35)
         self.fed = self.face.chip.astype(np.float32)
-        self.made_up = makeup.render(self.fed, self.face.landmarks, style)
+        self.made_up = rendering.render(self.fed, self.face.landmarks, style)
 
     def beside_landmark(self, place: tuple[int, float, float]) -> tuple[int, int]:
         """The chip's pixel so many units right and below of a landmark."""
@@ -89,7 +89,7 @@ def test_the_input_is_not_written_to(bea: Case) -> None:
 
 def test_full_strength_brings_the_drawn_colours_to_full_size(bea: Case) -> None:
     result = bea.paste()
-    wanted = makeup.render(bea.pixels, bea.landmarks, RED)
+    wanted = rendering.render(bea.pixels, bea.landmarks, RED)
     for mask in (region_masks.lips_mask(bea.landmarks, bea.pixels.shape[:2], soft=0),):
         difference = np.linalg.norm(region_mean(result, mask) - region_mean(wanted, mask))
         bare = np.linalg.norm(region_mean(bea.pixels, mask) - region_mean(wanted, mask))

@@ -22,8 +22,8 @@ from beautygan_cli.makeup import look, pipeline
 from beautygan_cli.makeup.look import Ingredient, Part
 from beautygan_cli.photos import images
 from beautygan_cli.photos.images import Found
-from beautygan_cli.training import makeup
-from beautygan_cli.training.people import HELD_OUT
+from beautygan_cli.training import rendering
+from beautygan_cli.training.dataset import HELD_OUT
 
 SHARED = SAMPLES.parent.parent / "shared" / "faces"
 
@@ -329,8 +329,8 @@ def test_removal_brings_a_made_up_face_back_to_its_bare_photo(session: MakeupSes
     for number, path in enumerate(held_out()):
         bare = cv2.resize(images.read(path).pixels, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
         marks = faces.detect(bare)[0].landmarks
-        style = makeup.random_style(np.random.default_rng(number))
-        worn = np.round(makeup.render(bare.astype(np.float32), marks, style)).clip(0, 255).astype(np.uint8)
+        style = rendering.random_style(np.random.default_rng(number))
+        worn = np.round(rendering.render(bare.astype(np.float32), marks, style)).clip(0, 255).astype(np.uint8)
         removed = pipeline.remove(worn, session=session)
         for name, mask in masks.items():
             there = mask(marks, bare.shape[:2])

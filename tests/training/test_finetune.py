@@ -12,21 +12,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import SAMPLES
 from standin import StandIn
 
 from beautygan_cli import MakeupSession, transfer
+from beautygan_cli.cli.train import _tuning, parser
+from beautygan_cli.cli.train import main as train_command
 from beautygan_cli.errors import DatasetError, ModelError
 from beautygan_cli.model.session import bundled_model, find_checkpoint, quiet_tensorflow, read_meta_graph
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos import images
+from beautygan_cli.training import dataset, losses, networks
 from beautygan_cli.training import finetune as module
-from beautygan_cli.training import losses, network, people
-from beautygan_cli.training.cli import _tuning, parser
-from beautygan_cli.training.cli import main as train_command
 from beautygan_cli.training.finetune import Tuning, finetune
 from beautygan_cli.training.trainable import Trainable
 
-SAMPLES = Path(__file__).parent.parent / "samples"
 BARE, MADE_UP = SAMPLES / "no_makeup", SAMPLES / "makeup"
 SIZE = 64  # pixels: enough for every region to hold some, and quick
 
@@ -37,7 +37,7 @@ tf = quiet_tensorflow()
 def cast(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The samples' faces, found once, as the file that a run keeps them in."""
     cache = tmp_path_factory.mktemp("cast") / "people.npz"
-    people.load(BARE, cache)
+    dataset.load(BARE, cache)
     return cache
 
 
@@ -67,7 +67,7 @@ def bundled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundled")
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         tf.compat.v1.set_random_seed(1)
-        network.named(*network.generator(*network.placeholders(SIZE), 4))
+        networks.named(*networks.generator(*networks.placeholders(SIZE), 4))
         session.run(tf.compat.v1.global_variables_initializer())
         tf.compat.v1.train.Saver().save(session, str(folder / "model"))
     Signature(name="narrow", size=SIZE, warp_reference=True, mask=True).save(folder)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from beautygan_cli.errors import BeautyGANError, ModelError
 from beautygan_cli.model.session import bundled_model
+from beautygan_cli.training.examples import VARIATIONS
 from beautygan_cli.training.finetune import Tuning, finetune
-from beautygan_cli.training.loop import Settings, train
-from beautygan_cli.training.pairs import VARIATIONS
+from beautygan_cli.training.train import Settings, train
 
 
 def parser() -> argparse.ArgumentParser:

@@ -18,9 +18,9 @@ from beautygan_cli.errors import ModelError
 from beautygan_cli.model.session import quiet_tensorflow
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos import images
-from beautygan_cli.training import network, pairs
-from beautygan_cli.training.bank import Bank, BankPlan, fill
-from beautygan_cli.training.people import evened, load, split
+from beautygan_cli.training import examples, networks
+from beautygan_cli.training.dataset import evened, load, split
+from beautygan_cli.training.example_buffer import Bank, BankPlan, fill
 
 REGION_WEIGHT = 3.0  # lips and eyes count four times the rest: they are small, and they are what one looks at
 WORN_WEIGHT = 6.0  # by the target's own change: L1 alone draws dark lids and liner at half their depth
@@ -50,7 +50,7 @@ class Settings:
     fine_rate: float = 5e-4
     warm_up: int = 200
     clip: float = 5.0
-    width: int = network.WIDTH
+    width: int = networks.WIDTH
     size: int = 256
     padding: float = 0.35
     warp_reference: bool = True
@@ -104,7 +104,7 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
         replace(plan, folder=work / "validation", count=min(VALIDATION_SETS, settings.bank), seed=settings.seed + 1),
         held,
     )
-    bank = Bank(replace(plan, varied=pairs.all_but(settings.without)))
+    bank = Bank(replace(plan, varied=examples.all_but(settings.without)))
     bank.start(evened(learners), settings.workers)
 
     graph = tf.Graph()
@@ -184,7 +184,7 @@ def _tower(settings: Settings, half: bool, rate: Any) -> Tower:
         values = {name: tf.nn.avg_pool2d(value, 2, 2, "SAME") for name, value in values.items()}
     pictures = {name: values[name] / 127.5 - 1.0 for name in ("source", "reference", "target", "removed")}
     masks, face = values["masks"] / 255.0, values["face"] / 255.0
-    xs, ys = network.generator(pictures["source"], pictures["reference"], settings.width)
+    xs, ys = networks.generator(pictures["source"], pictures["reference"], settings.width)
 
     made_up, removed = paired_losses(xs, ys, pictures, masks, face)
     variables = tf.compat.v1.trainable_variables()
@@ -370,8 +370,8 @@ def export(session: Any, averages: dict[str, Any], settings: Settings, progress:
 
     weights = session.run(averages)
     with tf.Graph().as_default():
-        source, reference = network.placeholders(settings.size)
-        network.named(*network.generator(source, reference, settings.width))
+        source, reference = networks.placeholders(settings.size)
+        networks.named(*networks.generator(source, reference, settings.width))
         own = tf.compat.v1.trainable_variables()
         saver = tf.compat.v1.train.Saver(own, save_relative_paths=True)
         with tf.compat.v1.Session() as plain:

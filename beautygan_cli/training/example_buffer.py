@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.model.signature import Signature
-from beautygan_cli.training.pairs import VARIATIONS, TrainingSet, make_set
-from beautygan_cli.training.people import Person
+from beautygan_cli.training.dataset import Person
+from beautygan_cli.training.examples import VARIATIONS, TrainingSet, make_set
 
 UInt8Array = NDArray[np.uint8]
 CHANNELS = {"source": 3, "reference": 3, "target": 3, "removed": 3, "masks": 3, "face": 1}

@@ -22,8 +22,8 @@ from beautygan_cli.faces.reference import tidied
 from beautygan_cli.faces.warp import field_onto, warp_onto
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
 from beautygan_cli.model.signature import Signature
-from beautygan_cli.training import makeup
-from beautygan_cli.training.people import Person
+from beautygan_cli.training import rendering
+from beautygan_cli.training.dataset import Person
 
 FloatArray = NDArray[np.float32]
 UInt8Array = NDArray[np.uint8]
@@ -81,9 +81,9 @@ def make_set(
     if "cameras" in varied:
         source = _phone(source, rng)
 
-    style = makeup.random_style(rng)
+    style = rendering.random_style(rng)
     if "lights" in varied:
-        style = makeup.relit(style, lambda colours: reference_light(colours[None], ramp=False)[0])
+        style = rendering.relit(style, lambda colours: reference_light(colours[None], ramp=False)[0])
     made_up, target = wear(
         Bare(source, source_marks, source_exact), Bare(reference, reference_marks, reference_exact), style
     )
@@ -140,7 +140,7 @@ class Bare:
     exact: FloatArray
 
 
-def wear(source: Bare, reference: Bare, style: makeup.Style) -> tuple[FloatArray, FloatArray]:
+def wear(source: Bare, reference: Bare, style: rendering.Style) -> tuple[FloatArray, FloatArray]:
     """One style on both: the reference made up, and the true answer, the source as it looks after that transfer.
 
     Both (H, W, 3) float32 RGB 0..255 of their own size. The source's skin takes over the finish within `match_skin`'s
@@ -150,19 +150,19 @@ def wear(source: Bare, reference: Bare, style: makeup.Style) -> tuple[FloatArray
         skin_statistics(source.pixels, source.landmarks),
         skin_statistics(reference.pixels, reference.landmarks),
     )
-    style = makeup.shaded(style, LIGHT_SHARE * float(np.clip(other[0][0] - USUAL_SKIN, -30, 12)))
+    style = rendering.shaded(style, LIGHT_SHARE * float(np.clip(other[0][0] - USUAL_SKIN, -30, 12)))
     shape = (reference.pixels.shape[0], reference.pixels.shape[1])
     paint = on_source = None
     if style.paint:
         # What is drawn anywhere lies where the reference's face is laid onto the source's.
-        paint = makeup.paint_layer(reference.exact, shape, style)
+        paint = rendering.paint_layer(reference.exact, shape, style)
         on_source = warp_onto(paint, reference.exact, source.exact, (source.pixels.shape[0], source.pixels.shape[1]))
-    made_up = makeup.render(reference.pixels, reference.exact, style, paint)
+    made_up = rendering.render(reference.pixels, reference.exact, style, paint)
     matched = match_skin(source.pixels, source.landmarks, own, other)
     rest = float(other[0][0] - skin_statistics(matched, source.landmarks)[0][0])
     if on_source is not None:
         on_source[..., 0] -= EXPOSURE_SHARE * rest
-    return made_up, makeup.render(matched, source.exact, makeup.shaded(style, -EXPOSURE_SHARE * rest), on_source)
+    return made_up, rendering.render(matched, source.exact, rendering.shaded(style, -EXPOSURE_SHARE * rest), on_source)
 
 
 def match_skin(
