@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli import faces, images, regions
+from beautygan_cli.analysis import analyse_face
 from beautygan_cli.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.errors import PhotoError
 from beautygan_cli.faces import AlignedFace, Face
@@ -95,7 +96,7 @@ def judge(found: Quantities, signature: Signature) -> Iterator[str]:
 
 def measure(pixels: UInt8Array, face: Face, signature: Signature) -> Quantities:
     """The quantities of one face of an (H, W, 3) uint8 RGB photo."""
-    aligned = faces.align(pixels, face, signature.size, signature.padding)
+    aligned = analyse_face(pixels, face, signature.size, signature.padding)
     lab = rgb_to_lab(aligned.chip)
     return Quantities(
         pixels=signature.size / aligned.placement.scale,

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli import faces, images, pipeline, regions
+from beautygan_cli.analysis import analyse_face
 from beautygan_cli.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.composite import Strengths
 from beautygan_cli.errors import FaceError
@@ -110,10 +111,9 @@ def make_up(session: MakeupSession, source: Subject, reference: Subject) -> UInt
     """The source photo at its own size with the largest face wearing the reference's makeup, at full strength."""
     signature = session.signature
     aligned, look = (
-        faces.align(item.pixels, item.face, signature.size, signature.padding) for item in (source, reference)
+        analyse_face(item.pixels, item.face, signature.size, signature.padding) for item in (source, reference)
     )
-    fed, made_up = pipeline.make_up([(aligned, look)], session)
-    return pipeline.apply(source.pixels, [aligned], fed, made_up, FULL)
+    return pipeline.apply(source.pixels, [aligned], pipeline.make_up([(aligned, look)], session), FULL)
 
 
 def figures(

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli import faces, images, regions
+from beautygan_cli.analysis import analyse_face
 from beautygan_cli.errors import BeautyGANError, DatasetError, ModelError
 from beautygan_cli.faces import AlignedFace
 from beautygan_cli.pipeline import network_chips
@@ -384,7 +385,7 @@ def _aligned(path: Path, signature: Signature) -> AlignedFace | None:
     except BeautyGANError:
         return None
     found = faces.detect(pixels)
-    return faces.align(pixels, found[0], signature.size, signature.padding) if found else None
+    return analyse_face(pixels, found[0], signature.size, signature.padding) if found else None
 
 
 # As it goes
