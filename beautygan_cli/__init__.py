@@ -6,21 +6,21 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from beautygan_cli.composite import Strengths
     from beautygan_cli.errors import BeautyGANError
-    from beautygan_cli.look import Look
-    from beautygan_cli.pipeline import remove, transfer
-    from beautygan_cli.session import MakeupSession
+    from beautygan_cli.makeup.composite import Strengths
+    from beautygan_cli.makeup.look import Look
+    from beautygan_cli.makeup.pipeline import remove, transfer
+    from beautygan_cli.model.session import MakeupSession
 
 __all__ = ["BeautyGANError", "Look", "MakeupSession", "Strengths", "remove", "transfer"]
 
 _HOMES = {
     "BeautyGANError": "beautygan_cli.errors",
-    "Look": "beautygan_cli.look",
-    "MakeupSession": "beautygan_cli.session",
-    "Strengths": "beautygan_cli.composite",
-    "remove": "beautygan_cli.pipeline",
-    "transfer": "beautygan_cli.pipeline",
+    "Look": "beautygan_cli.makeup.look",
+    "MakeupSession": "beautygan_cli.model.session",
+    "Strengths": "beautygan_cli.makeup.composite",
+    "remove": "beautygan_cli.makeup.pipeline",
+    "transfer": "beautygan_cli.makeup.pipeline",
 }
 
 

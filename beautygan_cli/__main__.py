@@ -2,6 +2,6 @@
 
 import sys
 
-from beautygan_cli.cli import main
+from beautygan_cli.cli.main import main
 
 sys.exit(main())

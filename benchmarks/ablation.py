@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from beautygan_cli import MakeupSession
-from beautygan_cli.training import people
-from beautygan_cli.training.bank import Bank, BankPlan, fill
-from beautygan_cli.training.loop import Settings, train
-from beautygan_cli.training.pairs import VARIATIONS, all_but
+from beautygan_cli.training import dataset
+from beautygan_cli.training.example_buffer import Bank, BankPlan, fill
+from beautygan_cli.training.examples import VARIATIONS, all_but
+from beautygan_cli.training.train import Settings, train
 
 SEED = 4
 SETS = 500  # to train on
@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("--sets", type=int, default=48, help="of held-out people, each kind")
     options = parser.parse_args()
 
-    learners, held = people.split(people.load(options.faces, options.cache or options.work / "people.npz"))
+    learners, held = dataset.split(dataset.load(options.faces, options.cache or options.work / "people.npz"))
     kinds = {"as they are": (), **{name: (name,) for name in VARIATIONS}, "all": VARIATIONS}
     banks = {
         name: fill(BankPlan(options.work / f"with {name}", options.sets, 256, 0.35, True, True, SEED, varied), held)
@@ -55,7 +55,7 @@ def main() -> int:
     return 0
 
 
-def trained(model: Path, without: str, learners: list[people.Person], options: argparse.Namespace) -> int:
+def trained(model: Path, without: str, learners: list[dataset.Person], options: argparse.Namespace) -> int:
     """Train the model unless it is there; the steps that it took."""
     if not (model / "model.json").is_file():
         work = model / "training"
@@ -75,7 +75,7 @@ def trained(model: Path, without: str, learners: list[people.Person], options: a
         # All sets are drawn before the first step: a busy machine must not have fewer to learn from.
         plan = BankPlan(work / "bank", SETS, settings.size, settings.padding, True, True, settings.seed, all_but(names))
         bank = Bank(plan)
-        bank.start(people.evened(learners), settings.workers)
+        bank.start(dataset.evened(learners), settings.workers)
         bank.wait_for(SETS)
         bank.stop()
         train(settings, resume=True, say=lambda line: print(line, file=sys.stderr))

@@ -187,14 +187,15 @@ def network(options: argparse.Namespace, place: Path) -> None:
 
 def plain_network(model: Path | None) -> Any:
     """The model's frozen network as the checkpoint has it, with nothing folded."""
-    from beautygan_cli import MakeupSession, upsampling
+    from beautygan_cli import MakeupSession
+    from beautygan_cli.model import fold_upsampling
 
-    folded, upsampling.folded = upsampling.folded, lambda nodes, shapes, batch: list(nodes)
+    folded, fold_upsampling.folded = fold_upsampling.folded, lambda nodes, shapes, batch: list(nodes)
     try:
         with MakeupSession(model, precision="fp32") as session:
             return session._network(session.signature.made_up)
     finally:
-        upsampling.folded = folded
+        fold_upsampling.folded = folded
 
 
 def other_engines(opened: Any, place: Path, chips: Any, precision: str) -> dict[str, Callable[[], Any]]:
@@ -239,11 +240,15 @@ def photo(options: argparse.Namespace, place: Path) -> None:
 
     import imageio.v3 as iio
 
-    from beautygan_cli import MakeupSession, composite, cores, images, light, pipeline, shades
-    from beautygan_cli.composite import Strengths
+    from beautygan_cli import MakeupSession
+    from beautygan_cli.batch import thread_counts
+    from beautygan_cli.faces import exposure
+    from beautygan_cli.makeup import colour_correction, composite, pipeline
+    from beautygan_cli.makeup.composite import Strengths
+    from beautygan_cli.photos import images
 
     path, out = phone_photo(place), place / "phone_out.jpg"
-    cores.use()
+    thread_counts.use()
     images.reuse_memory()
     with MakeupSession() as session:
         signature = session.signature
@@ -260,11 +265,11 @@ def photo(options: argparse.Namespace, place: Path) -> None:
             photo = stage("decode", lambda: images.read(path))
             pixels, strengths = photo.pixels, Strengths()
             face = stage("detect and align", lambda: pipeline.find_faces(pixels, signature, "")[0])
-            lit = stage("light", lambda: light.lit(face))
+            lit = stage("light", lambda: exposure.lit(face))
             before, seen = stage("chips", lambda: pipeline.network_chips(lit, reference, signature))
             raw = stage("network", lambda: session.transfer(before[None], seen[None])[0])
             marks = face.landmarks
-            made_up = stage("shades", lambda: shades.deepen(before, raw, marks, seen, marks))
+            made_up = stage("shades", lambda: colour_correction.deepen(before, raw, marks, seen, marks))
             weights = stage("masks", lambda: composite.change_weights(pixels, face, strengths))
             stage("composite", lambda: composite.paste_into(pixels, face, before, made_up, strengths, weights))
             stage("encode", lambda: images.write(photo, out, overwrite=True))

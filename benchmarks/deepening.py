@@ -1,4 +1,4 @@
-"""What deepening after the network (`beautygan_cli/shades.py`) brings: distances with it, without, with a part of it.
+"""What deepening (`beautygan_cli/makeup/colour_correction.py`) brings: distances with it, without, with a part of it.
 
     python benchmarks/deepening.py --rendered FACES [--cache people.npz] [--count 87]
 
@@ -14,17 +14,20 @@ from unittest.mock import patch
 
 import numpy as np
 
-from beautygan_cli import MakeupSession, composite, evaluation, faces, pipeline, regions, shades
-from beautygan_cli.colour import ciede2000, rgb_to_lab, weighted_mean
+from beautygan_cli import MakeupSession
+from beautygan_cli.cli.main import evaluate
+from beautygan_cli.faces import faces, masks
+from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
+from beautygan_cli.makeup import colour_correction, composite, pipeline
 
-REGIONS = {"lips": regions.lips_mask, "lids": regions.lids_mask, "skin": regions.cheeks_mask}
-NO_GAINS, NO_SHIFTS = dict.fromkeys(shades.GAINS, (1.0, 1.0)), dict.fromkeys(shades.SHIFTS, 0.0)
+REGIONS = {"lips": masks.lips_mask, "lids": masks.lids_mask, "skin": masks.cheeks_mask}
+NO_GAINS, NO_SHIFTS = dict.fromkeys(colour_correction.GAINS, (1.0, 1.0)), dict.fromkeys(colour_correction.SHIFTS, 0.0)
 OTHERS = {
-    "as it is": (shades.GAINS, shades.SHIFTS),
+    "as it is": (colour_correction.GAINS, colour_correction.SHIFTS),
     "without": (NO_GAINS, NO_SHIFTS),
-    "scaled alone": (shades.GAINS, NO_SHIFTS),
-    "shifted alone": (NO_GAINS, shades.SHIFTS),
-    "twice the shifts": (shades.GAINS, {name: 2 * most for name, most in shades.SHIFTS.items()}),
+    "scaled alone": (colour_correction.GAINS, NO_SHIFTS),
+    "shifted alone": (NO_GAINS, colour_correction.SHIFTS),
+    "twice the shifts": (colour_correction.GAINS, {name: 2 * most for name, most in colour_correction.SHIFTS.items()}),
 }
 
 
@@ -42,21 +45,21 @@ class Pair(NamedTuple):
 
 def main() -> int:
     """Print a line for each choice of gains and shifts."""
-    options = evaluation.parser().parse_args()
-    _, cases = evaluation._cases(options, print)
+    options = evaluate.parser().parse_args()
+    _, cases = evaluate._cases(options, print)
     with MakeupSession(options.model, precision="fp32") as session:
         pairs = [pair(case, session) for case in cases]
     print(
         f"{len(pairs)} pairs; lips, lids, skin\n{'':18s}{'to the truth':24s}{'to the reference':24s}pixels to the truth"
     )
     for name, (gains, shifts) in OTHERS.items():
-        with patch.object(shades, "GAINS", gains), patch.object(shades, "SHIFTS", shifts):
+        with patch.object(colour_correction, "GAINS", gains), patch.object(colour_correction, "SHIFTS", shifts):
             found = np.mean([distances(item) for item in pairs], axis=0)
         print(f"{name:18s}" + "".join(f"{'  '.join(f'{value:.2f}' for value in part):24s}" for part in found))
     return 0
 
 
-def pair(case: evaluation.Case, session: MakeupSession) -> Pair:
+def pair(case: evaluate.Case, session: MakeupSession) -> Pair:
     """One case through the network."""
     signature = session.signature
     source, look = (
@@ -78,7 +81,7 @@ def colours(pixels: Any, landmarks: Any) -> dict[str, Any]:
 def distances(item: Pair) -> list[list[float]]:
     """To the truth, to the reference, and pixel by pixel to the truth, of each region."""
     marks = item.face.landmarks
-    deepened = shades.deepen(item.fed, item.raw, marks, item.look, marks)
+    deepened = colour_correction.deepen(item.fed, item.raw, marks, item.look, marks)
     size = item.face.placement.size
     alone = faces.AlignedFace(item.face.chip, faces.Placement(np.float32([[1, 0, 0], [0, 1, 0]]), size), marks)
     result = composite.paste(item.face.chip, alone, item.fed, deepened, composite.Strengths(1, 1, 1))

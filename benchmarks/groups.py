@@ -16,30 +16,32 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from beautygan_cli import MakeupSession, evaluate, evaluation
-from beautygan_cli.training import makeup, people, validation
+from beautygan_cli import MakeupSession
+from beautygan_cli.cli.main import evaluate
+from beautygan_cli.evaluation import metrics
+from beautygan_cli.training import dataset, rendering, validation
 
 FEWEST = 5  # people of a group, to say anything of it
 
 
 def main() -> int:
     """Print the table."""
-    options = evaluation.parser().parse_args()
-    groups = evaluation.read_groups(options.groups)
+    options = evaluate.parser().parse_args()
+    groups = evaluate.read_groups(options.groups)
     rows = []
     with MakeupSession(options.model) as session:
         for group, case in cases(options, groups):
-            result = evaluate.make_up(session, case.source, case.reference)
-            figures = evaluate.figures(case.source, case.reference, result, case.truth)
-            rows.append(evaluation.Row(case.source.name, case.reference.name, group, (figures,)))
-    print(evaluation.table(rows, [""]))
+            result = metrics.make_up(session, case.source, case.reference)
+            figures = metrics.figures(case.source, case.reference, result, case.truth)
+            rows.append(evaluate.Row(case.source.name, case.reference.name, group, (figures,)))
+    print(evaluate.table(rows, [""]))
     return 0
 
 
 def cases(options: argparse.Namespace, groups: dict[str, str]) -> Iterator[tuple[str, validation.Case]]:
     """`count` cases of each group."""
     paths = validation.paths_of(options.rendered)
-    everyone = people.load(options.rendered, options.cache)
+    everyone = dataset.load(options.rendered, options.cache)
     for group in sorted(set(groups.values())):
         members = [person for person in everyone if groups.get(person.person) == group]
         if len({person.person for person in members}) < FEWEST:
@@ -49,7 +51,7 @@ def cases(options: argparse.Namespace, groups: dict[str, str]) -> Iterator[tuple
             others = [person for person in members if person.person != source.person]
             reference = others[int(rng.integers(len(others)))]
             pair = (validation.bare_of(person, paths[person.name]) for person in (source, reference))
-            yield group, validation.make_case(*pair, makeup.random_style(styles))
+            yield group, validation.make_case(*pair, rendering.random_style(styles))
 
 
 if __name__ == "__main__":

@@ -19,13 +19,16 @@ from pathlib import Path, PurePath
 
 from folder import SAMPLES, generate
 
-from beautygan_cli import batch, faces, images, pipeline
-from beautygan_cli.composite import Strengths
-from beautygan_cli.images import Found
-from beautygan_cli.look import Look
-from beautygan_cli.manifest import Manifest
-from beautygan_cli.result import Options
-from beautygan_cli.session import MakeupSession
+from beautygan_cli.batch import batch
+from beautygan_cli.batch.manifest import Manifest
+from beautygan_cli.batch.result import Options
+from beautygan_cli.faces import faces
+from beautygan_cli.makeup import pipeline
+from beautygan_cli.makeup.composite import Strengths
+from beautygan_cli.makeup.look import Look
+from beautygan_cli.model.session import MakeupSession
+from beautygan_cli.photos import images
+from beautygan_cli.photos.images import Found
 
 SETTINGS = ("READ_AHEAD", "MOST_UNFINISHED")
 OVERLAPPED = {name: getattr(batch, name) for name in SETTINGS}

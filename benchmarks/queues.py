@@ -36,14 +36,16 @@ import imageio.v3 as iio
 import numpy as np
 import simpy
 
-from beautygan_cli import batch, cores, images, pipeline, result
-from beautygan_cli.cluster import LARGEST_BLOCK
-from beautygan_cli.cores import shared as shared_cores
-from beautygan_cli.images import Found
-from beautygan_cli.look import Look
-from beautygan_cli.manifest import Manifest
-from beautygan_cli.result import Options, Outcome
-from beautygan_cli.session import MakeupSession
+from beautygan_cli.batch import batch, result, thread_counts
+from beautygan_cli.batch.manifest import Manifest
+from beautygan_cli.batch.ray.cluster import LARGEST_BLOCK
+from beautygan_cli.batch.result import Options, Outcome
+from beautygan_cli.batch.thread_counts import shared as shared_cores
+from beautygan_cli.makeup import pipeline
+from beautygan_cli.makeup.look import Look
+from beautygan_cli.model.session import MakeupSession
+from beautygan_cli.photos import images
+from beautygan_cli.photos.images import Found
 
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 SIZE = (4000, 3000)
@@ -322,7 +324,7 @@ def alone(paths: Sequence[Path], look: Any, session: MakeupSession, options: Opt
 
 def measure(options: argparse.Namespace) -> int:
     """Stage times, runs of `batch`, and the simulation of these runs."""
-    cores.use()
+    thread_counts.use()
     images.reuse_memory()
     with tempfile.TemporaryDirectory(prefix="beautygan-benchmark-") as name:
         folder = Path(name)
@@ -366,8 +368,8 @@ def measure(options: argparse.Namespace) -> int:
 
 def drive(options: argparse.Namespace) -> int:
     """Sources without a past looked up, results recorded, and done ones looked up again, each a second."""
-    from beautygan_cli.cluster import _Planner
-    from beautygan_cli.manifest import Content, Entry
+    from beautygan_cli.batch.manifest import Content, Entry
+    from beautygan_cli.batch.ray.cluster import _Planner
 
     with tempfile.TemporaryDirectory(prefix="beautygan-benchmark-") as name, MakeupSession() as session:
         folder = Path(name)
@@ -403,7 +405,7 @@ def drive(options: argparse.Namespace) -> int:
 
 def record(manifest: Manifest, planner: Any, block: Sequence[Any], content: Any, entry: Any) -> None:
     """Record a block as a worker would report it."""
-    from beautygan_cli.manifest import stamps
+    from beautygan_cli.batch.manifest import stamps
 
     seconds = dict.fromkeys(result.STAGES, 0.123456789)
     contents, entries = [], []

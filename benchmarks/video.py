@@ -24,13 +24,16 @@ import imageio.v3 as iio
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import faces, images, pipeline, result, video
-from beautygan_cli.composite import Strengths
-from beautygan_cli.images import Found
-from beautygan_cli.look import Look
-from beautygan_cli.result import Options, ReadyLook
-from beautygan_cli.session import MakeupSession
-from beautygan_cli.tracking import SEARCH_EVERY, Tracker
+from beautygan_cli.batch import result, video
+from beautygan_cli.batch.result import Options, ReadyLook
+from beautygan_cli.faces import faces
+from beautygan_cli.faces.tracking import SEARCH_EVERY, Tracker
+from beautygan_cli.makeup import pipeline
+from beautygan_cli.makeup.composite import Strengths
+from beautygan_cli.makeup.look import Look
+from beautygan_cli.model.session import MakeupSession
+from beautygan_cli.photos import images
+from beautygan_cli.photos.images import Found
 
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 RATE = 30

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from beautygan_cli import faces, images
-from beautygan_cli.training import makeup, pairs
+from beautygan_cli.faces import faces
+from beautygan_cli.photos import images
+from beautygan_cli.training import examples, rendering
 
 HERE = Path(__file__).parent
 COLUMNS, ROWS = 8, 8
@@ -35,9 +36,9 @@ def bare_faces() -> list[faces.AlignedFace]:
 
 def made_up(face: faces.AlignedFace, number: int) -> np.ndarray:
     """The face in style `number` of the sheet, (SIDE, SIDE, 3) uint8 RGB."""
-    style = makeup.random_style(np.random.default_rng([SEED, number]))
-    bare = pairs.Bare(face.chip.astype(np.float32), face.landmarks, face.landmarks)
-    drawn, _ = pairs.wear(bare, bare, style)
+    style = rendering.random_style(np.random.default_rng([SEED, number]))
+    bare = examples.Bare(face.chip.astype(np.float32), face.landmarks, face.landmarks)
+    drawn, _ = examples.wear(bare, bare, style)
     step = DRAWN // SIDE
     small = drawn.reshape(SIDE, step, SIDE, step, 3).mean(axis=(1, 3))
     return np.clip(np.rint(small), 0, 255).astype(np.uint8)

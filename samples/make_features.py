@@ -14,8 +14,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from beautygan_cli import MakeupSession, faces, images, look, pipeline
-from beautygan_cli.composite import Strengths
+from beautygan_cli import MakeupSession
+from beautygan_cli.faces import faces
+from beautygan_cli.makeup import look, pipeline
+from beautygan_cli.makeup.composite import Strengths
+from beautygan_cli.photos import images
 
 HERE = Path(__file__).parent
 SIZE = 300

@@ -17,12 +17,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from beautygan_cli import faces, images, regions
-from beautygan_cli.colour import lab_to_rgb, rgb_to_lab, weighted_mean
-from beautygan_cli.training import makeup
-from beautygan_cli.training.makeup import Blush, Brows, EyeShadow, Finish, Liner, Lipstick, Style
-from beautygan_cli.training.people import read_template, with_template
-from beautygan_cli.warp import warp_onto
+from beautygan_cli.faces import faces, masks
+from beautygan_cli.faces.warp import warp_onto
+from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
+from beautygan_cli.photos import images
+from beautygan_cli.training import rendering
+from beautygan_cli.training.dataset import read_template, with_template
+from beautygan_cli.training.rendering import Blush, Brows, EyeShadow, Finish, Liner, Lipstick, Style
 
 GRAIN = 0.05  # units: detail finer than this is the first person's
 DARK = (9.0, 0.0, 0.0)
@@ -148,7 +149,7 @@ def make(sample: Sample, folder: Path) -> np.ndarray:
     bent = [warp_onto(p, own, target, shape).astype(np.float32) for p, own in zip(pictures, exact, strict=True)]
     photo = _mixed(bent, target)
     if sample.style:
-        photo = makeup.render(photo, target, sample.style)
+        photo = rendering.render(photo, target, sample.style)
     if sample.room:
         photo = _in_room(photo, landmarks, sample.room)
     if sample.tilt:
@@ -169,13 +170,13 @@ def _read(folder: Path, person: str, smiling: bool) -> tuple[np.ndarray, np.ndar
 
 def _mixed(bent: list[np.ndarray], landmarks: np.ndarray) -> np.ndarray:
     """The mean face in the first photo: colouring of all, lightness and grain as the first one has them."""
-    shape, unit = bent[0].shape[:2], regions.unit(landmarks)
+    shape, unit = bent[0].shape[:2], masks.unit(landmarks)
     labs = [rgb_to_lab(picture) for picture in bent]
-    skin = regions.skin_mask(landmarks, shape)
+    skin = masks.skin_mask(landmarks, shape)
     means = [weighted_mean(lab, skin) for lab in labs]
-    broad = np.mean([regions.blur(lab, GRAIN * unit) - mean for lab, mean in zip(labs, means, strict=True)], axis=0)
-    mean_face = broad + means[0] + (labs[0] - regions.blur(labs[0], GRAIN * unit))
-    mask = regions.face_mask(landmarks, shape, soft=0.12)[..., None]
+    broad = np.mean([masks.blur(lab, GRAIN * unit) - mean for lab, mean in zip(labs, means, strict=True)], axis=0)
+    mean_face = broad + means[0] + (labs[0] - masks.blur(labs[0], GRAIN * unit))
+    mask = masks.face_mask(landmarks, shape, soft=0.12)[..., None]
     return lab_to_rgb(labs[0] + (mean_face - labs[0]) * mask)
 
 
@@ -185,10 +186,10 @@ def _in_room(photo: np.ndarray, landmarks: np.ndarray, colour: tuple[int, int, i
     behind = _wall(photo, landmarks)
     wall = np.median(photo[behind], axis=0)
     # Light is multiplied, so the wall may reach into dark hair: its wisps keep their edges and no grey rim stays.
-    matte = regions.blur(cv2.dilate(behind.astype(np.float32), np.ones((9, 9))), 2.5)[..., None]
+    matte = masks.blur(cv2.dilate(behind.astype(np.float32), np.ones((9, 9))), 2.5)[..., None]
     rows, columns = np.mgrid[:height, :width] / np.array([height, width])[:, None, None]
     light = 0.7 + 0.5 * np.exp(-(((columns - 0.2) / 0.5) ** 2) - ((rows - 0.25) / 0.6) ** 2)
-    stripes = regions.blur((1 + 0.05 * np.sign(np.sin(columns * 60))).astype(np.float32), 2)
+    stripes = masks.blur((1 + 0.05 * np.sign(np.sin(columns * 60))).astype(np.float32), 2)
     tint = np.array(colour) / wall * (light * stripes)[..., None]
     return photo * (1 + matte * (tint - 1))
 
@@ -197,7 +198,7 @@ def _wall(photo: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """Where the studio's wall is, (H, W) bool, by GrabCut from what is certainly wall and certainly a person."""
     half = cv2.resize(np.clip(photo, 0, 255).astype(np.uint8), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     height, width = half.shape[:2]
-    points, unit = landmarks / 2, regions.unit(landmarks) / 2
+    points, unit = landmarks / 2, masks.unit(landmarks) / 2
     mask = np.full((height, width), cv2.GC_PR_BGD, np.uint8)
     chin, centre = points[8], points.mean(axis=0)
     body = np.array([chin, [centre[0] + 2.2 * unit, height], [centre[0] - 2.2 * unit, height]])
@@ -206,7 +207,7 @@ def _wall(photo: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     )
     mask[int(chin[1] + 0.75 * unit) :] = cv2.GC_PR_FGD
     cv2.fillPoly(mask, [body.astype(np.int32)], cv2.GC_FGD)
-    cv2.fillPoly(mask, [regions.face_outline(points).astype(np.int32)], cv2.GC_FGD)
+    cv2.fillPoly(mask, [masks.face_outline(points).astype(np.int32)], cv2.GC_FGD)
     mask[: int(0.06 * height)] = cv2.GC_BGD
     mask[: int(chin[1]), : int(0.12 * width)] = mask[: int(chin[1]), -int(0.12 * width) :] = cv2.GC_BGD
     cv2.setRNGSeed(1)
@@ -228,7 +229,7 @@ def _tilted(photo: np.ndarray, landmarks: np.ndarray, degrees: float) -> np.ndar
 
 
 def _head(photo: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    unit = regions.unit(landmarks)
+    unit = masks.unit(landmarks)
     left, top = (landmarks.mean(axis=0) - np.array([2.3, 2.6]) * unit).astype(int)
     size = int(4.6 * unit)
     left, top = max(0, left), max(0, top)

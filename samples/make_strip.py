@@ -12,8 +12,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from beautygan_cli import MakeupSession, faces, images, transfer
-from beautygan_cli.cli import main as beautygan
+from beautygan_cli import MakeupSession, transfer
+from beautygan_cli.cli.main import main as beautygan
+from beautygan_cli.faces import faces
+from beautygan_cli.photos import images
 
 HERE = Path(__file__).parent
 PAIRS = (("bea", "red"), ("chi", "plum"), ("dara", "berry"), ("tilted", "teal"), ("alma", "smoky"))

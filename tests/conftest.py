@@ -29,7 +29,7 @@ def worn_photos() -> list[Path]:
 def model() -> Path:
     """The folder of the model: the bundled one, or what BEAUTYGAN_TEST_MODEL names."""
     from beautygan_cli.errors import ModelError
-    from beautygan_cli.session import bundled_model
+    from beautygan_cli.model.session import bundled_model
 
     if os.environ.get("BEAUTYGAN_TEST_MODEL"):
         return Path(os.environ["BEAUTYGAN_TEST_MODEL"])
@@ -42,7 +42,7 @@ def model() -> Path:
 @pytest.fixture(scope="session")
 def session(model):
     """The model, open for the whole test run."""
-    from beautygan_cli.session import MakeupSession
+    from beautygan_cli.model.session import MakeupSession
 
     with MakeupSession(model, batch_size=4) as opened:
         yield opened
@@ -89,7 +89,7 @@ def place(photos, tmp_path):
 @pytest.fixture
 def beautygan(model, tmp_path, monkeypatch, capsys):
     """Runs the command in `tmp_path`; gives its exit status, the lines on stdout and all of stderr."""
-    from beautygan_cli.cli import main
+    from beautygan_cli.cli.main import main
 
     monkeypatch.chdir(tmp_path)
 

@@ -32,6 +32,11 @@ def test_the_wheel_carries_the_model_and_no_photos_but_the_bare_face(wheel: Path
     assert wheel.stat().st_size < 12e6
 
 
+def test_the_wheel_carries_every_module(wheel: Path) -> None:
+    carried = {name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".py")}
+    assert carried == {path.relative_to(ROOT).as_posix() for path in (ROOT / "beautygan_cli").rglob("*.py")}
+
+
 @pytest.mark.slow
 def test_the_installed_wheel_makes_up_a_photo_from_another_folder(wheel: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
@@ -40,7 +45,8 @@ def test_the_installed_wheel_makes_up_a_photo_from_another_folder(wheel: Path, t
     environment = {**os.environ, "PYTHONPATH": str(site)}
     samples = ROOT / "samples"
     code = (
-        "import beautygan_cli, sys; print(beautygan_cli.__file__); from beautygan_cli.cli import main; sys.exit(main())"
+        "import beautygan_cli, sys; print(beautygan_cli.__file__)\n"
+        "from beautygan_cli.cli.main import main; sys.exit(main())"
     )
     photos = ["--no-makeup", str(samples / "no_makeup" / "bea.jpg"), "--ref", str(samples / "makeup" / "red.jpg")]
     done = subprocess.run(

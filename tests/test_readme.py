@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from beautygan_cli import images
+from beautygan_cli.photos import images
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

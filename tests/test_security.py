@@ -42,7 +42,7 @@ def test_the_model_card_has_the_digest_of_the_bundled_weights() -> None:
 @pytest.mark.promise("Known weights")
 def test_weights_of_which_one_bit_differs_are_refused(tmp_path: Path) -> None:
     from beautygan_cli.errors import ModelError
-    from beautygan_cli.session import MakeupSession
+    from beautygan_cli.model.session import MakeupSession
 
     model = shutil.copytree(BUNDLED, tmp_path / "model")
     shard = model / "model.data-00000-of-00001"

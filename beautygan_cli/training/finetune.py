@@ -13,18 +13,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import faces, images, regions
-from beautygan_cli.analysis import analyse_face
 from beautygan_cli.errors import BeautyGANError, DatasetError, ModelError
-from beautygan_cli.faces import AlignedFace
-from beautygan_cli.pipeline import network_chips
-from beautygan_cli.pixels import to_uint8
-from beautygan_cli.session import quiet_tensorflow
-from beautygan_cli.signature import Signature
-from beautygan_cli.training import loop, losses, pairs, people
-from beautygan_cli.training.bank import Bank, BankPlan, fill
-from beautygan_cli.training.loop import Progress, Tower
-from beautygan_cli.training.people import Person
+from beautygan_cli.faces import faces
+from beautygan_cli.faces import masks as region_masks
+from beautygan_cli.faces.analysis import analyse_face
+from beautygan_cli.faces.faces import AlignedFace
+from beautygan_cli.makeup.pipeline import network_chips
+from beautygan_cli.model.session import quiet_tensorflow
+from beautygan_cli.model.signature import Signature
+from beautygan_cli.model.value_range import to_uint8
+from beautygan_cli.photos import images
+from beautygan_cli.training import dataset, examples, losses, train
+from beautygan_cli.training.dataset import Person
+from beautygan_cli.training.example_buffer import Bank, BankPlan, fill
+from beautygan_cli.training.train import Progress, Tower
 from beautygan_cli.training.trainable import Trainable, load_values
 
 UInt8Array = NDArray[np.uint8]
@@ -69,7 +71,7 @@ def finetune(tuning: Tuning, *, resume: bool = False, say: Callable[[str], None]
     out, work = Path(tuning.out), Path(tuning.out) / "finetuning"
     _claim(tuning, start, work, resume)
     signature, size = start.signature, start.batch or tuning.batch
-    learners, held = people.split(people.load(Path(tuning.faces), work / "people.npz"))
+    learners, held = dataset.split(dataset.load(Path(tuning.faces), work / "people.npz"))
     photos = _photos(tuning.makeup, learners, signature) if tuning.makeup else None
     say(f"{len(learners)} photos to train on, {len(held)} held out, {len(photos.made_up) if photos else 0} made up")
     plan = BankPlan(
@@ -83,8 +85,8 @@ def finetune(tuning: Tuning, *, resume: bool = False, say: Callable[[str], None]
     )
     checks = max(1, min(VALIDATION_SETS, tuning.bank) // size) * size  # whole batches, for graphs that take no others
     check = fill(replace(plan, folder=work / "validation", count=checks, seed=tuning.seed + 1), held)
-    bank = Bank(replace(plan, varied=pairs.all_but(tuning.without)))
-    bank.start(people.evened(learners), tuning.workers)
+    bank = Bank(replace(plan, varied=examples.all_but(tuning.without)))
+    bank.start(dataset.evened(learners), tuning.workers)
     try:
         graph = tf.Graph()
         with graph.as_default():
@@ -95,12 +97,12 @@ def finetune(tuning: Tuning, *, resume: bool = False, say: Callable[[str], None]
             unpaired = _unpaired(tuning, start, rate, size) if photos else None
             saver = tf.compat.v1.train.Saver(max_to_keep=2)
             begin = tf.compat.v1.global_variables_initializer()
-        with tf.compat.v1.Session(graph=graph, config=loop.configuration(tuning.precision)) as session:
+        with tf.compat.v1.Session(graph=graph, config=train.configuration(tuning.precision)) as session:
             session.run(begin)
             load_values(variables, start.values, session)
             progress = _restored(session, saver, work, say) if resume else Progress()
             rng = np.random.default_rng([tuning.seed, progress.step])
-            say("at the start: " + loop.validate(session, tower, check, out, size))
+            say("at the start: " + train.validate(session, tower, check, out, size))
             bank.wait_for(READY)
             clock = _Clock(tuning.save_every)
             while (share := _share(tuning, progress)) < 1.0:
@@ -222,15 +224,15 @@ def _paired(tuning: Tuning, start: Trainable, rate: Any) -> Tower:
     masks, face = (tf.cast(feeds[name], tf.float32) / 255.0 for name in ("masks", "face"))
     outputs = start.apply(_values(start, feeds["source"]), _values(start, feeds["reference"]), "drawn")
     xs, ys = (_pictures(start, item) for item in outputs)
-    made_up, removed = loop.paired_losses(xs, ys, shown, masks, face)
+    made_up, removed = train.paired_losses(xs, ys, shown, masks, face)
     if not start.signature.warp_reference:
         # Masks and face are the source's: the reference lies elsewhere, and only its own makeup says where.
         worn = tf.reduce_mean(tf.abs(shown["reference"] - shown["removed"]), 3, keepdims=True)
-        removed = loop.difference(ys, shown["removed"], 1.0 + loop.WORN_WEIGHT * worn, tf.ones_like(face))
+        removed = train.difference(ys, shown["removed"], 1.0 + train.WORN_WEIGHT * worn, tf.ones_like(face))
     everything = tf.compat.v1.trainable_variables()
     variables = _of_removal(xs, everything, start) if tuning.removal_only else everything
     adam = _optimiser(variables, "optimiser")
-    together = removed if tuning.removal_only else made_up + loop.REMOVED_WEIGHT * removed
+    together = removed if tuning.removal_only else made_up + train.REMOVED_WEIGHT * removed
     return Tower(
         feeds=feeds,
         loss=together,
@@ -255,14 +257,14 @@ def _of_removal(made_up: Any, variables: list[Any], start: Trainable) -> list[An
     return own
 
 
-def _optimiser(variables: list[Any], scope: str) -> loop.Adam:
+def _optimiser(variables: list[Any], scope: str) -> train.Adam:
     import tensorflow as tf
 
     with tf.compat.v1.variable_scope(scope, reuse=tf.compat.v1.AUTO_REUSE):
-        return loop.Adam(variables)
+        return train.Adam(variables)
 
 
-def _step(adam: loop.Adam, loss: Any, rate: Any, tuning: Tuning, start: Trainable) -> Any:
+def _step(adam: train.Adam, loss: Any, rate: Any, tuning: Tuning, start: Trainable) -> Any:
     try:
         return adam.step(loss, rate, tuning.clip, tuning.warm_up)
     except LookupError as error:  # TensorFlow has no gradient for an operation of the model
@@ -338,18 +340,18 @@ class Photos:
             worn_by = source if signature.warp_reference else reference
             sets["source"].append(to_uint8(fed))
             sets["reference"].append(to_uint8(look))
-            sets["masks"].append(region_masks(source.landmarks, signature.size))
-            sets["reference_masks"].append(region_masks(worn_by.landmarks, signature.size))
+            sets["masks"].append(masks_of_regions(source.landmarks, signature.size))
+            sets["reference_masks"].append(masks_of_regions(worn_by.landmarks, signature.size))
         return {name: np.stack(items) for name, items in sets.items()}
 
 
-def region_masks(landmarks: NDArray[Any], size: int) -> UInt8Array:
+def masks_of_regions(landmarks: NDArray[Any], size: int) -> UInt8Array:
     """Lips, eye shadow and skin of a face as the (size, size, 3) uint8 channels of 0..255."""
     shape = (size, size)
-    face = regions.face_mask(landmarks, shape)
-    lips = regions.lips_mask(landmarks, shape)
-    eyes = regions.eyes_mask(landmarks, shape) * face
-    skin = regions.skin_mask(landmarks, shape)
+    face = region_masks.face_mask(landmarks, shape)
+    lips = region_masks.lips_mask(landmarks, shape)
+    eyes = region_masks.eyes_mask(landmarks, shape) * face
+    skin = region_masks.skin_mask(landmarks, shape)
     return to_uint8(np.stack([lips, eyes, skin], axis=-1) * 255)
 
 
@@ -360,7 +362,7 @@ def _one_of(faces_: list[AlignedFace], rng: np.random.Generator) -> AlignedFace:
 def _perhaps_mirrored(face: AlignedFace, rng: np.random.Generator) -> AlignedFace:
     if rng.random() < 0.5:
         return face
-    landmarks = regions.mirrored(face.landmarks, face.chip.shape[1])
+    landmarks = region_masks.mirrored(face.landmarks, face.chip.shape[1])
     chip = np.ascontiguousarray(face.chip[:, ::-1])
     return AlignedFace(chip, face.placement, landmarks)
 
@@ -448,8 +450,8 @@ def _save(
 ) -> None:
     """The run's state, a picture of held-out people, and the averaged weights as a checkpoint of the contract."""
     out = Path(tuning.out)
-    loop.save_state(session, saver, progress, out / "finetuning")
-    say(loop.validate(session, tower, check, out, start.batch or tuning.batch))
+    train.save_state(session, saver, progress, out / "finetuning")
+    say(train.validate(session, tower, check, out, start.batch or tuning.batch))
     about = {
         "fine-tuned from": {"name": start.signature.name, "sha256": start.digest},
         "settings": _settings(tuning),

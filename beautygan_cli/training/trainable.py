@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import session as checkpoints
 from beautygan_cli.errors import ModelError
-from beautygan_cli.session import MakeupSession, Variable
-from beautygan_cli.signature import Signature
+from beautygan_cli.model import session as checkpoints
+from beautygan_cli.model.session import MakeupSession, Variable
+from beautygan_cli.model.signature import Signature
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli import faces, images
 from beautygan_cli.errors import DatasetError
-from beautygan_cli.evaluate import Subject, subject
-from beautygan_cli.faces import Placement
-from beautygan_cli.signature import Signature
-from beautygan_cli.training import makeup, pairs, people
-from beautygan_cli.training.makeup import Style
-from beautygan_cli.training.people import CHIP_PADDING, CHIP_SIZE, Person
+from beautygan_cli.evaluation.metrics import Subject, subject
+from beautygan_cli.faces import faces
+from beautygan_cli.faces.faces import Placement
+from beautygan_cli.model.signature import Signature
+from beautygan_cli.photos import images
+from beautygan_cli.training import dataset, examples, rendering
+from beautygan_cli.training.dataset import CHIP_PADDING, CHIP_SIZE, Person
+from beautygan_cli.training.rendering import Style
 
 FloatArray = NDArray[np.float32]
 UInt8Array = NDArray[np.uint8]
@@ -49,7 +50,7 @@ def cases(folder: Path, count: int, seed: int, cache: Path | None = None) -> Ite
     out fewer than two people.
     """
     paths = paths_of(folder)
-    _, held = people.split(people.load(folder, cache))
+    _, held = dataset.split(dataset.load(folder, cache))
     if len({person.person for person in held}) < 2:
         raise DatasetError(f"{folder} holds out fewer than two people; give at least ten people's photos.")
     rng = np.random.default_rng(seed)
@@ -59,7 +60,7 @@ def cases(folder: Path, count: int, seed: int, cache: Path | None = None) -> Ite
         others = [other for other in held if other.person != person.person]
         other = others[int(rng.integers(len(others)))]
         yield make_case(
-            bare_of(person, paths[person.name]), bare_of(other, paths[other.name]), makeup.random_style(rng)
+            bare_of(person, paths[person.name]), bare_of(other, paths[other.name]), rendering.random_style(rng)
         )
 
 
@@ -67,7 +68,7 @@ def make_case(source: Bare, reference: Bare, style: Style) -> Case:
     """The case of one style on two people, by the rule of `pairs.make_set`, at the photos' own size."""
     wearing = _Canvas(reference)
     bare = _Canvas(source)
-    worn, truth = pairs.wear(bare.face, wearing.face, style)
+    worn, truth = examples.wear(bare.face, wearing.face, style)
     # The reference's face is found anew, as it is in a photo of somebody who comes made up.
     name = f"{reference.photo.name} (made up)"
     return Case(source.photo, subject(wearing.with_part(worn), name), bare.with_part(truth))
@@ -87,7 +88,7 @@ class _Canvas:
         self.photo = photo.pixels
         self.pixels = photo.pixels[self.top : self.bottom, self.left : self.right].astype(np.float32)
         corner = np.array([self.left, self.top], dtype=np.float32)
-        self.face = pairs.Bare(self.pixels, photo.face.landmarks - corner, bare.exact - corner)
+        self.face = examples.Bare(self.pixels, photo.face.landmarks - corner, bare.exact - corner)
 
     def with_part(self, part: NDArray[Any]) -> UInt8Array:
         """The whole photo with the part replaced, faded in from its border: a high forehead goes on past it."""
@@ -110,5 +111,5 @@ def bare_of(person: Person, path: Path) -> Bare:
     """A held-out person's photo at its own size, colours balanced as in training."""
     photo = subject(images.read(path).pixels, images.shown(path))
     placement: Placement = faces.place(photo.face.landmarks, CHIP_SIZE, CHIP_PADDING)
-    balanced = people.balanced(photo.pixels, photo.face.landmarks)
+    balanced = dataset.balanced(photo.pixels, photo.face.landmarks)
     return Bare(Subject(photo.name, balanced, photo.face), placement.to_photo(person.exact))

@@ -19,8 +19,13 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 GUIDING = (  # modules whose branches guide the fuzzer
-    *("beautygan_cli.images", "beautygan_cli.manifest", "beautygan_cli.session", "beautygan_cli.signature"),
-    *("beautygan_cli.look", "tomllib" if sys.version_info >= (3, 11) else "tomli", "json", "xml.dom.minidom"),
+    *(
+        "beautygan_cli.photos.images",
+        "beautygan_cli.batch.manifest",
+        "beautygan_cli.model.session",
+        "beautygan_cli.model.signature",
+    ),
+    *("beautygan_cli.makeup.look", "tomllib" if sys.version_info >= (3, 11) else "tomli", "json", "xml.dom.minidom"),
     *("PIL.TiffImagePlugin", "PIL.JpegImagePlugin", "PIL.PngImagePlugin"),
 )
 LONGEST_RUN = 60  # seconds after which an input counts as a hang

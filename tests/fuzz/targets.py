@@ -19,8 +19,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from beautygan_cli import images
 from beautygan_cli.errors import BeautyGANError, LookError, ModelError, OutputError, PhotoError
+from beautygan_cli.photos import images
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -98,7 +98,7 @@ def _written(photo: images.Photo) -> None:
 
 def model_json(content: bytes) -> None:
     """The description beside a checkpoint."""
-    from beautygan_cli.signature import FILE_NAME, Signature
+    from beautygan_cli.model.signature import FILE_NAME, Signature
 
     (folder() / FILE_NAME).write_bytes(content)
     try:
@@ -123,7 +123,7 @@ def index(content: bytes) -> None:
 
 
 def _with_model_file(name: str, content: bytes) -> None:
-    from beautygan_cli.session import MakeupSession
+    from beautygan_cli.model.session import MakeupSession
 
     model = _small_model()
     (model / name).write_bytes(content)
@@ -146,7 +146,7 @@ def _small_model() -> Path:
 
 def manifest(content: bytes) -> None:
     """The manifest that may lie in a folder of strangers' photos."""
-    from beautygan_cli.manifest import FILE_NAME, Manifest
+    from beautygan_cli.batch.manifest import FILE_NAME, Manifest
 
     place = folder() / "results"
     shutil.rmtree(place, ignore_errors=True)
@@ -164,7 +164,7 @@ def manifest(content: bytes) -> None:
 
 def look(content: bytes) -> None:
     """A look file; what is read is written so that it reads the same again."""
-    from beautygan_cli import look as looks
+    from beautygan_cli.makeup import look as looks
 
     path = folder() / "look.toml"
     path.write_bytes(content)
@@ -207,7 +207,7 @@ def seeds(target: str) -> Iterator[bytes]:
             b"</rdf:RDF></x:xmpmeta>"
         )
     elif target == "model_json":
-        from beautygan_cli.signature import Signature
+        from beautygan_cli.model.signature import Signature
 
         yield Signature(about={"data": "x"}, sha256="0" * 64).save(folder()).read_bytes()
     elif target in ("checkpoint_state", "meta_graph", "index"):
@@ -217,7 +217,7 @@ def seeds(target: str) -> Iterator[bytes]:
         yield b'name = "Evening"\nref = "all.jpg"\nstrength = 0.9\n\n[lips]\nref = "a.jpg"\nstrength = 0.8\n'
         yield b'eyes = [{ref = "a.jpg", weight = 0.7}, {ref = "b.jpg", weight = 0.3}]\nskin = false\n'
     elif target == "manifest":
-        from beautygan_cli.manifest import FILE_NAME, Manifest
+        from beautygan_cli.batch.manifest import FILE_NAME, Manifest
 
         place = Path(tempfile.mkdtemp(dir=folder()))
         with Manifest(place) as opened:

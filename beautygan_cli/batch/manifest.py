@@ -1,0 +1,391 @@
+"""What a folder of results holds and how each result came about, so that a run that was killed goes on where it ended.
+
+One SQLite file in the folder. A result is announced before its file is written and recorded after, each durably, so
+at any moment a file in the folder is either recorded as it is, or announced and made again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from beautygan_cli.errors import OutputError, PhotoError
+from beautygan_cli.photos import images, remote
+
+FILE_NAME = ".beautygan.sqlite"
+SCHEMA = 1  # raised when the tables change; a file of another schema is refused
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS content (
+    path TEXT PRIMARY KEY, size INTEGER, changed INTEGER, inode INTEGER, sha256 TEXT
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS names (role TEXT, folder TEXT, name TEXT, path TEXT, PRIMARY KEY (role, path));
+CREATE INDEX IF NOT EXISTS names_by_name ON names (role, folder, name);
+CREATE TABLE IF NOT EXISTS results (
+    output TEXT PRIMARY KEY, key TEXT, state TEXT, reason TEXT, files TEXT, details TEXT, run INTEGER
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS runs (id INTEGER PRIMARY KEY, command TEXT, finished INTEGER);
+"""
+
+# SQLite's messages about a damaged file may hold bytes of it, which Python then fails to decode.
+_DATABASE_ERRORS = (sqlite3.Error, UnicodeError)
+
+# A file that an earlier run made stays known as its own while, and if, the next attempt fails.
+_NOTE = """
+INSERT INTO results (output, key, state, reason, files, details, run) VALUES (?, ?, ?, ?, '[]', ?, ?)
+ON CONFLICT (output) DO UPDATE SET
+    key = excluded.key, state = excluded.state, reason = excluded.reason, details = excluded.details, run = excluded.run
+"""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of one result.
+
+    key: of all that the result follows from; state: "making", "made" or "failed"; files: (name, size, time of change)
+    of each file that it consists of; details: whatever else is to be told of it, JSON; run: that made it.
+    """
+
+    key: str
+    state: str
+    reason: str = ""
+    files: tuple[tuple[str, int, int], ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+    run: int = 0
+
+    def intact(self, folder: Path) -> bool:
+        """Whether all its files, which lie in `folder`, are as they were written."""
+        return bool(self.files) and all(_stamp(folder / name) == (size, changed) for name, size, changed in self.files)
+
+
+class Content(NamedTuple):
+    """A file as it was when it was read: its place, size, time of change (ns), inode and SHA-256."""
+
+    path: str
+    size: int
+    changed: int
+    inode: int
+    sha256: str
+
+
+class Entry(NamedTuple):
+    """What became of one result; `files` as in `Record`."""
+
+    output: Path
+    key: str
+    state: str
+    reason: str = ""
+    files: Sequence[tuple[str, int, int]] = ()
+    details: Any = None
+
+
+class Manifest:
+    """The open manifest of a folder of results. A context manager; usable from any thread.
+
+    While it is open, another process that opens it gets an OutputError: a folder has one run at a time.
+    """
+
+    def __init__(self, folder: Path | None, command: str = "") -> None:
+        """`folder`: of the results, made if need be; None keeps everything in memory. `command`: see `run`."""
+        self._folder = None if folder is None else folder.absolute()
+        self._lock = threading.Lock()
+        self._file = None if folder is None else folder / FILE_NAME
+        if isinstance(folder, remote.RemotePath):
+            self._file = remote.state_file(folder)
+        try:
+            if folder is not None and self._file is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+            self._refuse_foreign_files()
+            if self._file is not None:
+                self._file.parent.mkdir(parents=True, exist_ok=True)
+                self._file.open("ab").close()  # SQLite's own mode is 0o644 whatever the umask allows
+            self._database = sqlite3.connect(
+                ":memory:" if self._file is None else self._file, timeout=0.2, check_same_thread=False
+            )
+        except FileExistsError as error:
+            raise OutputError(f"{images.shown(folder or '')} is a file, not a folder; choose another --out.") from error
+        except OSError as error:
+            raise OutputError(
+                f"{images.shown(folder or '')} can't be made: {error.strerror}; choose another --out."
+            ) from error
+        except ValueError as error:
+            raise OutputError(f"{images.shown(folder or '')} is no name of a folder; choose another --out.") from error
+        except _DATABASE_ERRORS as error:
+            raise self._trouble(error) from error
+        try:
+            self._database.isolation_level = None
+            self._prepare()
+            self.run = self._begin_run(command)
+        except BaseException as error:
+            self.close()  # a file left open would keep the disk busy
+            if isinstance(error, _DATABASE_ERRORS):
+                raise self._trouble(error) from error
+            raise
+
+    def _refuse_foreign_files(self) -> None:
+        """OutputError where SQLite would open a link, which may lead anywhere, or a pipe, which it would wait for."""
+        for ending in ("", "-wal", "-journal", "-shm") if self._file else ():
+            path = Path(f"{self._file}{ending}")
+            if path.is_symlink() or (path.exists() and not path.is_file()):
+                raise OutputError(f"{images.shown(path)} is a link or no file; remove it, or choose another --out.")
+
+    def _prepare(self) -> None:
+        # The file may have come with a stranger's photos: nothing in it is run, and a broken page is no surprise.
+        for setting in ("trusted_schema = OFF", "cell_size_check = ON"):
+            self._database.execute(f"PRAGMA {setting}")
+        # An exclusive lock keeps a second run out and is the system's to free, even after kill -9; with it, WAL needs
+        # no shared memory, so it works on network drives too. FULL: what is committed survives a loss of power.
+        for setting in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL"):
+            self._database.execute(f"PRAGMA {setting}")
+        self._database.execute("BEGIN EXCLUSIVE")
+        (schema,) = self._database.execute("PRAGMA user_version").fetchone()
+        if schema not in (0, SCHEMA):
+            raise OutputError(
+                f"{images.shown(self._file or '')} is of another version of beautygan; choose another --out."
+            )
+        for statement in filter(str.strip, _TABLES.split(";")):
+            self._database.execute(statement)
+        self._database.execute(f"PRAGMA user_version = {SCHEMA}")
+        self._database.execute("COMMIT")
+
+    def _begin_run(self, command: str) -> int:
+        """The run's number: that of the last one where it had the same command and did not come to its end."""
+        last = self._database.execute("SELECT id, command, finished FROM runs ORDER BY id DESC LIMIT 1").fetchone()
+        if last and last[1] == command and not last[2]:
+            return int(last[0])
+        return int(
+            self._database.execute("INSERT INTO runs (command, finished) VALUES (?, 0)", (command,)).lastrowid or 0
+        )
+
+    def finish_run(self) -> None:
+        """Note that the run came to its end, so that the next one with this command is a new one."""
+        self._execute("UPDATE runs SET finished = 1 WHERE id = ?", self.run)
+
+    def close(self) -> None:
+        """Free the folder for other runs."""
+        with self._lock, contextlib.suppress(sqlite3.Error):
+            self._database.close()
+
+    def __enter__(self) -> Manifest:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Photos
+
+    def content(self, path: Path) -> str:
+        """SHA-256 of a file, from the manifest where size, time and inode are those it was read with. PhotoError."""
+        place = str(path.absolute())
+        try:
+            status = path.stat()
+            seen = (status.st_size, status.st_mtime_ns, status.st_ino)
+            known = self._one("SELECT size, changed, inode, sha256 FROM content WHERE path = ?", place)
+            if known and known[:3] == seen:
+                return str(known[3])
+            with images.opened(path) as file:
+                digest = hashlib.file_digest(file, "sha256") if hasattr(hashlib, "file_digest") else _digest(file)
+        except OSError as error:
+            raise PhotoError(f"{images.shown(path)} can't be read: {error.strerror}; check the file.") from error
+        self._execute("INSERT OR REPLACE INTO content VALUES (?, ?, ?, ?, ?)", place, *seen, digest.hexdigest())
+        return digest.hexdigest()
+
+    def known_content(self, path: Path) -> str | None:
+        """SHA-256 of a file as it was when it was last read, even if it is gone."""
+        row = self._one("SELECT sha256 FROM content WHERE path = ?", str(path.absolute()))
+        return None if row is None else str(row[0])
+
+    # Names
+
+    def names(self, role: str) -> list[tuple[str, str, Path]]:
+        """The names given so far to photos of a role ("source" or "reference"): (folder, name, photo)."""
+        rows = self._all("SELECT folder, name, path FROM names WHERE role = ?", role)
+        if not all(isinstance(value, str) for row in rows for value in row):
+            raise self._damaged()
+        return [(folder, name, remote.as_path(path)) for folder, name, path in rows]
+
+    def name(self, role: str, named: Iterable[tuple[str, str, Path]]) -> None:
+        """Remember names, so that a photo that arrives later does not change those of the others."""
+        with self._transaction() as database:
+            for entry in named:
+                folder, name, path = (_storable(str(value)) for value in entry)
+                database.execute("DELETE FROM names WHERE role = ? AND folder = ? AND name = ?", (role, folder, name))
+                database.execute("INSERT OR REPLACE INTO names VALUES (?, ?, ?, ?)", (role, folder, name, path))
+
+    # Results
+
+    def result(self, output: Path) -> Record | None:
+        """What is known of the result at a path, None where nothing is."""
+        row = self._one(
+            "SELECT key, state, reason, files, details, run FROM results WHERE output = ?", self._key(output)
+        )
+        if row is None:
+            return None
+        record = _record(*row)
+        if record is None:
+            raise self._damaged()
+        return record
+
+    def announce(self, results: Sequence[tuple[Path, str]]) -> None:
+        """Note (output, key) of results whose files are about to be written."""
+        with self._transaction() as database:
+            for output, key in results:
+                database.execute(_NOTE, (_storable(self._key(output)), key, "making", "", "{}", self.run))
+
+    def record(
+        self, output: Path, key: str, state: str, *, reason: str = "", files: Iterable[Path] = (), details: Any = None
+    ) -> None:
+        """Note what became of a result; its files, if it has any, are written and stay as they are."""
+        with self._transaction() as database:
+            self._note(database, Entry(output, key, state, reason, stamps(files), details))
+
+    def _note(self, database: sqlite3.Connection, entry: Entry) -> None:
+        place = _storable(self._key(entry.output))
+        details = json.dumps(entry.details or {})
+        database.execute(_NOTE, (place, entry.key, entry.state, _storable(entry.reason), details, self.run))
+        if entry.files:
+            database.execute("UPDATE results SET files = ? WHERE output = ?", (json.dumps(entry.files), place))
+
+    # What others saw, in one go: a commit waits for the disk, and a cluster reports much at once
+
+    def contents(self) -> list[Content]:
+        """All files whose content is known."""
+        return [Content(*row) for row in self._all("SELECT path, size, changed, inode, sha256 FROM content")]
+
+    def learn(self, contents: Iterable[Content], entries: Iterable[Entry]) -> None:
+        """Take over what another manifest's `contents` gave, and note what became of results elsewhere."""
+        with self._transaction() as database:
+            for content in contents:
+                database.execute(
+                    "INSERT OR REPLACE INTO content VALUES (?, ?, ?, ?, ?)", [_storable(value) for value in content]
+                )
+            for entry in entries:
+                self._note(database, entry)
+
+    def owns(self, path: Path) -> bool:
+        """Whether a file is a result of an earlier run, as that run left it."""
+        record = self.result(path)
+        return record is not None and (record.state == "making" or record.intact(path.parent))
+
+    def _key(self, output: Path) -> str:
+        """An output's place in the folder, so that the folder can be moved."""
+        if self._folder is None:
+            return str(output)
+        return os.path.relpath(output.absolute(), self._folder).replace(os.sep, "/")
+
+    # SQLite
+
+    def _one(self, statement: str, *values: object) -> Any:
+        with self._lock:
+            try:
+                return self._database.execute(statement, [_storable(value) for value in values]).fetchone()
+            except _DATABASE_ERRORS as error:
+                raise self._trouble(error) from error
+
+    def _all(self, statement: str, *values: object) -> list[Any]:
+        with self._lock:
+            try:
+                return self._database.execute(statement, values).fetchall()
+            except _DATABASE_ERRORS as error:
+                raise self._trouble(error) from error
+
+    def _execute(self, statement: str, *values: object) -> None:
+        with self._transaction() as database:
+            database.execute(statement, [_storable(value) for value in values])
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                self._database.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._database
+                except BaseException:
+                    self._database.execute("ROLLBACK")
+                    raise
+                self._database.execute("COMMIT")
+            except _DATABASE_ERRORS as error:
+                with contextlib.suppress(sqlite3.Error):
+                    self._database.execute("ROLLBACK")
+                raise self._trouble(error) from error
+
+    def _trouble(self, error: Exception) -> OutputError:
+        text, name = str(error), images.shown(self._file or "the manifest in memory")
+        folder = images.shown(self._file.parent if self._file else "")
+        if "locked" in text:
+            return OutputError(f"another run is writing into {folder}; wait for it, or choose another --out.")
+        if "full" in text or "disk I/O" in text:
+            return OutputError(
+                f"{name} can't be written: the disk is full or failing; free some space and start again."
+            )
+        if isinstance(error, UnicodeError) or "not a database" in text or "malformed" in text:
+            return self._damaged()
+        return OutputError(f"{name} can't be used: {images.shown(text)}; choose another --out.")
+
+    def _damaged(self) -> OutputError:
+        name = images.shown(self._file or "the manifest in memory")
+        return OutputError(f"{name} is damaged; delete it, the results beside it are then kept as they are.")
+
+
+def _record(key: Any, state: Any, reason: Any, files: Any, details: Any, run: Any) -> Record | None:
+    """A row of `results`, None where it holds what no run writes."""
+    try:
+        stamps = tuple((str(name), int(size), int(changed)) for name, size, changed in json.loads(files))
+        known = json.loads(details)
+    except (TypeError, ValueError, RecursionError):
+        return None
+    sound = isinstance(known, dict) and all(isinstance(value, str) for value in (key, state, reason))
+    sound = sound and state in ("making", "made", "failed") and all(name == Path(name).name for name, _, _ in stamps)
+    if not sound or not isinstance(run, int) or (known and not _is_details(known)):
+        return None
+    return Record(key, state, reason, stamps, known, run)
+
+
+def _is_details(known: Mapping[str, Any]) -> bool:
+    """Whether what is told of a result is of the kinds that reports count on."""
+    size, figures = _items(known.get("size")), _items(known.get("figures"))
+    numbers = [known.get("faces", 0), known.get("strength", 1), *size, *_items(known.get("seconds"))]
+    numbers += [value for value in figures if value is not None]
+    return len(size) == 2 and all(isinstance(value, int | float) for value in numbers)
+
+
+def _items(value: Any) -> list[Any]:
+    return list(value.values()) if isinstance(value, dict) else list(value) if isinstance(value, list) else []
+
+
+def _storable(value: object) -> object:
+    """A path's undecodable bytes, which SQLite's text does not take, escaped."""
+    return value.encode("utf-8", "backslashreplace").decode("utf-8") if isinstance(value, str) else value
+
+
+def stamps(files: Iterable[Path]) -> list[tuple[str, int, int]]:
+    """(name, size, time of change) of each file, as a `Record` keeps them."""
+    return [(path.name, *(_stamp(path) or (0, 0))) for path in files]
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Size and time of change of a file, None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def _digest(file: Any) -> Any:
+    """What `hashlib.file_digest` does from Python 3.11 on."""
+    digest = hashlib.sha256()
+    while block := file.read(1 << 20):
+        digest.update(block)
+    return digest

@@ -1,0 +1,141 @@
+"""Photos as they arrive in folders, each when it is whole."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from beautygan_cli.batch import video
+from beautygan_cli.photos import images
+from beautygan_cli.photos.images import PHOTO_SUFFIXES, SOURCE_SUFFIXES, Found
+
+SETTLED = 1.0  # seconds without any change of size or time after which a file counts as whole
+LOOK_EVERY = 0.25  # seconds between two looks at files that are still changing
+
+
+def arrivals(
+    folders: Sequence[Path], stop: threading.Event, wanted: Callable[[Path], bool], *, settled: float = SETTLED
+) -> Iterator[Found | None]:
+    """The photos that are in the folders, then those that arrive or change, until `stop` is set.
+
+    A file that is still being copied is waited for: until `settled` seconds have passed without a change. None says
+    that nothing more waits at the moment. `wanted` tells of a path whether it is to be looked at.
+    """
+    from watchdog.events import FileSystemEvent, FileSystemEventHandler
+    from watchdog.observers import Observer
+
+    news: queue.SimpleQueue[Path] = queue.SimpleQueue()
+
+    class Handler(FileSystemEventHandler):
+        def on_any_event(self, event: FileSystemEvent) -> None:
+            # What reading itself causes (opened, closed unwritten) is no news.
+            if event.event_type in ("created", "modified", "moved", "closed"):
+                news.put(Path(str(event.dest_path or event.src_path)))
+
+    # It reports its own end, too, if a change comes at that moment; whoever listens to its log still hears it.
+    logging.getLogger("watchdog").addHandler(logging.NullHandler())
+    observer = _started(Observer(), Handler(), folders)
+    try:
+        yield from _settling(folders, stop, wanted, news, settled)
+    finally:
+        observer.stop()
+        observer.join()
+
+
+def _started(observer: Any, handler: Any, folders: Sequence[Path]) -> Any:
+    """The observer at work; where the system gives no notice of changes, one that looks again and again."""
+    from watchdog.observers.polling import PollingObserver
+
+    try:
+        for folder in folders:
+            observer.schedule(handler, str(folder), recursive=True)
+        observer.start()
+    except OSError:
+        if isinstance(observer, PollingObserver):
+            raise
+        return _started(PollingObserver(), handler, folders)  # more folders than the system gives notice of
+    return observer
+
+
+def _settling(
+    folders: Sequence[Path],
+    stop: threading.Event,
+    wanted: Callable[[Path], bool],
+    news: Any,
+    settled: float,
+) -> Iterator[Found | None]:
+    given: dict[Path, tuple[int, int]] = {}  # what each file was when it was handed out
+    changing: dict[Path, tuple[tuple[int, int], float]] = {}  # what it was when it last changed, and when that was
+    # After the observer's start, so that nothing falls between.
+    for found in images.find(folders, suffixes=SOURCE_SUFFIXES)[0]:
+        news.put(found.path)
+    idle = False
+    while not stop.is_set():
+        for path in _all(news, LOOK_EVERY):
+            # A folder that arrives as a whole may bring its photos before it can be watched.
+            arrived = images.find([path], suffixes=SOURCE_SUFFIXES)[0] if path.is_dir() else [Found(path, Path())]
+            for found in arrived:
+                if _is_photo(found.path, folders) and wanted(found.path):
+                    changing.setdefault(found.path, ((-1, -1), 0.0))
+        now = time.monotonic()
+        whole = []
+        for path, (seen, since) in sorted(changing.items()):
+            stamp = _stamp(path)
+            if stamp is None or stamp == given.get(path):
+                del changing[path]
+            elif stamp != seen:
+                changing[path] = (stamp, now)
+            elif now - since >= settled or _old(stamp, settled):
+                whole.append((path, stamp))
+        for path, stamp in whole:
+            del changing[path]
+            given[path] = stamp
+            idle = False
+            yield Found(path, _inside(path, folders))
+        if not whole and not idle:
+            idle = True
+            yield None
+
+
+def _all(news: Any, patience: float) -> set[Path]:
+    """What has come in, after waiting up to `patience` seconds for the first."""
+    paths: set[Path] = set()
+    try:
+        paths.add(news.get(timeout=patience))
+        while True:
+            paths.add(news.get_nowait())
+    except queue.Empty:
+        return paths
+
+
+def _is_photo(path: Path, folders: Sequence[Path]) -> bool:
+    if path.suffix.lower() not in (SOURCE_SUFFIXES if video.available() else PHOTO_SUFFIXES):
+        return False
+    return not any(part.startswith(".") for part in (_inside(path, folders) / path.name).parts)
+
+
+def _inside(path: Path, folders: Sequence[Path]) -> Path:
+    """The sub-folder that a photo lies in below the first watched folder that holds it."""
+    for folder in folders:
+        if path.is_relative_to(folder):
+            return path.parent.relative_to(folder)
+    return Path()
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Size and time of change of a file with something in it; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return (status.st_size, status.st_mtime_ns) if status.st_size else None
+
+
+def _old(stamp: tuple[int, int], settled: float) -> bool:
+    """Whether a file was last written so long ago that nobody can still be at it: no need to wait at the start."""
+    return time.time() - stamp[1] / 1e9 > 60 * settled

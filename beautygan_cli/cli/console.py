@@ -1,0 +1,109 @@
+"""How far a run is: one bar on a terminal, elsewhere a line now and then; and results' paths on stdout."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from types import TracebackType
+
+from tqdm import tqdm
+
+from beautygan_cli.batch.result import Outcome
+from beautygan_cli.photos import images
+
+LINE_EVERY = 30.0  # seconds between two lines where there is no terminal for a bar
+
+
+class Progress:
+    """Tells of each outcome. A context manager.
+
+    total: results that will come, None where nobody knows. quiet: no bar and no lines; failures are still named.
+    paths: print each result's path to stdout.
+    """
+
+    def __init__(self, total: int | None, *, quiet: bool = False, verbose: bool = False, paths: bool = True) -> None:
+        self.total, self.verbose, self.paths = total, verbose, paths
+        self.counts: Counter[str] = Counter()
+        self._photos = 0
+        self._photo: Path | None = None
+        self._named: tuple[Path | None, str] = (None, "")
+        self._began = self._spoke = time.monotonic()
+        on_terminal = sys.stderr.isatty()
+        self._lines = not quiet and not on_terminal
+        self._bar = tqdm(
+            total=total, unit="result", disable=quiet or not on_terminal, file=sys.stderr, dynamic_ncols=True
+        )
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.close()
+
+    def tell(self, outcome: Outcome) -> None:
+        """Count an outcome, print its path or its failure, and move the bar."""
+        self.counts[outcome.status] += 1
+        if outcome.source != self._photo:
+            self._photo = outcome.source
+            self._photos += 1
+        if outcome.status == "made":
+            self._print_path(outcome)
+        elif outcome.status == "failed" and (outcome.source, outcome.reason) != self._named:
+            self._named = (outcome.source, outcome.reason)  # once for a photo, not once for each reference
+            self.say(outcome.reason)
+        self._bar.set_postfix_str(f"{self._photos} photos, {self.counts['failed']} failed", refresh=False)
+        self._bar.update()
+        now = time.monotonic()
+        if self._lines and now - self._spoke >= LINE_EVERY:
+            self._spoke = now
+            self.say(self._line(now - self._began))
+
+    def frame(self, clip: Path, done: int, total: int | None) -> None:
+        """Tell how far a clip is: so many frames done, of so many where that is known."""
+        of = f" of {max(done, total)}" if total else ""
+        self._bar.set_postfix_str(f"{images.shown(clip.name)}: frame {done}{of}")
+        now = time.monotonic()
+        if self._lines and now - self._spoke >= LINE_EVERY:
+            self._spoke = now
+            self.say(f"{images.shown(clip)}: frame {done}{of}")
+
+    def say(self, message: str) -> None:
+        """A line on stderr that does not tear the bar."""
+        tqdm.write(f"beautygan: {message}", file=sys.stderr)
+        sys.stderr.flush()
+
+    def summary(self) -> str:
+        """What has been done, in a line."""
+        parts = [f"{self.counts['made']} made"]
+        if self.counts["kept"]:
+            parts.append(f"{self.counts['kept']} kept as they were")
+        if self.counts["failed"]:
+            parts.append(f"{self.counts['failed']} failed")
+        return ", ".join(parts)
+
+    def _print_path(self, outcome: Outcome) -> None:
+        if self.paths:
+            with tqdm.external_write_mode(file=sys.stdout):
+                encoding = sys.stdout.encoding or "utf-8"
+                print(str(outcome.output).encode(encoding, "backslashreplace").decode(encoding), flush=True)
+        if self.verbose:
+            stages = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in outcome.seconds.items() if seconds)
+            self.say(f"{outcome.faces} face(s); seconds: {stages}")
+
+    def _line(self, spent: float) -> str:
+        done = self.counts.total() if hasattr(self.counts, "total") else sum(self.counts.values())
+        worked = self.counts["made"] + self.counts["failed"]
+        rate = worked / spent
+        line = f"{self._photos} photos, {done} results, {self.counts['failed']} failed, {rate:.2f} a second"
+        if self.total and rate:
+            line += f", {_duration((self.total - done) / rate)} left"
+        return line
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"

@@ -1,0 +1,449 @@
+"""What the command line asks for, done: the story of a run, its outputs and its end. `main.py` has the options."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import signal
+import sys
+import tempfile
+import threading
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from beautygan_cli.batch import batch, thread_counts, video
+from beautygan_cli.batch.manifest import Manifest
+from beautygan_cli.batch.ray import cluster
+from beautygan_cli.batch.result import Options, Outcome, ReadyLook
+from beautygan_cli.cli.console import Progress
+from beautygan_cli.errors import BeautyGANError, LookError, OutputError, PhotoError
+from beautygan_cli.makeup import look, pipeline
+from beautygan_cli.makeup.composite import Strengths
+from beautygan_cli.makeup.look import Look
+from beautygan_cli.model.session import MakeupSession, bundled_model
+from beautygan_cli.model.signature import Signature
+from beautygan_cli.photos import images, remote
+from beautygan_cli.photos.images import Found, Problem
+from beautygan_cli.report.table import Grid, Rows, Shortened, write_report
+
+DONE, SOME_FAILED, NOT_STARTED = 0, 1, 2
+PIPE = "-"  # stdin among the photos, stdout for the result
+PREVIEW = 480  # longest side of the gallery's pictures: sharp on a card of 240 pixels at two device pixels each
+LONGEST_STDIN = 1 << 30  # bytes of a photo on stdin
+
+
+class NothingToDoError(BeautyGANError):
+    """The run can't start with what it was given."""
+
+
+@dataclass
+class Given:
+    """The photos and looks that were named, and the names that gave none."""
+
+    sources: list[Found]
+    looks: list[tuple[Found, Look]]
+    problems: list[Problem]
+    named: list[Path]  # as they were named, the photo on stdin too
+
+
+@dataclass
+class End:
+    """How a run ended: how many failed, and by which signal it was stopped."""
+
+    failed: int = 0
+    stopped_by: int = 0
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def status(self) -> int:
+        """The exit status; a signal's is 128 more than its number, as shells have it."""
+        if self.stopped_by:
+            return 128 + self.stopped_by
+        return SOME_FAILED if self.failed else DONE
+
+
+def make_up(options: Namespace) -> int:
+    """Every source with every look, from finding the photos to the last report; returns the exit status."""
+    if options.engine == "ray":
+        cluster.check_installed()
+    with ExitStack() as stack:
+        given = _given(options, stack)
+        _refuse_inputs(options, given)
+        if options.save_look:
+            _save_look(options, given)
+        end = End(failed=len(given.problems))
+        session, looks = _open(options, given, end, stack)
+        settings = _settings(options, stack)
+        manifest = stack.enter_context(Manifest(None if options.out == PIPE else settings.out, _command(options)))
+        images.sweep(settings.out)
+        for file in filter(None, (options.report, options.grid)):
+            images.sweep(file.parent, below=False)
+        sources = [item for item in given.sources if _is_source(item.path, options, settings.out, manifest)]
+        shortened = Shortened([*given.named, settings.out], full=options.full_paths)
+        outputs = Outputs(options, settings, looks, len(sources), session, shortened, stack)
+        with _stopped_by_signals(end):
+            coming = _arrivals(options, settings, manifest, end, outputs) if options.watch else sources
+            outcomes = _engine(options)(
+                *(coming, looks, session, settings, manifest),
+                inputs=_worn_files(given.looks),
+                wanted=outputs.wants,
+                stop=end.stop,
+                told=outputs.progress.frame,
+            )
+            try:
+                for outcome in outcomes:
+                    outputs.take(outcome)
+                if not end.stop.is_set():
+                    manifest.finish_run()
+            except OutputError as error:  # no result can be recorded any more; those so far are
+                outputs.progress.say(str(error))
+                end.failed += 1
+            outputs.finish(end)
+        return end.status
+
+
+def check(options: Namespace) -> int:
+    """Go through the photos and say what would spoil a result; returns the exit status."""
+    from beautygan_cli.evaluation.photo_check import faults
+
+    with ExitStack() as stack:
+        given = _given(options, stack)
+        signature = Signature.load(options.model or bundled_model())
+        counts = {"sound": 0, "faulty": len(given.problems)}
+        references = list(dict.fromkeys(path for _, worn in given.looks for path in worn.references))
+        for role, paths in (("source", [item.path for item in given.sources]), ("reference", references)):
+            for path in paths:
+                if images.is_clip(path):
+                    say(f"{images.shown(path)} is a clip; --check looks at photos alone")
+                    continue
+                found = faults(*(path, role, signature), which=options.faces, max_pixels=options.max_pixels)
+                for fault in found:
+                    print(_printable(f"{images.shown(path)}: {fault}"), flush=True)
+                counts["faulty" if found else "sound"] += 1
+        if not options.quiet:
+            say(f"{counts['sound']} photos are fit, {counts['faulty']} have faults")
+        return SOME_FAILED if counts["faulty"] else DONE
+
+
+def say(message: str) -> None:
+    """A line on stderr."""
+    print(f"beautygan: {message}", file=sys.stderr, flush=True)
+
+
+# Before the run
+
+
+def _given(options: Namespace, stack: ExitStack) -> Given:
+    """The photos that the command names; NothingToDoError where there are none to begin with."""
+    names = [_from_stdin(stack) if name == PIPE else name for name in options.no_makeup]
+    sources, problems = _without_clips(*images.find(names, suffixes=images.SOURCE_SUFFIXES), names)
+    looks, look_problems = _looks(options)
+    if options.watch:
+        problems = [problem for problem in problems if not problem.path.is_dir()]  # a folder may be empty as yet
+    for problem in (*problems, *look_problems):
+        say(problem.message)
+    if not looks or not (sources or options.watch):
+        raise NothingToDoError("nothing to do: give at least one photo with --no-makeup and one with --ref or --look.")
+    if options.watch and (wrong := [name for name in names if not Path(name).is_dir()]):
+        raise NothingToDoError(f"--watch needs folders to watch, and {images.shown(wrong[0])} is none.")
+    if options.out == PIPE and len(sources) * len(looks) * len(options.strength) != 1:
+        raise NothingToDoError("--out - writes one photo: give one photo, one --ref or --look and one --strength.")
+    named = [Path(name) for name in (*names, *options.ref, *options.look, pipeline.bare_face())]
+    return Given(sources, looks, [*problems, *look_problems], named)
+
+
+def _looks(options: Namespace) -> tuple[list[tuple[Found, Look]], list[Problem]]:
+    """What is to be worn, by --ref and by --look, and the names that gave nothing."""
+    names = [pipeline.bare_face()] if options.remove and not options.ref and not options.look else options.ref
+    references, problems = images.find(names)
+    asked = {region: getattr(options, region) for region in look.REGIONS}
+    default = dict.fromkeys(look.REGIONS, 1.0) if options.remove else look.USUAL  # a finish comes off as a whole
+    usual = {region: default[region] if value is None else value for region, value in asked.items()}
+    looks = [(item, Look.of(item.path, Strengths(**usual))) for item in references]
+    files, file_problems = look.find(options.look)
+    problems += file_problems
+    for item in files:
+        try:
+            worn = look.scaled(look.read(item.path), {k: 1.0 if v is None else v for k, v in asked.items()})
+            looks.append((item, worn))
+        except LookError as error:
+            problems.append(Problem(item.path, str(error)))
+    return looks, problems
+
+
+def _save_look(options: Namespace, given: Given) -> None:
+    """Write what the command's one look says to --save-look."""
+    if len(given.looks) != 1 or len(options.strength) != 1:
+        raise NothingToDoError("--save-look saves one look: give one --ref or --look, and one --strength.")
+    worn = given.looks[0][1]
+    overall = dict.fromkeys(look.REGIONS, options.strength[0])
+    look.write(look.scaled(worn, overall), options.save_look, overwrite=options.overwrite)
+
+
+def _refuse_inputs(options: Namespace, given: Given) -> None:
+    """NothingToDoError where the grid, the report or the saved look would take the place of a file that was given."""
+    inputs = {batch.identity(path) for path in (*(item.path for item in given.sources), *_worn_files(given.looks))}
+    for file in filter(None, (options.grid, options.report, options.save_look)):
+        if batch.identity(file) in inputs:
+            raise NothingToDoError(f"{images.shown(file)} is one of the files given; choose another.")
+
+
+def _worn_files(looks: Sequence[tuple[Found, Look]]) -> list[Path]:
+    """The files that looks are made of: their own and their references."""
+    return [path for item, worn in looks for path in (item.path, *worn.references)]
+
+
+def _without_clips(
+    sources: list[Found], problems: list[Problem], names: Sequence[Path | str]
+) -> tuple[list[Found], list[Problem]]:
+    """The sources without clips that lie in folders, where the extra for clips is missing; those named will fail."""
+    named = {Path(name) for name in names}
+    left_out = [item for item in sources if images.is_clip(item.path) and item.path not in named]
+    if not left_out or video.available():
+        return sources, problems
+    say(f"clips in folders are left out ({len(left_out)}); to make them up as well: {video.INSTALL}")
+    return [item for item in sources if item not in left_out], problems
+
+
+def _from_stdin(stack: ExitStack) -> Path:
+    """The photo on stdin, as a file with the suffix of its format."""
+    from PIL import Image, UnidentifiedImageError
+    from pillow_heif import register_heif_opener
+
+    content = sys.stdin.buffer.read(LONGEST_STDIN + 1)
+    if not content or len(content) > LONGEST_STDIN:
+        raise PhotoError(f"stdin holds {'no photo' if not content else 'too much'}; send one photo into it.")
+    path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="beautygan-"))) / "stdin"
+    path.write_bytes(content)
+    register_heif_opener()
+    try:
+        with Image.open(path) as image:
+            suffix = images.suffix_for(images.Photo(np.zeros((1, 1, 3), np.uint8), format=str(image.format)), "same")
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError):
+        suffix = ".png"  # reading it will say what is wrong
+    return path.rename(path.with_suffix(suffix))
+
+
+def _open(options: Namespace, given: Given, end: End, stack: ExitStack) -> tuple[MakeupSession, list[ReadyLook]]:
+    """The model and the looks; NothingToDoError when none of these can be used."""
+    measure = bool(options.report or options.gallery)
+    # TensorFlow takes seconds to import; the references are read meanwhile.
+    starter = stack.enter_context(ThreadPoolExecutor(1))
+    threads = thread_counts.use(options.jobs)
+    images.reuse_memory()
+    starting = starter.submit(
+        MakeupSession,
+        options.model,
+        batch_size=options.batch_size,
+        precision=options.precision,
+        threads=threads.network,
+    )
+    signature = Signature.load(options.model or bundled_model())
+    looks, failures = batch.read_looks(given.looks, signature, options.max_pixels, measure=measure)
+    session = stack.enter_context(starting.result())
+    if session.signature != signature:  # the graph has a size of its own
+        looks, failures = batch.read_looks(given.looks, session.signature, options.max_pixels, measure=measure)
+    for failure in failures:
+        say(failure.reason)
+    end.failed += len(failures)
+    if not looks:
+        raise NothingToDoError("none of the references can be used.")
+    mixed = [ready for ready in looks if any(len(mix) > 1 for mix in ready.wearing.mixes.values())]
+    if mixed and not session.can_mix:
+        raise NothingToDoError(
+            f"{images.shown(mixed[0].path)} mixes references, which the model in {images.shown(session.path)} can't do;"
+            " give each region one reference."
+        )
+    if options.verbose:
+        origin = "the bundled one" if options.model is None else "given by --model"
+        say(
+            f"model {session.signature.name!r}, {origin}, from {session.path}, SHA-256 {session.digest},"
+            f" {session.precision}, {threads.network} core(s)"
+        )
+    return session, looks
+
+
+def _settings(options: Namespace, stack: ExitStack) -> Options:
+    if options.out == PIPE:
+        out = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="beautygan-")))
+    else:
+        out = remote.as_path(options.out)
+    return Options(
+        out=out,
+        sweep=options.strength,
+        remove=options.remove,
+        which=options.faces,
+        crop=options.crop,
+        format=options.format,
+        quality=options.quality,
+        overwrite=options.overwrite,
+        max_pixels=options.max_pixels,
+        mark=not options.no_mark,
+        strip_location=options.strip_location,
+        batch_size=options.batch_size,
+        largest_distance=options.min_identity,
+        measure=bool(options.report or options.gallery),
+        chips=bool(options.grid),
+        previews=PREVIEW if options.gallery else 0,
+        again="failed" if options.retry_failed else "all",
+        jobs=options.jobs,
+    )
+
+
+def _command(options: Namespace) -> str:
+    """The command as the manifest remembers it, to tell whether a run that did not end is being gone on with."""
+    return json.dumps({name: str(value) for name, value in sorted(vars(options).items())})
+
+
+def _is_source(path: Path, options: Namespace, out: Path, manifest: Manifest) -> bool:
+    """Whether a photo found in a source folder is a photo to make up, and no result of an earlier run."""
+    named = [remote.as_path(name) for name in options.no_makeup if name != PIPE]
+    if any(path == name for name in named) or path.resolve() in {name.resolve() for name in named}:
+        return True
+    if manifest.owns(path):
+        return False
+    place = out.resolve()
+    folders = [name.resolve() for name in named if name.is_dir()]
+    beside = any(folder == place or place in folder.parents for folder in folders)
+    return beside or place not in path.resolve().parents
+
+
+# During the run
+
+
+def _engine(options: Namespace) -> Callable[..., Iterator[Outcome]]:
+    """What makes the photos up: this process, or a cluster."""
+    if options.engine == "local":
+        return batch.run
+    layout = cluster.Layout(options.ray_address, options.num_actors, options.actor_cpus, options.actor_gpus)
+    return functools.partial(cluster.run, layout=layout)
+
+
+def _arrivals(
+    options: Namespace, settings: Options, manifest: Manifest, end: End, outputs: Outputs
+) -> Iterator[Found | None]:
+    from beautygan_cli.batch.watch import arrivals
+
+    folders = [Path(name) for name in options.no_makeup]
+    if not options.quiet:
+        outputs.progress.say(f"watching {', '.join(images.shown(folder) for folder in folders)}; Ctrl-C ends it")
+    return arrivals(folders, end.stop, lambda path: _is_source(path, options, settings.out, manifest))
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(end: End) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the run in good order: they set `end.stop`. A second one ends it at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if end.stop.is_set():
+            raise KeyboardInterrupt
+        end.stopped_by = number
+        end.stop.set()
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Outputs:
+    """All that is told of outcomes: progress, paths, grid, report, gallery, and the result on stdout."""
+
+    def __init__(
+        self,
+        options: Namespace,
+        settings: Options,
+        looks: Sequence[ReadyLook],
+        sources: int,
+        session: MakeupSession,
+        shortened: Shortened,
+        stack: ExitStack,
+    ) -> None:
+        self.options, self.settings, self.session, self.shortened = options, settings, session, shortened
+        self.began = datetime.now(timezone.utc)
+        self.progress = stack.enter_context(
+            Progress(
+                None if options.watch else sources * len(looks) * len(settings.sweep),
+                quiet=options.quiet,
+                verbose=options.verbose,
+                paths=options.out != PIPE,
+            )
+        )
+        self.grid = Grid(looks, sources, settings.sweep) if options.grid else None
+        self.rows = stack.enter_context(contextlib.closing(Rows())) if options.report or options.gallery else None
+        self.gallery: Any = None
+        if options.gallery:
+            from beautygan_cli.report.gallery import Gallery
+
+            self.gallery = Gallery(settings.out, self.shortened)
+
+    def wants(self, output: Path) -> bool:
+        """Whether the pictures of a result that is kept are asked for."""
+        return self.grid is not None or (self.gallery is not None and not self.gallery.has(output))
+
+    def take(self, outcome: Outcome) -> None:
+        """Pass an outcome on to each of them."""
+        self.progress.tell(outcome)
+        if self.grid:
+            self.grid.add(outcome)
+        if self.rows:
+            self.rows.add(outcome)
+        if self.gallery:
+            self.gallery.add(outcome)
+        if self.options.out == PIPE and outcome.status == "made" and outcome.output:
+            sys.stdout.buffer.write(outcome.output.read_bytes())
+            sys.stdout.buffer.flush()
+
+    def finish(self, end: End) -> None:
+        """Write what is written at the end, and print the summary. A part that can't be written stops no other."""
+        end.failed += self.progress.counts["failed"]
+        parts: list[Callable[[], None]] = []
+        if self.grid:
+            grid = self.grid
+            parts.append(lambda: grid.write(self.options.grid, overwrite=True))
+        if self.rows:
+            rows, about = self.rows, self._about(end)
+            if self.options.report:
+                parts.append(lambda: write_report(map(self.shortened.row, rows), self.options.report, about))
+            if self.gallery:
+                parts.append(lambda: self.gallery.write(rows, about))
+        for part in parts:
+            try:
+                part()
+            except OutputError as error:
+                self.progress.say(str(error))
+                end.failed += 1
+        if not self.options.quiet:
+            stopped = "stopped; the same command goes on from here: " if end.stopped_by else ""
+            self.progress.say(stopped + self.progress.summary())
+
+    def _about(self, end: End) -> dict[str, Any]:
+        return {
+            "beautygan": metadata.version("beautygan-cli"),
+            "model": {"name": self.session.signature.name, "sha256": self.session.digest},
+            "options": {"strengths": list(self.settings.sweep), **self.settings.recipe},
+            "began": self.began.isoformat(timespec="seconds"),
+            "seconds": round((datetime.now(timezone.utc) - self.began).total_seconds(), 1),
+            "stopped": bool(end.stopped_by),
+        }
+
+
+def _printable(text: str) -> str:
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)

@@ -1,0 +1,1 @@
+"""Faces in photos: found, aligned, their regions masked, followed through a clip."""

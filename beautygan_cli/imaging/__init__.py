@@ -1,0 +1,1 @@
+"""Pictures as arrays: colour spaces, and later drawing and resizing."""

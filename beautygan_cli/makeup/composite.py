@@ -1,0 +1,470 @@
+"""A made-up chip back into its photo: the makeup alone travels, along the photo's own edges.
+
+The network sees 256 pixels of a face that may be 2,000 wide. What it changed (made-up chip against the chip that went
+in) is fitted, around each pixel, as a linear function of the chip's colours; that function, applied to the photo's own
+pixels, is the change at full size. So lips and lids keep the photo's sharp outlines, and pores, lashes and hair stay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beautygan_cli.faces import masks
+from beautygan_cli.faces.faces import AlignedFace, Placement, crop, divisible, footprint
+from beautygan_cli.faces.masks import Box
+from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
+from beautygan_cli.makeup.tiled_upsampling import Laid
+
+FloatArray = NDArray[np.float32]
+UInt8Array = NDArray[np.uint8]
+
+RADIUS = 3  # chip pixels around each pixel in which the change is fitted: a lid's crease is about that wide
+SMOOTHING = 6.0**2  # grey levels squared: contrast below this is noise and does not steer the change
+USUAL_SKIN = 0.7  # the default strength of the skin's change
+SHADE_LIMIT = (4.0, 5.0, 5.0)  # L*, a*, b*: how far the skin as a whole may move, up to the default strength ...
+FULL_SHADE_LIMIT = (16.0, 16.0, 16.0)  # ... and at strength 1: beyond what the bundled model was trained to do
+LIGHT_BLUR = 0.04  # units: light changes over wider distances than a lip's edge
+SHADE_EDGE = 0.16  # units over which the face's shade fades out
+SPILL = 0.12  # units around the lips in which ...
+SPILL_TAKEN = 0.75  # ... this share of what is painted on the skin is left out
+LEAST_WEIGHT = 1e-4  # below it a pixel is the photo's own, to the bit
+DRAWN = 0.5  # of what is drawn around the eyes beyond the fit: liner stands out, and a network's unsteady line not yet
+MARGIN = 0.3  # of the chip's size, drawn around it: a high forehead goes on there, and so does its shade
+SPARED_BELOW = 0.25  # strength under which a region takes less than its share of the face's shade too, none at 0
+EDGE_RAMP = 0.08  # of the chip's size, over which paint fades out before the chip's edge
+FINE = 4.0  # photo pixels to a chip's, from which every other one of them is fine enough for the change
+STRIP_PIXELS = 1 << 17  # of the photo made up at a time: few enough to stay in the processor's cache
+STRIPS_LAID = 2  # at a time: more would hold much memory, fewer cost time at their edges
+MASK_SCALE = 2.0  # region masks are drawn at twice the chip's size, for teeth and lashes finer than its pixels, ...
+PHOTO_SCALE = 2.0  # ... or at twice the face's size in the photo, where that is less ...
+LEAST_MASK_SCALE = 0.25  # ... but never smaller than this
+LIPS_REACH, EYES_REACH = 0.3, 0.55  # units around lips, and around eyes and brows, beyond which nothing of them lies
+EYES_AND_BROWS = [*range(17, 27), *range(36, 48)]  # landmarks
+
+
+@dataclass(frozen=True)
+class Strengths:
+    """How much of the change each region takes, 0 to 1.
+
+    Up to the default strength the skin keeps its own lightness, within SHADE_LIMIT on average; 1 is the full change.
+    """
+
+    lips: float = 1.0
+    eyes: float = 1.0
+    skin: float = USUAL_SKIN
+
+    def scaled(self, strength: float) -> Strengths:
+        """All three times `strength`."""
+        return Strengths(self.lips * strength, self.eyes * strength, self.skin * strength)
+
+    @property
+    def none(self) -> bool:
+        """Whether nothing at all is to change."""
+        return self.lips <= 0 and self.eyes <= 0 and self.skin <= 0
+
+
+def paste(
+    pixels: UInt8Array,
+    face: AlignedFace,
+    fed: NDArray[Any],
+    made_up: NDArray[Any],
+    strengths: Strengths,
+    weights: FloatArray | None = None,
+) -> UInt8Array:
+    """The photo with one face made up.
+
+    pixels: (H, W, 3) uint8 RGB, the photo; fed, made_up: (S, S, 3) RGB 0..255, the chip as it went into the network
+    and as it came out; weights: what `change_weights` gives, where it is known already. Pixels outside the face are
+    the photo's own, bit for bit; so is everything at strength 0.
+    """
+    result = pixels.copy()
+    if not strengths.none:
+        on_canvas = change_weights(pixels, face, strengths) if weights is None else weights
+        paste_into(result, face, fed, made_up, strengths, on_canvas)
+    return result
+
+
+def paste_into(
+    photo: UInt8Array,
+    face: AlignedFace,
+    fed: NDArray[Any],
+    made_up: NDArray[Any],
+    strengths: Strengths,
+    weights: FloatArray,
+) -> None:
+    """As `paste`, but into the photo itself: a large one is slow to copy for each of its faces."""
+    import cv2
+
+    # On a large face the change is computed at half the photo's size: the photo's own pixels lose nothing by that.
+    step = 2 if 1 / face.placement.scale >= FINE else 1
+    canvas = mask_canvas(face.placement)
+    box = None if strengths.none else _box(canvas, weights, (photo.shape[0], photo.shape[1]), step)
+    if box is None:
+        return
+    left, top, right, bottom = box
+    if (right - left) % step or (bottom - top) % step:  # the whole of a photo of an odd size
+        step = 1
+    change, shade = split_change(fed, made_up, face, strengths)
+    drawn = DRAWN * masks.eyes_mask(face.landmarks, (change.shape[0], change.shape[1]))
+    shares = [weights], canvas.in_part(left, top, step)
+    changes = _layers(face.chip, change, drawn), face.placement.in_part(left, top, step)
+    part = photo[top:bottom, left:right]
+    if step == 1:
+        _paint_all(part, shares, changes, shade)
+        return
+    own = cv2.resize(part, ((right - left) // step, (bottom - top) // step), interpolation=cv2.INTER_AREA)
+    painted = own.copy()
+    _paint_all(painted, shares, changes, shade)
+    for laid_on, one, other in ((cv2.add, painted, own), (cv2.subtract, own, painted)):
+        more = cv2.resize(cv2.subtract(one, other), (right - left, bottom - top), interpolation=cv2.INTER_LINEAR)
+        laid_on(part, more, dst=part)
+
+
+Layers = tuple[list[FloatArray], Placement]  # images, and how they lie in what is made up
+
+
+def _paint_all(part: UInt8Array, shares: Layers, changes: Layers, shade: FloatArray) -> None:
+    """Make up the box of a face in place, some rows at a time."""
+    height, width = part.shape[:2]
+    strip = max(1, STRIP_PIXELS // width)
+    for start in range(0, height, STRIPS_LAID * strip):
+        end = min(start + STRIPS_LAID * strip, height)
+        share, change = (Laid(*layers, (0, start, width, end)) for layers in (shares, changes))
+        for first in range(0, end - start, strip):
+            rows = slice(first, min(first + strip, end - start))
+            _paint(part[start + rows.start : start + rows.stop], rows, share, change, shade)
+
+
+def _paint(part: UInt8Array, rows: slice, shares: Laid, changes: Laid, shade: FloatArray) -> None:
+    """Make up some rows of the face's box in place."""
+    import cv2
+
+    painting, shading = shares.part(rows, slice(0, part.shape[1]))
+    inside = cv2.compare(cv2.max(painting, shading), LEAST_WEIGHT, cv2.CMP_GT)
+    left, _, width, _ = cv2.boundingRect(inside)
+    if not width:
+        return
+    span = slice(left, left + width)
+    own, painting, shading = part[:, span], painting[:, span], shading[:, span]
+    colours = [plane.astype(np.float32) for plane in cv2.split(own)]
+    painted = []
+    for number, (colour, of_shade) in enumerate(zip(colours, shade, strict=True)):
+        *slopes, change, low, high = changes.part(rows, span, PLANES[number])
+        for slope, guide in zip(slopes, colours, strict=True):
+            cv2.accumulateProduct(slope, guide, change)
+        change = cv2.min(cv2.max(change, low), high)
+        result = cv2.scaleAdd(shading, float(of_shade), colour)
+        cv2.accumulateProduct(change, painting, result)
+        painted.append(result)
+    cv2.copyTo(_to_bytes(cv2.merge(painted)), np.ascontiguousarray(inside[:, span]), own)
+
+
+def _box(canvas: Placement, weights: FloatArray, shape: tuple[int, int], step: int) -> tuple[int, int, int, int] | None:
+    """The part (left, top, right, bottom) of a photo of (H, W) outside which no weight is left.
+
+    Its sides are multiples of `step`, 1 or 2, where the photo has room for that.
+    """
+    import cv2
+
+    # Every other place tells it to a pixel of the canvas, which is left around it.
+    inside = np.maximum(weights[::2, ::2, 0], weights[::2, ::2, 1]) > LEAST_WEIGHT
+    column, row, width, height = 2 * np.array(cv2.boundingRect(inside.astype(np.uint8)))
+    if not width:
+        return None
+    left, top, right, bottom = footprint(canvas, shape, (column - 1, row - 1, column + width, row + height))
+    (left, right), (top, bottom) = divisible(left, right, shape[1], step), divisible(top, bottom, shape[0], step)
+    return left, top, right, bottom
+
+
+def _to_bytes(values: FloatArray) -> UInt8Array:
+    """Rounded and clipped to 0..255, by OpenCV, which is several times as fast as NumPy here."""
+    import cv2
+
+    flat = np.empty(values.shape, dtype=np.uint8)
+    cv2.convertScaleAbs(cv2.max(values, 0.0), dst=flat)
+    return flat
+
+
+def split_change(
+    fed: NDArray[Any], made_up: NDArray[Any], face: AlignedFace, strengths: Strengths
+) -> tuple[FloatArray, FloatArray]:
+    """The network's change as what is painted, (S, S, 3), and the shade of the whole face, (3,), in grey levels.
+
+    The shade is the skin's mean change, times its strength and within the bound on its lightness. What is left of it
+    is taken from the whole picture as less light would, so that lips and lids keep their contrast to the skin.
+    """
+    import cv2
+
+    before, after = np.asarray(fed, dtype=np.float32), np.asarray(made_up, dtype=np.float32)
+    skin = masks.skin_mask(face.landmarks, (before.shape[0], before.shape[1]))
+    own, full = weighted_mean(before, skin), weighted_mean(after, skin)
+    if not np.isfinite(own).all():  # no skin in sight
+        return after - before, np.zeros(3, dtype=np.float32)
+    wanted = _bounded_skin(own, full, strengths.skin)
+    # Gamma-coded values times a factor are light times that factor to the gamma: exposure.
+    dimming = np.clip((wanted + 1) / (full + 1), 0.25, 4) - 1
+    shade = (wanted - own).astype(np.float32)
+    # Around the face may be a mask's grey, which must not shine in: what is known within goes on over the edge.
+    face_alone = masks.face_mask(face.landmarks, (before.shape[0], before.shape[1]))
+    inside = cv2.merge([masks.smoothstep(0.9, 1, face_alone)] * 3)
+    reach = LIGHT_BLUR * masks.unit(face.landmarks)
+    known = np.maximum(cv2.merge([masks.blur(inside[..., 0], reach)] * 3), np.float32(1e-3))
+    light = cv2.multiply(masks.blur(after * inside, reach) / known, (*map(float, dimming), 0.0))
+    change = after + light - cv2.add(before, (*map(float, shade), 0.0))
+    beyond = masks.blur(change * inside, reach) / known
+    return np.asarray(beyond + inside * (change - beyond), dtype=np.float32), shade
+
+
+def _bounded_skin(own: NDArray[Any], full: NDArray[Any], strength: float) -> NDArray[np.float64]:
+    """The mean RGB that the skin is to have, between its own and the network's."""
+    lab_own, lab_full = rgb_to_lab(np.stack([own, full])[None])[0]
+    beyond = max(0.0, strength - USUAL_SKIN) / (1 - USUAL_SKIN)
+    limit = (1 - beyond) * np.array(SHADE_LIMIT) + beyond * np.array(FULL_SHADE_LIMIT)
+    moved = np.clip(strength * (lab_full - lab_own), -limit, limit)
+    return np.asarray(lab_to_rgb((lab_own + moved)[None, None])[0, 0], dtype=np.float64)
+
+
+def mask_canvas(placement: Placement) -> Placement:
+    """Where masks are drawn: the chip and MARGIN around it, at MASK_SCALE of its size or PHOTO_SCALE of the photo's.
+
+    Its size is even.
+    """
+    scale = _mask_scale(placement)
+    margin = round(MARGIN * placement.size * scale)
+    matrix = placement.matrix * np.float32(scale)
+    # A pixel's centre lies at its whole coordinate: scaled, that is half a pixel off.
+    matrix[:, 2] += margin + (scale - 1) / 2
+    return Placement(matrix, 2 * (round(placement.size * scale / 2) + margin))
+
+
+def _mask_scale(placement: Placement) -> float:
+    """Pixels of the mask canvas to a chip's pixel."""
+    return min(MASK_SCALE, max(LEAST_MASK_SCALE, PHOTO_SCALE / placement.scale))
+
+
+def _halved(canvas: Placement) -> Placement:
+    """The same canvas with half as many pixels a side."""
+    matrix = canvas.matrix / np.float32(2)
+    matrix[:, 2] -= 0.25
+    return Placement(matrix, canvas.size // 2)
+
+
+class _Surroundings(NamedTuple):
+    """What is known of the face's box at half of the mask canvas's size, (H, W) float32 in 0..1 each."""
+
+    box: Box  # of the halved canvas
+    face: FloatArray
+    face_edge: FloatArray  # softer, for the shade
+    likeness: FloatArray  # to this face's skin
+
+    def part(self, box: Box) -> _Surroundings:
+        """At the canvas's own size, a box of it; nothing of anything where that reaches over the face's own box."""
+        import cv2
+
+        matrix = np.array([[0.5, 0, 0], [0, 0.5, 0]])
+        matrix[:, 2] = [(box[i].start + 0.5) / 2 - 0.5 - self.box[i].start for i in (1, 0)]
+        size = (box[1].stop - box[1].start, box[0].stop - box[0].start)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        planes = cv2.split(cv2.warpAffine(cv2.merge(self[1:]), matrix, size, flags=flags))
+        return _Surroundings(box, *planes)
+
+
+def change_weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths, *, remove: bool = False) -> FloatArray:
+    """How much each place of the mask canvas takes, (S', S', 2) float32 in 0..1.
+
+    First of what is painted: lips, eyes and skin by their strengths, one running softly into the other. Second of
+    the face's shade. Nothing of either on the eyeballs, the teeth and outside the face. `remove`: the change takes
+    makeup off, and whatever colour there is around the eyes may be that.
+    """
+    import cv2
+
+    canvas = mask_canvas(face.placement)
+    weights = np.zeros((canvas.size, canvas.size, 2), dtype=np.float32)
+    landmarks = canvas.to_chip(face.placement.to_photo(face.landmarks))
+    whole = _around(canvas.size, masks.face_outline(landmarks), 2.0)
+    if whole is None:
+        return weights
+    # What is soft, or found by colour, is as well known from a quarter of the pixels; lips and eyes need them all.
+    known = _surroundings(pixels, _halved(canvas), np.asarray((landmarks + 0.5) / 2 - 0.5, dtype=np.float32), whole)
+    bare = known.face * known.likeness
+    scale = _mask_scale(face.placement)
+    ramp = _chip_ramp(face.placement, canvas.size // 2, scale / 2)[known.box]
+    # The shade fades out over more of jaw and temples than paint does, into a neck that keeps its own.
+    halved = np.stack([strengths.skin * bare * ramp, np.minimum(bare, known.face_edge)], axis=-1)
+    weights[whole] = cv2.resize(halved.astype(np.float32), None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
+    ramp = _chip_ramp(face.placement, canvas.size, scale)
+    length = masks.unit(landmarks)
+    lips = _around(canvas.size, landmarks[masks.OUTER_LIPS], LIPS_REACH * length)
+    eyes = _around(canvas.size, landmarks[EYES_AND_BROWS], EYES_REACH * length)
+    for box in filter(None, (lips, eyes)):
+        with_eyes = _overlap(box, eyes)
+        painted, shade = _detail(pixels, canvas, landmarks, box, known.part(box), strengths, remove, with_eyes)
+        weights[box] = np.stack([painted * ramp[box], shade], axis=-1)
+    return weights
+
+
+def _surroundings(pixels: UInt8Array, canvas: Placement, landmarks: FloatArray, whole: Box) -> _Surroundings:
+    """On the halved canvas; whole: the face's box on the canvas itself."""
+    box = (_half(whole[0]), _half(whole[1]))
+    rows, columns = box
+    shape = (rows.stop - rows.start, columns.stop - columns.start)
+    lab = rgb_to_lab(crop(pixels, canvas, (columns.start, rows.start, columns.stop, rows.stop)))
+    landmarks = landmarks - np.array([columns.start, rows.start], dtype=np.float32)
+    colour = masks.skin_colour(landmarks, lab)
+    return _Surroundings(
+        box,
+        masks.face_mask(landmarks, shape),
+        masks.face_mask(landmarks, shape, soft=SHADE_EDGE),
+        masks.skin_likeness(landmarks, lab, colour),
+    )
+
+
+def _half(ends: slice) -> slice:
+    return slice(ends.start // 2, ends.stop // 2)
+
+
+def _around(size: int, points: NDArray[Any], reach: float) -> Box | None:
+    """The box of the canvas, with even ends, that holds points and so many pixels around them; None outside of it."""
+    low = np.clip(points.min(axis=0) - reach, 0, size) // 2 * 2
+    high = np.clip(-(-(points.max(axis=0) + reach) // 2) * 2, 0, size)
+    left, top, right, bottom = (int(value) for value in (*low, *high))
+    return (slice(top, bottom), slice(left, right)) if left < right and top < bottom else None
+
+
+def _overlap(first: Box, second: Box | None) -> bool:
+    return second is not None and all(a.start < b.stop and b.start < a.stop for a, b in zip(first, second, strict=True))
+
+
+def _detail(
+    pixels: UInt8Array,
+    canvas: Placement,
+    landmarks: NDArray[Any],
+    box: Box,
+    known: _Surroundings,
+    strengths: Strengths,
+    remove: bool,
+    with_eyes: bool,
+) -> tuple[FloatArray, FloatArray]:
+    """What is painted and the shade in a box of the canvas, with the lips and (`with_eyes`) eyes that lie there."""
+    rows, columns = box
+    shape = (rows.stop - rows.start, columns.stop - columns.start)
+    landmarks = landmarks - np.array([columns.start, rows.start], dtype=np.float32)
+    length = masks.unit(landmarks)
+    lips = masks.lips_mask(landmarks, shape, grow=0.02, soft=0.02)
+    eyes = kept = np.zeros(shape, dtype=np.float32)
+    if with_eyes:
+        kept = masks.openings_mask(landmarks, shape, soft=0.01)
+        if remove:
+            eyes = masks.around_eyes_mask(landmarks, shape)
+        else:
+            eyes = np.maximum(masks.eyes_mask(landmarks, shape), 0.8 * masks.brows_mask(landmarks, shape))
+    # The network's colour of the lips spills a little over their edge; the skin around them takes less paint.
+    around = masks.lips_mask(landmarks, shape, grow=SPILL, soft=0.03)
+    skin = np.clip(1 - lips - eyes, 0, 1) * (1 - SPILL_TAKEN * np.clip(around - lips, 0, 1))
+    painted = strengths.lips * lips + (1 - lips) * (strengths.eyes * eyes) + strengths.skin * skin
+    if lips.any() and masks.mouth_is_open(landmarks):
+        lab = rgb_to_lab(crop(pixels, canvas, (columns.start, rows.start, columns.stop, rows.stop)))
+        kept = np.maximum(kept, masks.blur(masks.teeth_mask(landmarks, lab), 0.008 * length))
+    # Paint for the skin, and the face's shade beside lips and eyes, go on skin alone: not on hair, hat or glasses.
+    own = np.maximum(lips, eyes)
+    inside = (1 - kept) * known.face * (own + (1 - own) * known.likeness)
+    shade = np.minimum(inside, known.face_edge)
+    for mask, strength in ((lips, strengths.lips), (eyes, strengths.eyes)):
+        # Lips and eyes share the skin's shade, but a region that is to stay as it is gets none of that either.
+        spared = 1 - max(0.0, 1 - strength / SPARED_BELOW) * masks.smoothstep(0, 0.5, mask)
+        painted, shade = painted * spared, shade * spared
+    return np.asarray(np.clip(painted, 0, 1) * inside, np.float32), np.asarray(shade, np.float32)
+
+
+def _chip_ramp(placement: Placement, canvas: int, scale: float) -> FloatArray:
+    """1 within the chip, 0 outside it, falling over EDGE_RAMP inside: a face may go on where the chip ends.
+
+    Of a canvas of so many pixels a side, `scale` of them to a chip's.
+    """
+    chip = placement.size * scale
+    margin = (canvas - chip) / 2
+    place = np.arange(canvas)
+    depth = np.minimum(place - margin, canvas - 1 - margin - place) / (EDGE_RAMP * chip)
+    ramp = masks.smoothstep(0, 1, depth)
+    return np.asarray(np.minimum.outer(ramp, ramp), dtype=np.float32)
+
+
+# The channels of `_layers` for red, green and blue: slopes, offset, and the two limits.
+PLANES = ((0, 1, 2, 3, 12, 15), (4, 5, 6, 7, 13, 16), (8, 9, 10, 11, 14, 17))
+
+
+def _layers(chip: UInt8Array, change: FloatArray, drawn: FloatArray) -> list[FloatArray]:
+    """What the change of each pixel follows from: for each of its channels slopes and offset as `_fit` gives them.
+
+    And two of (S, S, 3), the limits between which the change is kept. drawn: (S, S), 0..1, where lines are drawn over
+    the skin that follow nothing in it: liner would be lost in the fit.
+    """
+    import cv2
+
+    # A highlight or a dark hair far from what the fit has seen must not be carried beyond the change around it.
+    kernel = np.ones((2 * RADIUS + 1, 2 * RADIUS + 1), np.uint8)
+    limits = [reach(change, kernel) for reach in (cv2.erode, cv2.dilate)]
+    guide = chip.astype(np.float32)
+    whole = cv2.merge([*cv2.split(guide), np.ones_like(drawn)])
+    layers = _fit(guide, change)
+    for number, linear in enumerate(layers):
+        fitted = cv2.transform(cv2.multiply(linear, whole), np.ones((1, 4), np.float32))
+        linear[..., 3] += drawn * (change[..., number] - fitted)
+    return [*layers, *limits]
+
+
+def fitted_change(chip: UInt8Array, change: FloatArray) -> list[FloatArray]:
+    """A chip's change as a function of the chip's colours, which finds the photo's own edges again at its full size.
+
+    chip, change: (S, S, 3). Returns, for each channel, (S, S, 4): slopes for red, green and blue and the offset; and
+    two of (S, S, 3), the limits between which the change lies around each pixel.
+    """
+    return _layers(chip, change, np.zeros(change.shape[:2], np.float32))
+
+
+def _fit(guide: FloatArray, change: FloatArray) -> tuple[FloatArray, ...]:
+    """Around each pixel, the linear function of the guide's colour that gives the change best, for each channel.
+
+    guide, change: (S, S, 3). Returns for each channel of the change (S, S, 4): its slopes for red, green and blue, and
+    the offset. Formula: K. He, J. Sun, X. Tang, "Guided Image Filtering" (2010), for a colour guide;
+    evaluated on another image as in K. He, J. Sun, "Fast Guided Filter" (2015).
+    """
+    import cv2
+
+    colours = cv2.split(guide)
+    means = [_mean(plane) for plane in colours]
+
+    def covariance(one: int, other: int) -> FloatArray:
+        return _mean(colours[one] * colours[other]) - means[one] * means[other]
+
+    (rr, gg, bb), (rg, rb, gb) = (
+        [covariance(i, i) + np.float32(SMOOTHING) for i in range(3)],
+        [covariance(i, j) for i, j in ((0, 1), (0, 2), (1, 2))],
+    )
+    # The inverse of the symmetric 3 x 3 matrix, by its cofactors.
+    inverse = (
+        (gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg),
+        (rb * gb - rg * bb, rr * bb - rb * rb, rg * rb - rr * gb),
+        (rg * gb - rb * gg, rg * rb - rr * gb, rr * gg - rg * rg),
+    )
+    determinant = rr * inverse[0][0] + rg * inverse[0][1] + rb * inverse[0][2]
+    linear = []
+    for plane in cv2.split(change):
+        mean = _mean(plane)
+        cross = [(_mean(plane * colour) - mean * of) / determinant for colour, of in zip(colours, means, strict=True)]
+        slopes = [sum(a * b for a, b in zip(row, cross, strict=True)) for row in inverse]
+        offset = mean - sum(slope * of for slope, of in zip(slopes, means, strict=True))
+        linear.append(_mean(cv2.merge([*slopes, offset])))
+    return tuple(linear)
+
+
+def _mean(values: FloatArray) -> FloatArray:
+    """The mean over the square around each pixel, for (S, S) or (S, S, C) float32."""
+    import cv2
+
+    size = (2 * RADIUS + 1, 2 * RADIUS + 1)
+    return np.asarray(cv2.blur(values, size, borderType=cv2.BORDER_REFLECT), dtype=np.float32)

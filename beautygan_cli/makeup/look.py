@@ -1,0 +1,319 @@
+"""What to wear: for each region a reference, or several by weight, and how strongly. Looks come from `.toml` files.
+
+A look file, with everything that it may say; all paths are relative to it:
+
+    name = "Evening"          # for its results' names; without it the file's own
+    ref = "all.jpg"           # what every region wears that is not named below
+    strength = 0.9            # of all regions together, 0 to 1
+
+    [lips]
+    ref = "lips.jpg"
+    strength = 0.8
+
+    [eyes]
+    mix = [{ref = "a.jpg", weight = 0.7}, {ref = "b.jpg", weight = 0.3}]
+
+    [skin]
+    none = true
+
+In place of a table, `lips = "lips.jpg"`, `lips = [{ref = "a.jpg", weight = 2}, ...]` and `lips = false` say the same.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+from typing import Any
+
+from beautygan_cli.errors import LookError, OutputError
+from beautygan_cli.makeup.composite import USUAL_SKIN, Strengths
+from beautygan_cli.photos import images
+from beautygan_cli.photos.images import Found, Problem
+
+REGIONS = ("lips", "eyes", "skin")
+USUAL = {"lips": 1.0, "eyes": 1.0, "skin": USUAL_SKIN}  # strengths where a look names none
+SUFFIX = ".toml"
+LARGEST_FILE = 1 << 20  # bytes
+MOST_INGREDIENTS = 16  # of one region: each is an encoder's run for each face
+LONGEST_NAME = 200  # characters
+
+
+@dataclass(frozen=True)
+class Ingredient:
+    """One reference in a region's mix, and its weight: above 0, in proportion to the others'."""
+
+    ref: Path
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one region wears. mix: at least one ingredient; strength: 0 to 1."""
+
+    mix: tuple[Ingredient, ...]
+    strength: float = 1.0
+
+
+@dataclass(frozen=True)
+class Look:
+    """What each region wears, None where it stays bare. file: where the look was read from."""
+
+    lips: Part | None = None
+    eyes: Part | None = None
+    skin: Part | None = None
+    name: str = ""
+    file: Path | None = None
+
+    @classmethod
+    def of(cls, reference: Path | str, strengths: Strengths | None = None) -> Look:
+        """All of one reference's makeup, by default at the usual strengths."""
+        mix, wanted = (Ingredient(Path(reference)),), strengths or Strengths()
+        lips, eyes, skin = (Part(mix, getattr(wanted, region)) for region in REGIONS)
+        return cls(lips, eyes, skin, name=Path(reference).stem)
+
+    @property
+    def strengths(self) -> Strengths:
+        """By region; 0 where nothing is worn."""
+        return Strengths(**{region: part.strength if (part := self.part(region)) else 0.0 for region in REGIONS})
+
+    @property
+    def references(self) -> list[Path]:
+        """All its photos, each once."""
+        parts = [part for region in REGIONS if (part := self.part(region))]
+        return list(dict.fromkeys(ingredient.ref for part in parts for ingredient in part.mix))
+
+    def part(self, region: str) -> Part | None:
+        """What the region of that name wears."""
+        part: Part | None = getattr(self, region)
+        return part
+
+
+# Finding and reading
+
+
+def find(names: Sequence[str | Path]) -> tuple[list[Found], list[Problem]]:
+    """The look files that the names mean or, being folders, hold below them, sorted; and the names that gave none."""
+    found: dict[str, Found] = {}
+    problems: list[Problem] = []
+    for name in names:
+        path = Path(name)
+        try:
+            mode = path.stat().st_mode
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "no such name is possible"
+            problems.append(Problem(path, f"{images.shown(path)} can't be used: {reason}."))
+            continue
+        held = [Found(path, PurePath())]
+        if stat.S_ISDIR(mode):
+            held = [Found(file, file.parent.relative_to(path)) for file in _files_below(path)]
+            if not held:
+                problems.append(Problem(path, f"{images.shown(path)} holds no look ({SUFFIX} file)."))
+        for item in held:
+            found.setdefault(os.path.realpath(item.path), item)
+    return list(found.values()), problems
+
+
+def _files_below(folder: Path) -> list[Path]:
+    files = []
+    for place, below, names in os.walk(folder):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        files += [Path(place, name) for name in sorted(names) if name.endswith(SUFFIX) and not name.startswith(".")]
+    return [file for file in files if file.is_file()]
+
+
+def read(path: Path) -> Look:
+    """The look in a file. LookError, which names the file, the key and what is allowed there."""
+    return parse(_text(path), path)
+
+
+def parse(text: str, path: Path) -> Look:
+    """The look that a file's text says; `path` gives relative paths their meaning and errors their name."""
+    import sys
+
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+
+    try:
+        values = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise LookError(f"{images.shown(path)} is no look file: {error or 'too deeply nested'}; mend it.") from error
+    return _Reader(path).look(values)
+
+
+def _text(path: Path) -> str:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise LookError(f"{images.shown(path)} is no file; name a look file ({SUFFIX}).")
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "no such name is possible"
+        raise LookError(f"{images.shown(path)} can't be read: {reason}; check its name.") from error
+    if len(content) > LARGEST_FILE:
+        raise LookError(f"{images.shown(path)} has more than {LARGEST_FILE:,} bytes; a look file is a few lines.")
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise LookError(f"{images.shown(path)} is no UTF-8 text; save it as such.") from error
+
+
+class _Reader:
+    """Turns what a file says into a look, and says what is wrong in the file's own terms."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def look(self, values: Mapping[str, Any]) -> Look:
+        self.only(values, ("name", "ref", "strength", *REGIONS), "")
+        name = self.text(values.get("name", self.path.stem), "name")[:LONGEST_NAME] or self.path.stem
+        overall = self.number(values.get("strength", 1.0), "strength")
+        whole = (Ingredient(self.reference(values["ref"], "ref")),) if "ref" in values else None
+        parts = {region: self.part(values, region, whole, overall) for region in REGIONS}
+        if not any(parts.values()):
+            raise self.wrong("no region wears anything", "give `ref`, or one of lips, eyes and skin")
+        return Look(**parts, name=name, file=self.path)
+
+    def part(
+        self, values: Mapping[str, Any], region: str, whole: tuple[Ingredient, ...] | None, overall: float
+    ) -> Part | None:
+        given = values.get(region, {})
+        mix, strength = whole, USUAL[region]
+        if given is False:
+            return None
+        if isinstance(given, str):
+            mix = (Ingredient(self.reference(given, region)),)
+        elif isinstance(given, list):
+            mix = self.mix(given, region)
+        elif isinstance(given, dict):
+            self.only(given, ("ref", "mix", "strength", "none"), region)
+            if given.get("none", False) is True:
+                return None
+            if "none" in given and given["none"] is not False:
+                raise self.wrong(f"{region}.none is {_said(given['none'])}", "it must be true or false")
+            if "ref" in given and "mix" in given:
+                raise self.wrong(f"{region} has both ref and mix", "give one of them")
+            if "ref" in given:
+                mix = (Ingredient(self.reference(given["ref"], f"{region}.ref")),)
+            elif "mix" in given:
+                mix = self.mix(given["mix"], f"{region}.mix")
+            strength = self.number(given.get("strength", strength), f"{region}.strength")
+            if given and mix is None:
+                raise self.wrong(f"{region} names no reference", "give it a ref or a mix, or the look a ref")
+        else:
+            raise self.wrong(f"{region} is {_said(given)}", "it must be a photo's path, a mix, a table or false")
+        return None if mix is None else Part(mix, strength * overall)
+
+    def mix(self, given: Any, key: str) -> tuple[Ingredient, ...]:
+        if not isinstance(given, list) or not 1 <= len(given) <= MOST_INGREDIENTS:
+            raise self.wrong(f"{key} is {_said(given)}", f"it must be a list of 1 to {MOST_INGREDIENTS} references")
+        ingredients = []
+        for number, item in enumerate(given):
+            place = f"{key}[{number}]"
+            if not isinstance(item, dict):
+                item = {"ref": item}
+            self.only(item, ("ref", "weight"), place)
+            reference = self.reference(item.get("ref"), f"{place}.ref")
+            weight = item.get("weight", 1.0)
+            if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 <= weight <= 1e6:
+                raise self.wrong(f"{place}.weight is {_said(weight)}", "it must be a number from 0 up")
+            if weight > 0:  # what has no weight need not be looked at
+                ingredients.append(Ingredient(reference, float(weight)))
+        if not ingredients:
+            raise self.wrong(f"{key} has no weight above 0", "give one of its references some")
+        return tuple(ingredients)
+
+    def reference(self, given: Any, key: str) -> Path:
+        text = self.text(given, key)
+        if not text or "\0" in text:
+            raise self.wrong(f"{key} is {_said(text)}", "it must be a photo's path")
+        return self.path.parent / text
+
+    def text(self, given: Any, key: str) -> str:
+        if not isinstance(given, str):
+            raise self.wrong(f"{key} is {_said(given)}", "it must be text in quotes")
+        return given
+
+    def number(self, given: Any, key: str) -> float:
+        if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 <= given <= 1:
+            raise self.wrong(f"{key} is {_said(given)}", "it must be a number from 0 to 1")
+        return float(given)
+
+    def only(self, values: Mapping[str, Any], allowed: Sequence[str], place: str) -> None:
+        for key in values:
+            if key not in allowed:
+                where = f"{place}.{key}" if place else key
+                raise self.wrong(f"it has a key {where!r}", f"the keys allowed there are {', '.join(allowed)}")
+
+    def wrong(self, what: str, remedy: str) -> LookError:
+        return LookError(f"{images.shown(self.path)}: {what}; {remedy}.")
+
+
+def _said(value: Any) -> str:
+    if value is None:
+        return "missing"
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+# Writing
+
+
+def write(look: Look, path: Path, *, overwrite: bool = False) -> None:
+    """Save a look so that `read` gives it back, its references' paths relative to the file. OutputError."""
+    if path.exists() and not overwrite:
+        raise OutputError(f"{images.shown(path)} exists already; allow --overwrite or choose another name.")
+    images.write_text(path, iter([as_toml(look, path)]))
+
+
+def as_toml(look: Look, path: Path) -> str:
+    """The text of a look file that is to lie at `path`."""
+    lines = [f"name = {_quoted(look.name or path.stem)}"]
+    for region in REGIONS:
+        part = look.part(region)
+        lines += ["", f"[{region}]"]
+        if part is None:
+            lines.append("none = true")
+            continue
+        if len(part.mix) == 1:
+            lines.append(f"ref = {_quoted(_relative(part.mix[0].ref, path))}")
+        else:
+            lines.append("mix = [")
+            lines += [
+                f"    {{ref = {_quoted(_relative(item.ref, path))}, weight = {item.weight!r}}}," for item in part.mix
+            ]
+            lines.append("]")
+        lines.append(f"strength = {part.strength!r}")
+    return "\n".join(lines) + "\n"
+
+
+def _relative(reference: Path, path: Path) -> str:
+    try:
+        text = os.path.relpath(reference.absolute(), path.absolute().parent)
+    except ValueError:  # another drive
+        text = str(reference.absolute())
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise OutputError(f"{images.shown(reference)} has a name that no look file can hold; rename it.") from error
+    return text.replace(os.sep, "/")
+
+
+def _quoted(text: str) -> str:
+    """A TOML basic string: JSON's, but for DEL, which TOML wants escaped too."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def scaled(look: Look, strengths: Mapping[str, float]) -> Look:
+    """The look with each region's strength times the given one."""
+
+    def scaled_part(region: str) -> Part | None:
+        part = look.part(region)
+        return None if part is None else replace(part, strength=part.strength * strengths[region])
+
+    return replace(look, lips=scaled_part("lips"), eyes=scaled_part("eyes"), skin=scaled_part("skin"))

@@ -1,0 +1,370 @@
+"""One photo and one reference to one photo: the whole way, a verb a line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beautygan_cli.errors import FaceError
+from beautygan_cli.faces import exposure, faces
+from beautygan_cli.faces import masks as region_masks
+from beautygan_cli.faces.analysis import analyse_face
+from beautygan_cli.faces.faces import AlignedFace
+from beautygan_cli.faces.reference import reference_chip
+from beautygan_cli.faces.warp import warp_onto
+from beautygan_cli.makeup import colour_correction, composite, encoded, eye_layer
+from beautygan_cli.makeup.composite import Strengths
+from beautygan_cli.makeup.eye_layer import EyeLayer
+from beautygan_cli.makeup.look import REGIONS, SUFFIX, Look
+from beautygan_cli.makeup.look import read as read_look
+from beautygan_cli.model.session import Features, MakeupSession
+from beautygan_cli.model.signature import Signature
+from beautygan_cli.photos import images
+
+UInt8Array = NDArray[np.uint8]
+FloatArray = NDArray[np.float32]
+PhotoLike = str | Path | images.Photo | NDArray[np.uint8]
+
+
+Mix = tuple[tuple[AlignedFace, float], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Wearing:
+    """A look whose photos are read: for each region the faces whose makeup it takes, with weights; empty for none."""
+
+    lips: Mix = ()
+    eyes: Mix = ()
+    skin: Mix = ()
+
+    @classmethod
+    def all_of(cls, face: AlignedFace) -> Wearing:
+        """All of one face's makeup."""
+        return cls(*(((face, 1.0),),) * len(REGIONS))
+
+    @property
+    def mixes(self) -> dict[str, Mix]:
+        """By region, those that wear something."""
+        parts = {region: getattr(self, region) for region in REGIONS}
+        return {region: mix for region, mix in parts.items() if mix}
+
+    @property
+    def face(self) -> AlignedFace:
+        """The face to show where there is room for one: the heaviest of the first region that wears something."""
+        return max(next(iter(self.mixes.values())), key=lambda item: item[1])[0]
+
+
+def transfer(
+    source: PhotoLike,
+    look: PhotoLike | Look,
+    strengths: Strengths | None = None,
+    *,
+    session: MakeupSession | None = None,
+    which: str = "all",
+) -> UInt8Array:
+    """The source photo wearing a look, (H, W, 3) uint8 RGB, upright, at the source's own size.
+
+    source: a path, a `Photo`, or an (H, W, 3) uint8 RGB array. look: a reference photo, given in the same ways, or a
+    `Look`, or the path of a `.toml` file that holds one. strengths: 0 to 1 by region; by default those of the look,
+    for a reference photo all but the skin's 1. session: an open `MakeupSession` (None opens the bundled model for this
+    call). which: "all" faces of the source or the "largest".
+
+    Raises PhotoError for a photo that can't be read, FaceError where there is no face, LookError for a look file that
+    is none, ModelError for a model that can't be used.
+    """
+    if session is None:
+        with MakeupSession() as opened:
+            return transfer(source, look, strengths, session=opened, which=which)
+    pixels = _pixels(source)
+    aligned = find_faces(pixels, session.signature, _name(source), which=which)
+    wearing, usual = _worn(look, session.signature)
+    spare = isinstance(source, (str, Path))
+    return apply_look(pixels, aligned, wearing, strengths or usual, session, spare=spare)
+
+
+def remove(
+    source: PhotoLike,
+    bare: PhotoLike | None = None,
+    strengths: Strengths | None = None,
+    *,
+    session: MakeupSession | None = None,
+    which: str = "all",
+) -> UInt8Array:
+    """The source photo with its makeup taken off, (H, W, 3) uint8 RGB, upright, at the source's own size.
+
+    bare: a bare-faced photo as an example of how skin looks without; None takes the one that comes with the package.
+    strengths: 1 by default, the skin's too. The rest as in `transfer`.
+    """
+    if session is None:
+        with MakeupSession() as opened:
+            return remove(source, bare, strengths, session=opened, which=which)
+    pixels = _pixels(source)
+    aligned = find_faces(pixels, session.signature, _name(source), which=which)
+    wearing, _ = _worn(bare_face() if bare is None else bare, session.signature)
+    spare = isinstance(source, (str, Path))
+    return apply_look(pixels, aligned, wearing, strengths or Strengths(skin=1.0), session, remove=True, spare=spare)
+
+
+def apply_look(
+    pixels: UInt8Array,
+    aligned: Sequence[AlignedFace],
+    wearing: Wearing,
+    strengths: Strengths,
+    session: MakeupSession,
+    *,
+    remove: bool = False,
+    spare: bool,
+) -> UInt8Array:
+    """The photo with all its faces in one look; `remove` and `spare` as in `apply`."""
+    # The network leaves a part of the processor idle: masks are drawn beside it.
+    with ThreadPoolExecutor(1) as beside:
+        masks = beside.submit(lambda: [_weights(pixels, face, strengths, remove) for face in aligned])
+        made = make_up([(face, wearing) for face in aligned], session, remove=remove)
+        masks.result()
+    return apply(pixels, aligned, made, strengths, remove=remove, spare=spare)
+
+
+def bare_face() -> Path:
+    """The bare face that comes with the package, of nobody, for `remove`."""
+    return Path(__file__).resolve().parent.parent / "bare_face.jpg"
+
+
+def wear(look: Look, faces_of: Callable[[Path], AlignedFace]) -> Wearing:
+    """The look with its photos' faces, each asked for once."""
+    known = {path: faces_of(path) for path in look.references}
+    parts = {region: part for region in REGIONS if (part := look.part(region))}
+    return Wearing(**{region: tuple((known[i.ref], i.weight) for i in part.mix) for region, part in parts.items()})
+
+
+def _worn(look: PhotoLike | Look, signature: Signature) -> tuple[Wearing, Strengths]:
+    def face_of(photo: PhotoLike) -> AlignedFace:
+        return find_faces(_pixels(photo), signature, _name(photo), which="largest")[0]
+
+    if isinstance(look, (str, Path)) and Path(look).suffix.lower() == SUFFIX:
+        look = read_look(Path(look))
+    if isinstance(look, Look):
+        return wear(look, face_of), look.strengths
+    return Wearing.all_of(face_of(look)), Strengths()
+
+
+def find_faces(pixels: UInt8Array, signature: Signature, name: str, *, which: str = "all") -> list[AlignedFace]:
+    """The aligned faces of an (H, W, 3) uint8 RGB photo, largest first; FaceError, naming the photo, without one."""
+    found = faces.detect(pixels)
+    if not found:
+        raise FaceError(f"no face found in {name}; use a photo in which the face is larger, upright and uncovered.")
+    chosen = found[:1] if which == "largest" else found
+    return [analyse_face(pixels, face, signature.size, signature.padding) for face in chosen]
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """What the network made of one face.
+
+    fed, made_up: its chip as it went in and as it came out, (S, S, 3) float32 RGB 0..255; eyes: the pigment of its
+    left and right eye, None where the network's own change is all there is.
+    """
+
+    fed: FloatArray
+    made_up: FloatArray
+    eyes: tuple[EyeLayer, EyeLayer] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """What one face takes of one mix: chips as they go into the network, (S, S, 3) float32 RGB 0..255 each."""
+
+    source: AlignedFace
+    mix: Mix
+    chips: list[tuple[FloatArray, FloatArray]]
+
+
+def make_up(
+    pairs: Sequence[tuple[AlignedFace, AlignedFace | Wearing]], session: MakeupSession, *, remove: bool = False
+) -> list[Made]:
+    """Each source made up with its look.
+
+    pairs: (source, reference or look), run in the session's batches, a look whose regions take different references
+    once for each. `remove`: with its makeup off in place of on, after the reference's example. ModelError where a mix
+    is asked for that the model can't give.
+    """
+    looks = [look if isinstance(look, Wearing) else Wearing.all_of(look) for _, look in pairs]
+    lit = {source: exposure.lit(source) for source in dict.fromkeys(source for source, _ in pairs)}
+    jobs = {
+        (number, mix): _Job(lit[source], mix, [network_chips(lit[source], face, session.signature) for face, _ in mix])
+        for number, ((source, _), look) in enumerate(zip(pairs, looks, strict=True))
+        for mix in dict.fromkeys(look.mixes.values())
+    }
+    made = dict(zip(jobs, _run(list(jobs.values()), session, remove), strict=True))
+    pigment = {} if remove else _pigment([mix for look in looks if (mix := look.mixes.get("eyes"))], session)
+    result = []
+    for number, ((source, _), look) in enumerate(zip(pairs, looks, strict=True)):
+        before = jobs[number, next(iter(look.mixes.values()))].chips[0][0]
+        worn = {region: made[number, mix] for region, mix in look.mixes.items()}
+        after = _joined(before, worn, source.landmarks)
+        if lit[source] is not source:
+            own = _fed(source, session.signature)
+            before, after = own, exposure.dimmed(own, lit[source], before, after)
+        result.append(Made(before, after, pigment.get(look.mixes.get("eyes", ()))))
+    return result
+
+
+def _pigment(mixes: Sequence[Mix], session: MakeupSession) -> dict[Mix, tuple[EyeLayer, EyeLayer]]:
+    """The eyes' pigment of each mix; nothing where the model takes makeup off too badly to read it by that."""
+    references = list(dict.fromkeys(face for mix in mixes for face, _ in mix))
+    if not references or not eye_layer.usable(session, _bare_pair(session.signature)):
+        return {}
+    kind = ("eye layers", session.digest)
+    missing = [face for face in references if kind not in face.known]
+    if missing:
+        example = _bare_pair(session.signature)[0]
+        chips = [network_chips(face, example, session.signature) for face in missing]
+        fed, bare = (np.stack(side) for side in zip(*chips, strict=True))
+        for face, before, bared in zip(missing, fed, session.remove(fed, bare), strict=True):
+            face.known[kind] = eye_layer.eye_layers(face, bared, before)
+    return {
+        mix: eye_layer.weighted([(face.known[kind], weight) for face, weight in mix])
+        for mix in dict.fromkeys(mixes)
+        if all(face.known[kind] for face, _ in mix)
+    }
+
+
+@lru_cache(maxsize=4)
+def _bare_pair(signature: Signature) -> tuple[AlignedFace, AlignedFace]:
+    """The bare face that comes with the package, and the same made up."""
+    bare, worn = (images.read(bare_face().with_name(name)).pixels for name in ("bare_face.jpg", "made_up_face.jpg"))
+    face = faces.detect(bare)[0]
+    first, second = (analyse_face(pixels, face, signature.size, signature.padding) for pixels in (bare, worn))
+    return first, second
+
+
+def _run(jobs: Sequence[_Job], session: MakeupSession, remove: bool) -> list[FloatArray]:
+    """The network's chip for each job, with its makeup as deep as the reference's."""
+    if remove:
+        fed, bare = (np.stack(chips) for chips in zip(*(job.chips[0] for job in jobs), strict=True))
+        chips = session.remove(fed, bare)
+        return [colour_correction.bared(chip, job.source.landmarks) for chip, job in zip(chips, jobs, strict=True)]
+    single = [job for job in jobs if len(job.mix) == 1]
+    result: dict[int, FloatArray] = {}
+    if single:
+        sources, looks = zip(*(job.chips[0] for job in single), strict=True)
+        pairs = [(job.source, job.mix[0][0]) for job in single]
+        result = dict(zip(map(id, single), encoded.transfer(session, pairs, sources, looks), strict=True))
+    result |= {id(job): _mixed(job, session) for job in jobs if len(job.mix) > 1}
+    return [_deepened(job, result[id(job)], session.signature) for job in jobs]
+
+
+def _mixed(job: _Job, session: MakeupSession) -> FloatArray:
+    """The network's chip with the references mixed as the network sees them."""
+    features = session.encode_references(np.stack([look for _, look in job.chips]))
+    weights = [weight for _, weight in job.mix]
+    mixed = Features.mixed([(features[number], weight) for number, weight in enumerate(weights)])
+    chip: FloatArray = session.decode(session.encode_sources(job.chips[0][0][None]), mixed)[0]
+    return chip
+
+
+def _deepened(job: _Job, after: FloatArray, signature: Signature) -> FloatArray:
+    source, (reference, _) = job.source, job.mix[0]
+    before, look = job.chips[0]
+    if len(job.mix) > 1:
+        if not signature.warp_reference:  # the references' lips lie in different places: there is no mean of them
+            return after
+        look = np.average([chip for _, chip in job.chips], axis=0, weights=[weight for _, weight in job.mix])
+    worn = source.landmarks if signature.warp_reference else reference.landmarks
+    return colour_correction.deepen(before, after, source.landmarks, look, worn)
+
+
+def _joined(before: FloatArray, worn: Mapping[str, FloatArray], landmarks: NDArray[Any]) -> FloatArray:
+    """One chip of those that the regions wear; a region without one stays as it was before."""
+    chips = [worn.get(region, before) for region in REGIONS]
+    if all(chip is chips[0] for chip in chips):
+        return chips[0]
+    lips, eyes, skin = chips
+    shape = (before.shape[0], before.shape[1])
+    around_lips = region_masks.lips_mask(landmarks, shape, grow=0.05, soft=0.02)[..., None]
+    around_eyes = np.maximum(region_masks.eyes_mask(landmarks, shape), region_masks.brows_mask(landmarks, shape))[
+        ..., None
+    ]
+    result = skin + around_eyes * (eyes - skin)
+    return np.asarray(result + around_lips * (lips - result), dtype=np.float32)
+
+
+def network_chips(source: AlignedFace, reference: AlignedFace, signature: Signature) -> tuple[FloatArray, FloatArray]:
+    """The two chips as the model wants them, (S, S, 3) float32 RGB 0..255, warped and masked as its signature says."""
+    shape = (signature.size, signature.size)
+    if signature.warp_reference:
+        second = warp_onto(reference_chip(reference), reference.landmarks, source.landmarks, shape)
+    else:
+        second = reference.chip.astype(np.float32)
+    if signature.mask:
+        worn_by = source if signature.warp_reference else reference
+        second = region_masks.masked(second, region_masks.face_mask(worn_by.landmarks, shape))
+    return _fed(source, signature), second
+
+
+def _fed(source: AlignedFace, signature: Signature) -> FloatArray:
+    """The source's chip as the model wants it."""
+    chip = source.chip.astype(np.float32)
+    if signature.mask:
+        chip = region_masks.masked(chip, region_masks.face_mask(source.landmarks, (signature.size, signature.size)))
+    return chip
+
+
+def apply(
+    pixels: UInt8Array,
+    aligned: Sequence[AlignedFace],
+    made: Sequence[Made],
+    strengths: Strengths,
+    *,
+    remove: bool = False,
+    spare: bool = False,
+) -> UInt8Array:
+    """The photo with each of its faces made up, the smallest first, so that a larger one before it wins.
+
+    made: of each face, as `make_up` gives it; `remove`: as there. `spare`: in `pixels` itself, which are of
+    no further use, since a large photo is slow to copy.
+    """
+    weights = [_weights(pixels, face, strengths, remove) for face in aligned]
+    result = pixels if spare else pixels.copy()
+    for face, item, share in reversed(list(zip(aligned, made, weights, strict=True))):
+        if item.eyes is None or strengths.eyes <= 0:
+            composite.paste_into(result, face, item.fed, item.made_up, strengths, share)
+            continue
+        places = eye_layer.places(face, (result.shape[0], result.shape[1]))
+        before = [result[place].copy() for place in places]
+        composite.paste_into(result, face, item.fed, item.made_up, strengths, share)
+        eye_layer.lay_on(result, face, places, before, item.eyes, strengths.eyes)
+    return result
+
+
+def _weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths, remove: bool) -> FloatArray:
+    """A face's weights, which are the same with every reference; the last ones are kept."""
+    asked = (strengths, remove)
+    known = face.known.get("weights")
+    if known is None or known[0] != asked:
+        known = (asked, composite.change_weights(pixels, face, strengths, remove=remove))
+        face.known["weights"] = known
+    weights: FloatArray = known[1]
+    return weights
+
+
+def _pixels(photo: PhotoLike) -> UInt8Array:
+    if isinstance(photo, images.Photo):
+        return photo.pixels
+    if isinstance(photo, np.ndarray):
+        if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
+            raise ValueError(f"a photo's array must be (H, W, 3) uint8 RGB, but is {photo.shape} {photo.dtype}")
+        return photo
+    return images.read(photo).pixels
+
+
+def _name(photo: PhotoLike) -> str:
+    if isinstance(photo, np.ndarray):
+        return "the photo"
+    return images.shown(photo.path if isinstance(photo, images.Photo) else photo)

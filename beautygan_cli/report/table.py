@@ -1,0 +1,237 @@
+"""What a batch shows beside its photos: a row a result as JSON or CSV, and the classic grid."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beautygan_cli.batch.result import MEASURED, STAGES, Outcome, ReadyLook
+from beautygan_cli.photos import images
+
+UInt8Array = NDArray[np.uint8]
+
+SCHEMA = 1  # of the JSON report; raised when a field changes its meaning or goes
+SUFFIXES = (".json", ".csv")
+
+# Every field of a row, with what it says. The README's table is held against it by a test.
+FIELDS: Mapping[str, str] = {
+    "source": "path of the photo that was to be made up",
+    "reference": "path of the photo whose makeup was taken, or of the look file",
+    "output": "path of the result; of a failed one, where it would be",
+    "status": "`made`, `kept` (it was there before) or `failed`",
+    "reason": "why it failed, was kept or was made weaker; of a clip, how many frames show no face",
+    "faces": "faces made up",
+    "width": "of the result in pixels",
+    "height": "of the result in pixels",
+    "asked": "overall strength that was asked for with `--strength`",
+    "strength": "share of the asked strengths that was applied; below 1 where `--min-identity` asked for it",
+    "read_seconds": "time to read and decode the source",
+    "detect_seconds": "time to find and align its faces",
+    "network_seconds": "time in the network, its share of the batches",
+    "composite_seconds": "time to bring the makeup to full size",
+    "measure_seconds": "time to take the figures below",
+    "write_seconds": "time to encode and write the result",
+    "lips_before": "colour distance (CIEDE2000) of the lips to the reference's, in the source",
+    "lips_after": "the same in the result",
+    "lids_before": "colour distance of the eyelids to the reference's, in the source",
+    "lids_after": "the same in the result",
+    "skin_before": "colour distance of cheeks and chin to the reference's, in the source",
+    "skin_after": "the same in the result",
+    "identity": "distance of dlib's face descriptors of source and result; two people are 0.6 or more apart",
+    "detail": "correlation of fine detail (pores, lashes) with the source inside the face",
+}
+
+
+def row(outcome: Outcome) -> dict[str, Any]:
+    """One result in the report's fields; what is not known is None."""
+    width, height = outcome.size
+    values: dict[str, Any] = {
+        "source": str(outcome.source),
+        "reference": None if outcome.reference is None else str(outcome.reference),
+        "output": None if outcome.output is None else str(outcome.output),
+        "status": outcome.status,
+        "reason": outcome.reason or None,
+        "faces": outcome.faces,
+        "width": width or None,
+        "height": height or None,
+        "asked": outcome.asked,
+        "strength": outcome.strength,
+    }
+    values |= {f"{stage}_seconds": _rounded(outcome.seconds.get(stage)) for stage in STAGES}
+    values |= {name: outcome.figures.get(name) for name in MEASURED}
+    return values
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
+
+
+class Rows:
+    """The rows of a run, as many as there are, in a temporary file rather than in memory."""
+
+    def __init__(self) -> None:
+        self._database = sqlite3.connect("", isolation_level=None)  # SQLite's own temporary file, gone at the end
+        self._database.execute("CREATE TABLE rows (place INTEGER PRIMARY KEY, row TEXT)")
+
+    def add(self, outcome: Outcome) -> None:
+        """Take an outcome in."""
+        self._database.execute("INSERT INTO rows (row) VALUES (?)", (json.dumps(row(outcome)),))
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for (text,) in self._database.execute("SELECT row FROM rows ORDER BY place"):
+            yield json.loads(text)
+
+    def close(self) -> None:
+        """Free the temporary file."""
+        self._database.close()
+
+
+class Shortened:
+    """Paths as a report shows them: below the folders that were named, which themselves are shown by name alone.
+
+    `given`: the paths that were named, and the folder of results. Those that were named in full, from the system's
+    root, are shortened; with `full` none is.
+    """
+
+    def __init__(self, given: Iterable[Path], *, full: bool = False) -> None:
+        absolute = {path for path in given if path.is_absolute() and not full}
+        # The longest first: of two folders one of which holds the other, the inner one's own name is the shorter path.
+        self.parents = sorted({path.parent for path in absolute}, key=lambda path: -len(path.parts))
+
+    def path(self, path: str) -> str:
+        """A path as it is shown."""
+        for parent in self.parents:
+            if Path(path).is_relative_to(parent):
+                return str(Path(path).relative_to(parent))
+        return path
+
+    def row(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """A row with its paths as they are shown, those inside its reason too."""
+        short = dict(row)
+        for name in ("source", "reference", "output"):
+            if row[name]:
+                short[name] = self.path(row[name])
+        reason = row["reason"]
+        if reason:
+            named = [row[name] for name in ("source", "reference", "output") if row[name]]
+            for long in sorted(named, key=len, reverse=True):
+                reason = reason.replace(images.shown(long), images.shown(self.path(long)))
+            for parent in self.parents:
+                if parent != parent.parent:  # the system's root alone would take every "/" away
+                    reason = reason.replace(f"{images.shown(parent)}{os.sep}", "")
+            short["reason"] = reason
+        return short
+
+
+def write_report(rows: Iterable[Mapping[str, Any]], path: Path, about: Mapping[str, Any]) -> None:
+    """Write the rows as JSON or CSV, as the path's suffix says, whole or not at all. OutputError.
+
+    `about`: what the JSON says of the run beside its schema and its rows.
+    """
+    text = _csv(rows) if path.suffix.lower() == ".csv" else _json(rows, about)
+    images.write_text(path, text)
+
+
+def _json(rows: Iterable[Mapping[str, Any]], about: Mapping[str, Any]) -> Iterator[str]:
+    head = json.dumps({"schema": SCHEMA, **about}, ensure_ascii=False, indent=2)
+    yield head.removesuffix("\n}") + ',\n  "results": ['
+    before = "\n    "
+    for values in rows:
+        yield before + json.dumps(values, ensure_ascii=False)
+        before = ",\n    "
+    yield "\n  ]\n}\n"
+
+
+def _csv(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    page = io.StringIO()
+    table = csv.DictWriter(page, FIELDS, lineterminator="\n")
+    table.writeheader()
+    for values in rows:
+        table.writerow({name: _cell(value) for name, value in values.items()})
+        yield page.getvalue()
+        page.seek(0)
+        page.truncate()
+    yield page.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    # A spreadsheet takes a cell that begins so for a formula, and a file's name may be a stranger's.
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+
+
+# The grid
+
+LARGEST_GRID = 80_000_000  # pixels; with more results the cells get smaller
+SMALLEST_CELL = 48
+GAP = 4  # white pixels between cells
+LABEL = 0.14  # height of a column's label, of a cell's
+
+
+class Grid:
+    """Collects chips as results come in: first row the references, then a row a source, itself in front.
+
+    With several strengths each look has a column for each, under a label that says how strong.
+    """
+
+    def __init__(self, looks: Sequence[ReadyLook], sources: int, sweep: Sequence[float] = (1.0,)) -> None:
+        self.columns = [(look, asked) for look in looks for asked in sweep]
+        columns, rows = len(self.columns) + 1, sources + 1
+        largest = looks[0].face.chip.shape[0]
+        self.cell = int(np.clip((LARGEST_GRID / (columns * rows)) ** 0.5 - GAP, SMALLEST_CELL, largest))
+        self.label = round(LABEL * self.cell) if len(sweep) > 1 else 0
+        self.rows: dict[Path, list[UInt8Array | None]] = {}
+
+    def add(self, outcome: Outcome) -> None:
+        """Take in an outcome; one that was not made leaves its cell white."""
+        row = self.rows.setdefault(outcome.source, [None] * (len(self.columns) + 1))
+        if outcome.chips is None:
+            return
+        before, after = outcome.chips
+        row[0] = self._fit(before)
+        for column, (look, asked) in enumerate(self.columns, start=1):
+            if (look.path, asked) == (outcome.reference, outcome.asked):
+                row[column] = self._fit(after)
+
+    def picture(self) -> UInt8Array:
+        """The grid so far, (H, W, 3) uint8 RGB."""
+        head: list[UInt8Array | None] = [None, *(self._fit(look.face.chip) for look, _ in self.columns)]
+        rows = [head, *(row for row in self.rows.values() if any(cell is not None for cell in row))]
+        pitch = self.cell + GAP
+        canvas = np.full((self.label + len(rows) * pitch + GAP, len(head) * pitch + GAP, 3), 255, dtype=np.uint8)
+        for y, row in enumerate(rows):
+            for x, cell in enumerate(row):
+                if cell is not None:
+                    top, left = self.label + GAP + y * pitch, GAP + x * pitch
+                    canvas[top : top + self.cell, left : left + self.cell] = cell
+        for column, (_, asked) in enumerate(self.columns, start=1) if self.label else ():
+            self._write_label(canvas, f"{100 * asked:.4g} %", column * pitch + GAP)
+        return canvas
+
+    def _write_label(self, canvas: UInt8Array, text: str, left: int) -> None:
+        import cv2
+
+        font, thickness = cv2.FONT_HERSHEY_SIMPLEX, max(1, self.label // 16)
+        scale = cv2.getFontScaleFromHeight(font, self.label // 2, thickness)
+        (width, height), _ = cv2.getTextSize(text, font, scale, thickness)
+        place = (left + (self.cell - width) // 2, (self.label + height) // 2 + GAP)
+        cv2.putText(canvas, text, place, font, scale, (40, 40, 40), thickness, cv2.LINE_AA)
+
+    def write(self, path: Path, *, overwrite: bool) -> None:
+        """Write the grid; OutputError where it can't be."""
+        images.write(images.Photo(pixels=self.picture()), path, quality=92, overwrite=overwrite)
+
+    def _fit(self, chip: UInt8Array) -> UInt8Array:
+        import cv2
+
+        if chip.shape[0] == self.cell:
+            return chip
+        return np.asarray(cv2.resize(chip, (self.cell, self.cell), interpolation=cv2.INTER_AREA), dtype=np.uint8)

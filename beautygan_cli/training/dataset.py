@@ -1,0 +1,203 @@
+"""The people to train on: a folder of bare-faced photos, found, landmarked and cut out once."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beautygan_cli.errors import BeautyGANError, DatasetError
+from beautygan_cli.faces import faces
+from beautygan_cli.faces.masks import lips_mask, skin_mask, smooth_curve
+from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
+from beautygan_cli.photos import images
+
+FloatArray = NDArray[np.float32]
+UInt8Array = NDArray[np.uint8]
+
+CHIP_SIZE = 448  # a chip cut wide and large, so that turning and scaling it later loses nothing
+CHIP_PADDING = 0.75
+HELD_OUT = 9  # every ninth person is kept for validation
+FEWEST = 4  # people: two to train on and two to validate on, since makeup goes from one to another
+REDDEST_SKIN = 18.0  # a* of skin above which a photo's colour cast is taken out, toward ...
+USUAL_SKIN = (15.0, 16.0)  # ... a* and b* of skin under neutral light
+REDDEST_BARE_LIPS = 9.0  # a* over the skin's: of 641 everyday portraits nearly all above wear lipstick
+SHADE_STEP = 8.0  # L* of skin: photos within one step of each other count as of one shade
+MOST_TIMES = 4  # that a photo of a rare shade is drawn as often as one of the commonest
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """One photo of one person, as a wide chip.
+
+    chip: (CHIP_SIZE, CHIP_SIZE, 3) uint8 RGB; landmarks: (68, 2) by dlib in chip pixels, as a user's photo will
+    have them; exact: the same with eyes and lips from hand-clicked points, where a template lies beside the photo.
+    """
+
+    name: str
+    chip: UInt8Array
+    landmarks: FloatArray
+    exact: FloatArray
+
+    @property
+    def person(self) -> str:
+        """Who it is: the part of the file's name before the first `_`."""
+        return self.name.rsplit("/", 1)[-1].split("_")[0]
+
+    @cached_property
+    def lightness(self) -> float:
+        """Mean L* of the skin."""
+        lab = rgb_to_lab(self.chip)
+        return float(weighted_mean(lab, skin_mask(self.landmarks, lab.shape[:2]))[0])
+
+    @cached_property
+    def lip_contrast(self) -> float:
+        """How much redder the lips are than the skin, in a* after the skin's own."""
+        lab = rgb_to_lab(self.chip)
+        shape = lab.shape[:2]
+        lips = weighted_mean(lab, lips_mask(self.landmarks, shape, soft=0))
+        skin = weighted_mean(lab, skin_mask(self.landmarks, shape))
+        return float(lips[1] - skin[1])
+
+    @property
+    def bare(self) -> bool:
+        """Whether the face can be taken for bare: everyday portraits wear makeup now and then, studio sets don't.
+
+        Studio sets are told by their hand-clicked templates; elsewhere lips as red as lipstick are taken for it.
+        """
+        return not np.array_equal(self.exact, self.landmarks) or self.lip_contrast <= REDDEST_BARE_LIPS
+
+    @property
+    def folder(self) -> str:
+        """The photo's folder."""
+        return self.name.rsplit("/", 1)[0]
+
+
+def load(folder: Path, cache: Path | None = None) -> list[Person]:
+    """Everyone in a folder, sorted by name; the chips are kept in `cache` (an .npz) for the next run.
+
+    Raises DatasetError where the folder holds fewer than FEWEST people with a face.
+    """
+    found, _ = images.find([folder])
+    digest = hashlib.sha256("\n".join(f"{item.path.name} {item.path.stat().st_size}" for item in found).encode())
+    key = f"{digest.hexdigest()} {CHIP_SIZE} {CHIP_PADDING} {REDDEST_SKIN} {USUAL_SKIN}"
+    if cache and cache.is_file():
+        with np.load(cache) as stored:
+            if str(stored["key"]) == key:
+                return [
+                    Person(str(name), chip, landmarks, exact)
+                    for name, chip, landmarks, exact in zip(
+                        stored["names"], stored["chips"], stored["landmarks"], stored["exact"], strict=True
+                    )
+                ]
+    people = [person for item in found if (person := _read(item.path)) is not None]
+    if len({person.person for person in people}) < FEWEST:
+        raise DatasetError(f"{folder} holds photos of fewer than {FEWEST} people with a face to be found; add some.")
+    if cache:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(
+            cache,
+            key=key,
+            names=[person.name for person in people],
+            chips=np.stack([person.chip for person in people]),
+            landmarks=np.stack([person.landmarks for person in people]),
+            exact=np.stack([person.exact for person in people]),
+        )
+    return people
+
+
+def split(people: list[Person]) -> tuple[list[Person], list[Person]]:
+    """Training and validation photos, no person in both: every ninth of each folder's sorted people is held out.
+
+    Of a handful of people it is the first and the last one.
+    """
+    held: set[str] = set()
+    for folder in {person.folder for person in people}:
+        held.update(sorted({person.person for person in people if person.folder == folder})[::HELD_OUT])
+    if len(held) < 2:
+        held.add(max(person.person for person in people))
+    return [p for p in people if p.person not in held], [p for p in people if p.person in held]
+
+
+def evened(people: list[Person]) -> list[Person]:
+    """The same photos, those of rarer shades of skin several times, so that all shades are learned from alike."""
+    shades = [round(person.lightness / SHADE_STEP) for person in people]
+    commonest = max(shades.count(shade) for shade in shades)
+    times = [min(MOST_TIMES, round(commonest / shades.count(shade))) for shade in shades]
+    return [person for person, count in zip(people, times, strict=True) for _ in range(count)]
+
+
+def _read(path: Path) -> Person | None:
+    try:
+        pixels = images.read(path).pixels
+        found = faces.detect(pixels)
+    except BeautyGANError:
+        return None
+    if not found:
+        return None
+    face = found[0]
+    placement = faces.place(face.landmarks, CHIP_SIZE, CHIP_PADDING)
+    chip = faces.crop(pixels, placement)
+    landmarks = placement.to_chip(face.landmarks)
+    template = path.with_suffix(".tem")
+    exact = landmarks
+    if template.is_file():
+        exact = with_template(landmarks, placement.to_chip(read_template(template)))
+    return Person(f"{path.parent.name}/{path.stem}", balanced(chip, landmarks), landmarks, exact)
+
+
+def balanced(chip: UInt8Array, landmarks: FloatArray) -> UInt8Array:
+    """The chip with a strong red cast taken out of its colours."""
+    lab = rgb_to_lab(chip)
+    _, redness, yellowness = weighted_mean(lab, skin_mask(landmarks, lab.shape[:2]))
+    if redness <= REDDEST_SKIN:
+        return chip
+    lab[..., 1] *= USUAL_SKIN[0] / redness
+    lab[..., 2] += max(0.0, USUAL_SKIN[1] - yellowness)
+    return np.round(lab_to_rgb(lab)).astype(np.uint8)
+
+
+def read_template(path: Path) -> FloatArray:
+    """The (N, 2) hand-clicked points of a `.tem` file, in photo pixels."""
+    try:
+        lines = path.read_text().split("\n")
+        points = [[float(value) for value in line.split()[:2]] for line in lines[1 : int(lines[0]) + 1]]
+        return np.array(points, dtype=np.float32).reshape(-1, 2)
+    except (ValueError, OSError) as error:
+        raise DatasetError(f"{path} is no template of points; take it away or mend it.") from error
+
+
+# Where the 189-point templates keep what dlib's 68 points say: curves along the eyes' rims and the lips.
+_LEFT_UPPER, _LEFT_LOWER = [18, 19, 20, 21, 22], [18, 28, 29, 30, 22]
+_RIGHT_UPPER, _RIGHT_LOWER = [23, 24, 25, 26, 27], [23, 31, 32, 33, 27]
+_OUTER_LIPS = [87, 88, 89, 90, 91, 92, 93, 108, 107, 106, 105, 104]
+_INNER_TOP, _INNER_LOW = [87, 94, 95, 96, 97, 98, 93], [87, 99, 100, 101, 102, 103, 93]
+
+
+def with_template(landmarks: FloatArray, template: FloatArray) -> FloatArray:
+    """Dlib's landmarks with eyes and lips put where the template has them."""
+    if len(template) != 189:
+        return landmarks
+    exact = landmarks.copy()
+    left_upper, left_lower = _thirds(template[_LEFT_UPPER]), _thirds(template[_LEFT_LOWER])
+    right_upper, right_lower = _thirds(template[_RIGHT_UPPER]), _thirds(template[_RIGHT_LOWER])
+    exact[36:42] = np.stack([*left_upper, left_lower[2], left_lower[1]])
+    exact[42:48] = np.stack([*right_upper, right_lower[2], right_lower[1]])
+    exact[48:60] = template[_OUTER_LIPS]
+    top, low = template[_INNER_TOP], template[_INNER_LOW]
+    inset = (top[6] - top[0]) * 0.06
+    exact[60:68] = np.stack([top[0] + inset, top[2], top[3], top[4], top[6] - inset, low[4], low[3], low[2]])
+    return exact
+
+
+def _thirds(points: NDArray[Any]) -> list[NDArray[Any]]:
+    """The curve's ends and its points at a third and two thirds, first to last."""
+    curve = smooth_curve(points)
+    length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1))])
+    places = np.array([0, 1 / 3, 2 / 3, 1]) * length[-1]
+    return [np.array([np.interp(s, length, curve[:, 0]), np.interp(s, length, curve[:, 1])]) for s in places]

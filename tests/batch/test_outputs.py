@@ -1,0 +1,337 @@
+"""Where results go, through the whole command: full, read-only and vanishing disks, names, modes, leftovers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import bare_photos
+
+from beautygan_cli.batch.manifest import FILE_NAME, Manifest
+from beautygan_cli.photos import images
+
+Beautygan = Callable[..., tuple[int, list[str], str]]
+Place = Callable[..., Path]
+
+pytestmark = [
+    pytest.mark.promise("Safe outputs"),
+    pytest.mark.skipif(not hasattr(os, "geteuid"), reason="modes, links and mounts of Unix"),
+]
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """`disk("size=64k")` mounts a small disk and gives its folder."""
+    mounted = []
+
+    def mount(options: str) -> Path:
+        folder = tmp_path / f"disk{len(mounted)}"
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+        if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
+            pytest.skip("needs the right to mount")
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def pair(place: Place) -> tuple[str, ...]:
+    """A source and a reference, as the command takes them."""
+    place("me.png", "bare")
+    place("look.jpg", "worn")
+    return ("--no-makeup", "me.png", "--ref", "look.jpg")
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Files below a folder that are no manifest, by name."""
+    found = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(FILE_NAME)]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+
+
+def complaint(err: str, words: str) -> str:
+    """The one line that says so."""
+    (line,) = [line for line in err.splitlines() if words in line]
+    assert line.startswith("beautygan: ") and "Traceback" not in err and "program's own" not in err
+    return line
+
+
+def test_full_disk_is_named_and_holds_no_partial_file(
+    beautygan: Beautygan, place: Place, tmp_path: Path, disk: Callable[[str], Path]
+) -> None:
+    """Some results fit; the next one does not, and what is there stays whole."""
+    (tmp_path / "many").mkdir()
+    for number, photo in enumerate(bare_photos()[:3]):
+        shutil.copy(photo, tmp_path / "many" / f"{number}.jpg")
+    place("look.jpg", "worn")
+    full = disk("size=600k")
+    status, out, err = beautygan("--no-makeup", "many", "--ref", "look.jpg", "--out", full)
+    assert status == 1
+    complaint(err, "the disk is full")
+    made = files(full)
+    assert len(made) == len(out) < 3
+    for name in made:
+        assert images.read(full / name).pixels.shape == images.read(tmp_path / "many" / "0.jpg").pixels.shape
+
+
+def test_disk_that_holds_no_manifest_is_named(beautygan: Beautygan, pair: tuple[str, ...], disk: Callable) -> None:
+    full = disk("size=4k")
+    status, out, err = beautygan(*pair, "--out", full)
+    assert (status, out) == (2, [])
+    complaint(err, "the disk is full or failing")
+    assert files(full) == {}
+
+
+def test_report_that_finds_the_disk_full_leaves_the_earlier_one(
+    beautygan: Beautygan, pair: tuple[str, ...], disk: Callable, tmp_path: Path
+) -> None:
+    full = disk("size=4k")
+    (full / "report.json").write_text("earlier")
+    status, out, err = beautygan(*pair, "--report", full / "report.json", "--grid", full / "grid.png")
+    assert (status, out) == (1, ["made_up/me__look.png"])
+    complaint(err, "grid.png can't be written: the disk is full")
+    assert "grid.png" not in files(full)
+    assert not [name for name in files(full) if name.endswith(".part")]
+
+
+def test_read_only_disk_is_named(beautygan: Beautygan, pair: tuple[str, ...], disk: Callable) -> None:
+    locked = disk("size=64k,ro")
+    for out in (locked, locked / "deeper"):
+        status, made, err = beautygan(*pair, "--out", out)
+        assert (status, made) == (2, [])
+        complaint(err, "choose another --out")
+    assert files(locked) == {}
+
+
+@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_read_only_folder_is_named(beautygan: Beautygan, pair: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "locked").mkdir(mode=0o500)
+    status, made, err = beautygan(*pair, "--out", "locked")
+    assert (status, made) == (2, [])
+    complaint(err, "choose another --out")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["removed", "moved", "a file in its place"])
+def test_folder_of_results_that_vanishes_during_the_run_is_told(
+    photos: Callable, place: Place, model: Path, tmp_path: Path, how: str
+) -> None:
+    (tmp_path / "many").mkdir()
+    for number in range(14):
+        shutil.copy(photos("bare", number % 3), tmp_path / "many" / f"{number:02d}.jpg")
+    place("look.jpg", "worn")
+    before = files(tmp_path)
+    start = [sys.executable, "-m", "beautygan_cli", "--no-makeup", "many", "--ref", "look.jpg", "--model", str(model)]
+    with subprocess.Popen(
+        [*start, "--batch-size", "1"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline() == "made_up/00__look.jpg\n"
+        (tmp_path / "made_up").rename(tmp_path / "elsewhere")
+        if how == "removed":
+            shutil.rmtree(tmp_path / "elsewhere")
+        if how == "a file in its place":
+            (tmp_path / "made_up").touch()
+        _, err = process.stdout.read(), process.stderr.read()
+    # What is written after that lies in a folder made anew, or is a failure with a reason; the run comes to its end.
+    assert process.returncode in (0, 1), err
+    assert "Traceback" not in err and "program's own" not in err
+    if how == "a file in its place":
+        assert process.returncode == 1 and "made_up" in err
+    assert {name: content for name, content in files(tmp_path).items() if name in before} == before
+    left = [name for name in files(tmp_path) if name not in before]
+    assert not [name for name in left if name.endswith(".part")]
+    for name in left:
+        if name.endswith(".jpg"):
+            images.read(tmp_path / name)
+
+
+@pytest.mark.parametrize("out", ["x" * 300, "a/" * 2500 + "b", "me.png/out", "nul\0"])
+def test_impossible_folder_of_results_is_named(beautygan: Beautygan, pair: tuple[str, ...], out: str) -> None:
+    status, made, err = beautygan(*pair, "--out", out)
+    assert (status, made) == (2, [])
+    assert len(err.splitlines()) == 1 and "choose another --out" in err
+
+
+@pytest.mark.parametrize("option", ["--report", "--grid"])
+def test_impossible_report_or_grid_is_named_and_the_results_stay(
+    beautygan: Beautygan, pair: tuple[str, ...], option: str
+) -> None:
+    name = "x" * 300 + (".json" if option == "--report" else ".png")
+    status, made, err = beautygan(*pair, option, name)
+    assert (status, made) == (1, ["made_up/me__look.png"])
+    complaint(err, "its name is too long")
+
+
+@pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="names differ by case alone")
+def test_names_that_differ_by_case_alone_give_results_that_do_not(
+    beautygan: Beautygan, place: Place, tmp_path: Path
+) -> None:
+    for number, name in enumerate(["a.jpg", "A.jpg", "a.JPG"]):
+        place("x.jpg", "bare", number).rename(tmp_path / name)
+    place("look.jpg", "worn")
+    status, out, _ = beautygan("--no-makeup", "a.jpg", "A.jpg", "a.JPG", "--ref", "look.jpg")
+    assert status == 0
+    assert len({name.casefold() for name in out}) == 3
+    assert {name.casefold() for name in files(tmp_path / "made_up")} == {Path(name).name.casefold() for name in out}
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_modes_of_all_that_is_written_follow_the_umask(
+    beautygan: Beautygan, pair: tuple[str, ...], tmp_path: Path, umask: int, mode: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        done = beautygan(*pair, "--report", "out/r.csv", "--grid", "out/g.png", "--gallery", "--out", "out")
+    finally:
+        os.umask(before)
+    assert done[0] == 0
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert len(modes) >= 6 and set(modes.values()) == {mode}, modes
+
+
+def test_what_a_killed_run_left_is_gone_at_the_next_start(
+    beautygan: Beautygan, pair: tuple[str, ...], tmp_path: Path
+) -> None:
+    for folder in ("made_up", "made_up/deeper", "reports"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / ".beautygan-0123456789abcdef.part").write_bytes(b"half")
+        (tmp_path / folder / "mine.part").write_bytes(b"whole")
+    assert beautygan(*pair, "--report", "reports/r.json")[0] == 0
+    parts = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.part"))
+    assert parts == ["made_up/deeper/mine.part", "made_up/mine.part", "reports/mine.part"]
+
+
+@pytest.mark.parametrize("option", ["--grid", "--report"])
+@pytest.mark.parametrize("way", ["itself", "link", "hard link"])
+def test_grid_and_report_never_take_the_place_of_a_photo(
+    beautygan: Beautygan, place: Place, tmp_path: Path, option: str, way: str
+) -> None:
+    suffix = ".png" if option == "--grid" else ".json"
+    victim = place("me.png", "bare").rename(tmp_path / f"me{suffix}")
+    place("look.jpg", "worn")
+    before, target = victim.read_bytes(), tmp_path / f"other{suffix}"
+    if way == "itself":
+        target = victim
+    elif way == "link":
+        target.symlink_to(victim)
+    else:
+        target.hardlink_to(victim)
+    status, out, err = beautygan("--no-makeup", victim, "--ref", "look.jpg", option, target)
+    assert (status, out) == (2, [])
+    complaint(err, "is one of the files given; choose another")
+    assert victim.read_bytes() == before
+
+
+def test_nothing_is_written_through_links_out_of_the_folder_of_results(
+    beautygan: Beautygan, place: Place, tmp_path: Path
+) -> None:
+    """A folder of strangers' photos that is the folder of results as well holds links to where they want to write."""
+    outside = tmp_path / "outside"
+    place("outside/b.jpg", "bare", 1)
+    place("outside/c.jpg", "bare", 2)
+    place("strangers/a.jpg", "bare", 0)
+    (tmp_path / "strangers" / "sub").symlink_to(outside)
+    (tmp_path / "strangers" / "a__look.jpg").symlink_to(outside / "b.jpg")
+    (tmp_path / "strangers" / ".report.json.part").symlink_to(outside / "b.jpg")
+    place("look.jpg", "worn")
+    before = files(outside)
+    arguments = ("--no-makeup", "strangers", "--ref", "look.jpg", "--out", "strangers", "--overwrite")
+    status, _, err = beautygan(*arguments, "--report", "strangers/report.json")
+    assert status == 1
+    complaint(err, "lies behind a link that leads out of the folder of results")
+    assert files(outside) == before
+    (tmp_path / "strangers" / "thumbnails").symlink_to(outside)
+    status, _, err = beautygan(*arguments, "--gallery")
+    assert status == 2
+    complaint(err, "thumbnails is a link")
+    assert files(outside) == before
+
+
+@pytest.mark.parametrize("ending", ["", "-wal", "-journal"])
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_manifest_that_is_a_link_or_a_pipe_is_refused(
+    beautygan: Beautygan, pair: tuple[str, ...], tmp_path: Path, ending: str, kind: str
+) -> None:
+    (tmp_path / "made_up").mkdir()
+    planted = tmp_path / "made_up" / (FILE_NAME + ending)
+    if kind == "link":
+        planted.symlink_to(tmp_path / "victim")
+    else:
+        os.mkfifo(planted)
+    status, out, err = beautygan(*pair)
+    assert (status, out) == (2, [])
+    complaint(err, "is a link or no file")
+    assert not (tmp_path / "victim").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE results SET details = '{'",
+        "UPDATE results SET details = '[1]'",
+        """UPDATE results SET details = '{"size": "big"}'""",
+        """UPDATE results SET details = '{"size": [1, 2], "seconds": {"read": {}}}'""",
+        "UPDATE results SET files = '[[1]]'",
+        """UPDATE results SET files = '[["../../me.png", 1, 1]]'""",
+        "UPDATE results SET state = 'whatever'",
+        "UPDATE results SET run = 'x'",
+        "UPDATE results SET key = x'ff'",
+        "DROP TABLE results; CREATE TABLE results (output)",
+        "DROP TABLE results; CREATE VIEW results AS SELECT load_extension('x') AS output, 1 AS key, 'made' AS state,"
+        " '' AS reason, '[]' AS files, '{}' AS details, 1 AS run",
+        "CREATE TRIGGER evil BEFORE INSERT ON results BEGIN SELECT RAISE(ABORT, 'evil'); END",
+    ],
+)
+def test_manifest_of_a_stranger_is_refused_in_one_line_or_read_as_it_is(
+    beautygan: Beautygan, pair: tuple[str, ...], tmp_path: Path, change: str
+) -> None:
+    before = files(tmp_path)
+    assert beautygan(*pair, "--report", "r.json")[0] == 0
+    with sqlite3.connect(tmp_path / "made_up" / FILE_NAME) as database:
+        database.executescript(change)
+    database.close()
+    status, _, err = beautygan(*pair, "--report", "r.json", "--gallery")
+    assert "Traceback" not in err and "program's own" not in err
+    assert status in (0, 1, 2)
+    if status:
+        complaint(err, "made_up/.beautygan.sqlite")
+    assert {name: files(tmp_path)[name] for name in before} == before
+
+
+@pytest.mark.promise("Safe outputs", trials=20)
+def test_manifest_cut_short_at_any_place_is_refused_in_one_line_or_used(tmp_path: Path, trials: int) -> None:
+    with Manifest(tmp_path) as manifest:
+        manifest.record(tmp_path / "a.jpg", "key", "made", files=[], details={})
+    whole = (tmp_path / FILE_NAME).read_bytes()
+    for number in range(trials):
+        (tmp_path / FILE_NAME).write_bytes(whole[: len(whole) * number // trials])
+        try:
+            with Manifest(tmp_path) as manifest:
+                manifest.result(tmp_path / "a.jpg")
+        except images.OutputError as error:
+            assert "\n" not in str(error)
+
+
+def test_json_report_names_each_failure_with_its_reason(
+    beautygan: Beautygan, pair: tuple[str, ...], tmp_path: Path, no_face: Path
+) -> None:
+    (tmp_path / "cut.png").write_bytes((tmp_path / "me.png").read_bytes()[:3000])
+    beautygan("--no-makeup", "me.png", "cut.png", no_face, "--ref", "look.jpg", "--report", "r.json")
+    rows = json.loads((tmp_path / "r.json").read_text())["results"]
+    assert [(row["source"], bool(row["reason"])) for row in rows] == [
+        ("me.png", False),
+        ("cut.png", True),
+        ("wall.png", True),
+    ]

@@ -1,0 +1,171 @@
+"""The whole way of one photo, from Python, with the bundled model."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from conftest import SAMPLES
+from standin import StandIn
+
+from beautygan_cli import MakeupSession, Strengths, transfer
+from beautygan_cli.errors import FaceError, PhotoError
+from beautygan_cli.faces import faces as faces_module
+from beautygan_cli.faces.masks import cheeks_mask, face_mask, lids_mask, lips_mask
+from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
+from beautygan_cli.makeup import pipeline
+from beautygan_cli.photos import images
+
+BARE = sorted((SAMPLES / "no_makeup").glob("*.jpg"))
+LOOKS = sorted((SAMPLES / "makeup").glob("*.jpg"))
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[MakeupSession]:
+    with MakeupSession() as opened:
+        yield opened
+
+
+def mean_colours(pixels: np.ndarray, landmarks: np.ndarray) -> dict[str, np.ndarray]:
+    lab, shape = rgb_to_lab(pixels), pixels.shape[:2]
+    return {
+        "lips": weighted_mean(lab, lips_mask(landmarks, shape, soft=0)),
+        "lids": weighted_mean(lab, lids_mask(landmarks, shape)),
+    }
+
+
+def test_the_chips_of_a_pair_are_laid_once_though_three_regions_wear_them(
+    session: MakeupSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def face(path: Path) -> faces_module.AlignedFace:
+        return pipeline.find_faces(images.read(path).pixels, session.signature, path.name)[0]
+
+    pairs = [(face(BARE[0]), face(look)) for look in LOOKS[:2]]
+    laid = []
+    lay = pipeline.network_chips
+    monkeypatch.setattr(pipeline, "network_chips", lambda *given: laid.append(given[:2]) or lay(*given))
+    pipeline.make_up(pairs, session)
+    assert laid == pairs
+
+
+def test_makeup_of_every_look_comes_over_to_every_sample(session: MakeupSession) -> None:
+    before: dict[str, list[float]] = {"lips": [], "lids": []}
+    after: dict[str, list[float]] = {"lips": [], "lids": []}
+    looks = []
+    for look in LOOKS:
+        pixels = images.read(look).pixels
+        looks.append(mean_colours(pixels, faces_module.detect(pixels)[0].landmarks))
+    for path in BARE:
+        pixels = images.read(path).pixels
+        landmarks = faces_module.detect(pixels)[0].landmarks
+        own = mean_colours(pixels, landmarks)
+        for look, wanted in zip(LOOKS, looks, strict=True):
+            got = mean_colours(transfer(pixels, look, session=session, strengths=Strengths(1, 1, 1)), landmarks)
+            for region in before:
+                before[region].append(float(ciede2000(own[region], wanted[region])))
+                after[region].append(float(ciede2000(got[region], wanted[region])))
+    assert np.mean(after["lips"]) < 0.5 * np.mean(before["lips"])
+    assert np.mean(after["lids"]) < 0.6 * np.mean(before["lids"])
+    assert all(a < b for a, b in zip(after["lips"], before["lips"], strict=True) if b > 15)
+
+
+def test_the_person_stays_the_same(session: MakeupSession) -> None:
+    distances = []
+    for path in BARE:
+        pixels = images.read(path).pixels
+        face = faces_module.detect(pixels)[0]
+        result = transfer(pixels, LOOKS[0], session=session)
+        distances.append(np.linalg.norm(faces_module.descriptor(pixels, face) - faces_module.descriptor(result, face)))
+    assert np.mean(distances) < 0.32  # strangers lie 0.6 apart
+
+
+def test_a_path_a_photo_and_an_array_give_the_same(session: MakeupSession) -> None:
+    photo = images.read(BARE[0])
+    results = [transfer(source, LOOKS[0], session=session) for source in (BARE[0], str(BARE[0]), photo, photo.pixels)]
+    assert all(np.array_equal(result, results[0]) for result in results)
+
+
+def test_a_photo_that_is_spare_is_made_up_in_place_and_another_is_left_alone(session: MakeupSession) -> None:
+    kept = images.read(BARE[0]).pixels
+    face = pipeline.find_faces(kept, session.signature, "a photo")[0]
+    look = pipeline.find_faces(images.read(LOOKS[0]).pixels, session.signature, "a look")[0]
+    fed, made_up = pipeline.make_up([(face, look)], session)
+    spare, before = kept.copy(), kept.copy()
+    result = pipeline.apply(kept, [face], fed, made_up, Strengths())
+    assert np.array_equal(kept, before)
+    assert pipeline.apply(spare, [face], fed, made_up, Strengths(), spare=True) is spare
+    assert np.array_equal(spare, result)
+
+
+def test_every_face_of_a_photo_is_made_up_or_the_largest_alone(session: MakeupSession) -> None:
+    two = np.full((800, 1500, 3), 210, dtype=np.uint8)
+    two[:800, :800] = cv2.resize(images.read(BARE[0]).pixels, (800, 800), interpolation=cv2.INTER_AREA)
+    two[100:700, 850:1450] = cv2.resize(images.read(BARE[1]).pixels, (600, 600), interpolation=cv2.INTER_AREA)
+    everyone = transfer(two, LOOKS[0], session=session) != two
+    assert everyone[:, :800].any()
+    assert everyone[:, 850:].any()
+    one = transfer(two, LOOKS[0], session=session, which="largest") != two
+    assert one[:, :800].any()
+    assert not one[:, 850:].any()
+
+
+def test_one_photo_without_a_face_is_named_in_the_error(session: MakeupSession, tmp_path: Path) -> None:
+    blank = tmp_path / "blank.png"
+    cv2.imwrite(str(blank), np.full((300, 300, 3), 140, dtype=np.uint8))
+    with pytest.raises(FaceError, match=r"blank\.png"):
+        transfer(blank, LOOKS[0], session=session)
+    with pytest.raises(FaceError, match=r"blank\.png"):
+        transfer(BARE[0], blank, session=session)
+
+
+def test_a_missing_photo_is_named_in_the_error(session: MakeupSession, tmp_path: Path) -> None:
+    with pytest.raises(PhotoError, match=r"nothing\.jpg"):
+        transfer(tmp_path / "nothing.jpg", LOOKS[0], session=session)
+
+
+@pytest.mark.parametrize("bad", [np.zeros((9, 9), np.uint8), np.zeros((9, 9, 4), np.uint8), np.zeros((9, 9, 3))])
+def test_an_array_of_another_kind_is_refused(bad: np.ndarray, session: MakeupSession) -> None:
+    with pytest.raises(ValueError, match="uint8 RGB"):
+        transfer(bad, LOOKS[0], session=session)
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    code = "import beautygan_cli, sys; print([m for m in ('numpy', 'cv2', 'dlib', 'tensorflow') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_transfer_is_the_function_whatever_was_imported_before() -> None:
+    code = "import beautygan_cli.batch.batch; from beautygan_cli import transfer; print(callable(transfer))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
+
+
+def test_glasses_and_a_fringe_of_the_reference_leave_no_ghost(session: MakeupSession) -> None:
+    look = images.read(SAMPLES / "makeup" / "plum.jpg").pixels
+    landmarks = faces_module.detect(look)[0].landmarks
+    covered = look.copy()
+    for eye in (landmarks[36:42].mean(axis=0), landmarks[42:48].mean(axis=0)):
+        cv2.ellipse(covered, (int(eye[0]), int(eye[1]) + 12), (92, 74), 0, 0, 360, (15, 15, 20), 8, cv2.LINE_AA)
+    source = images.read(SAMPLES / "no_makeup" / "bea.jpg").pixels
+    own = faces_module.detect(source)[0].landmarks
+    plain, through = (transfer(source, item, session=session).astype(int) for item in (look, covered))
+    cheeks = cheeks_mask(own, source.shape[:2]) > 0.9
+    assert np.abs(rgb_to_lab(plain) - rgb_to_lab(through))[cheeks].max(axis=-1).mean() < 2
+
+
+def test_a_model_of_the_published_contract_runs_the_same_way(tmp_path: Path) -> None:
+    StandIn(width=4, batch=1, blocks=1).save(tmp_path)
+    with MakeupSession(tmp_path) as published:
+        assert not published.signature.warp_reference
+        pixels = images.read(BARE[0]).pixels
+        result = transfer(pixels, LOOKS[0], session=published)
+        assert (published.encoded, published.runs) == (2, 3)  # each encoder, then the decoder
+    outside = face_mask(faces_module.detect(pixels)[0].landmarks, pixels.shape[:2], soft=0.2) == 0
+    far = cv2.erode(outside.astype(np.uint8), np.ones((61, 61))) > 0
+    assert np.array_equal(result[far], pixels[far])
