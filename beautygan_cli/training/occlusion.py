@@ -3,9 +3,9 @@
     python -m beautygan_cli.training.occlusion --faces DIR --out DIR --time 20m
 
 Covers are laid over photos (`occluders`), so what is covered is known exactly there. What the photos show by themselves
-(a real fringe, real glasses) nobody has labelled. In the first half of the time a rule of thumb says what is surely the
-face, and all else does not count. Then the network itself labels the photos: what it is sure of counts from then on,
-what it is unsure of does not.
+(a real fringe, real glasses) nobody has labelled. In the first part of the time a rule of thumb says what is surely the
+face, and all else does not count. Then the network itself labels foreheads and temples: what it is sure of counts from
+then on, what it is unsure of does not.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import argparse
 import hashlib
 import json
 import multiprocessing
-import os
 import queue
 import shutil
 import sys
@@ -47,6 +46,8 @@ STUDIO = ("london_neutral", "london_smiling", "canada")  # hair off the face, no
 LID_WEIGHT = 2.0  # lids and lips count so much more than skin: a mistake there is seen first
 OUTSIDE_WEIGHT = 0.04  # of a pixel outside the face, where no paint comes
 SURE = (0.12, 0.65)  # of the network's own answer: below it is the face, above a cover, between it does not count
+JAW = 0.5  # weight of skin along the jaw, where the network learns that the face's edge is no cover
+ABOVE_BROWS = -0.35  # interocular distances below the eyes' line: there the network labels by itself
 TRUST = 0.7  # weight of a label of the network's own
 DECAY = 0.998  # of the weights' moving average, which is saved for use
 
@@ -58,7 +59,7 @@ class Settings:
     faces: str
     out: str
     minutes: float = 20.0
-    first_share: float = 0.45  # of the time before the network labels the photos itself
+    first_share: float = 0.43  # of the time before the network labels the photos itself
     batch: int = 8
     rate: float = 2e-3
     warm_up: int = 100
@@ -148,9 +149,10 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
             saver.restore(session, latest)
             progress = Progress(**json.loads((work / "progress.json").read_text()))
             say(f"going on from step {progress.step}")
-        if not progress.step:
-            _keep(work, by_rule(learners))
-        bank = _Bank(settings, work, progress.step)
+        rules = by_rule(learners)
+        if not progress.relabelled:
+            _keep(work, rules)
+        bank: _Bank | None = None
         rng = np.random.default_rng([settings.seed, progress.step])
         saved = told = time.monotonic()
         losses: list[float] = []
@@ -158,11 +160,14 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
             began = time.monotonic()
             if share >= settings.first_share and not progress.relabelled:
                 weights = session.run(averages)
-                _keep(work, by_network(weights, learners))
+                _keep(work, by_network(weights, learners, rules))
                 progress.relabelled = True
-                bank.stop()
-                bank = _Bank(settings, work, progress.step)
+                if bank is not None:
+                    bank.stop()
+                bank = None
                 say("the network has labelled the photos")
+            if bank is None:
+                bank = _Bank(settings, work, progress.step)
             batch = bank.batch(rng, settings.batch)
             feed: dict[Any, Any] = {feeds[name]: values for name, values in batch.items()}
             feed[gain] = _random_gain(rng, settings.batch)
@@ -186,7 +191,8 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
                 export(session.run(averages), settings, progress, out)
                 say(_summary(validate(session, answer, feeds, gain, checks)))
         _save(session, saver, progress, work)
-        bank.stop()
+        if bank is not None:
+            bank.stop()
         export(session.run(averages), settings, progress, out)
     say("done")
     return out
@@ -315,18 +321,28 @@ def _rule(person: Person) -> UInt8Array:
     # one has glasses in one of four: there the label counts for little.
     inside = core > 0.5
     weight[inside & ((features > 0.5) | (likeness > 0.3))] = 1.0 if studio else 0.15
-    weight[inside & (likeness > 0.7)] = 1.0 if studio else 0.5
+    weight[inside & (likeness > 0.7)] = 1.0 if studio else 0.45
     label = np.zeros(shape, dtype=np.float32)
     rim = (face > 0.5) & ~inside & (frame.y < 0.2)
     hair = (rim | (face < 0.5)) & (likeness < 0.03)
     label[hair] = 1.0
     weight[hair] = 0.6
     weight[rim & (likeness > 0.85)] = 0.25  # pale hair has the hue of skin
+    weight[(face < 0.5) & (likeness > 0.85)] = 0.6  # neck and ears
+    jaw = (face > 0.5) & ~inside & (frame.y >= 0.2)
+    weight[jaw] = 0.4 if studio else 0.1
+    weight[jaw & (likeness > 0.3)] = JAW
     return _packed(label, weight)
 
 
-def by_network(weights: dict[str, Any], people: Sequence[Person]) -> dict[str, UInt8Array]:
-    """What the network says of each photo by its name, the mean over the picture and its mirror image; as `by_rule`."""
+def by_network(
+    weights: dict[str, Any], people: Sequence[Person], rules: dict[str, UInt8Array]
+) -> dict[str, UInt8Array]:
+    """What the network says of each photo by its name, the mean over the picture and its mirror image.
+
+    It is asked above the brows alone, where real hair is that no rule of thumb can tell from a forehead. Further down
+    it would teach itself its own mistakes (the shade beside a nose), so there `rules`, what `by_rule` gave, hold on.
+    """
     import cv2
     import tensorflow as tf
 
@@ -348,13 +364,14 @@ def by_network(weights: dict[str, Any], people: Sequence[Person]) -> dict[str, U
                 back = cv2.invertAffineTransform(matrix)
                 side = len(person.chip)
                 full = cv2.warpAffine(mean, back, (side, side), flags=cv2.INTER_LINEAR, borderValue=0.5)
-                sure = np.where((full < SURE[0]) | (full > SURE[1]), np.float32(TRUST), np.float32(0))
-                label = (full > 0.5).astype(np.float32)
-                if person.folder in STUDIO:  # nothing lies before the middle of a studio portrait
-                    rule = _rule(person)
-                    certain = (rule[..., 1] > 250) & (rule[..., 0] < 128)
-                    label[certain], sure[certain] = 0.0, 1.0
-                result[person.name] = _packed(label, sure)
+                rule = rules[person.name].astype(np.float32) / 255
+                above = occluders.FaceFrame.of(person.landmarks, side).y < ABOVE_BROWS
+                studio_core = (person.folder in STUDIO) & (rule[..., 1] > 0.99)
+                asked = above & ~studio_core
+                known = (full < SURE[0]) | (full > SURE[1])
+                label = np.where(asked, full > 0.5, rule[..., 0])
+                sure = np.where(asked, known * np.float32(TRUST), rule[..., 1])
+                result[person.name] = _packed(np.asarray(label, np.float32), np.asarray(sure, np.float32))
     return result
 
 
@@ -397,6 +414,8 @@ def make_example(
         pixels = _face_paint(pixels, exact, rng)
     if rng.random() < 0.3:
         pixels = _shine(pixels, marks, rng)
+    if rng.random() < 0.4:
+        pixels = _shaded(pixels, marks, rng)
     kinds: list[str | None] = [kind] if kind is not None else [None] * int(rng.choice([0, 1, 2], p=[0.22, 0.56, 0.22]))
     for one in kinds:
         if one != "":
@@ -507,6 +526,30 @@ def _shine(pixels: FloatArray, landmarks: FloatArray, rng: np.random.Generator) 
     return np.asarray(pixels + strength[..., None] * (np.float32(250) - pixels), dtype=np.float32)
 
 
+def _shaded(pixels: FloatArray, landmarks: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Shade beside the nose, in the sockets, under the lip and along a cheek, its edge sharp or soft: not a cover."""
+    shape = (pixels.shape[0], pixels.shape[1])
+    unit = regions.unit(landmarks)
+    mask = np.zeros(shape, dtype=np.float32)
+    side = int(rng.choice([-1, 1]))
+    ridge, wing = landmarks[27:31], landmarks[35 if side > 0 else 31]
+    beside = np.stack([ridge[0], ridge[1], ridge[3], wing, (wing + ridge[1]) / 2 + np.array([side * 0.12 * unit, 0])])
+    eyes = [landmarks[eye] for eye in (regions.LEFT_EYE, regions.RIGHT_EYE)]
+    places = [beside + rng.normal(0, 0.05 * unit, beside.shape)]
+    for eye, brow in zip(eyes, (landmarks[17:22], landmarks[22:27]), strict=True):
+        places.append(np.concatenate([brow, eye[[0, 3]] + rng.normal(0, 0.08 * unit, (2, 2))]))
+    places.append(np.concatenate([landmarks[55:60], landmarks[55:60] + np.array([0, rng.uniform(0.05, 0.3) * unit])]))
+    for place in places:
+        if rng.random() < 0.45:
+            import cv2
+
+            outline = cv2.convexHull(place.astype(np.float32))[:, 0]
+            one = regions.fill(shape, regions.smooth_curve(outline, closed=True), soft=rng.uniform(0.008, 0.08) * unit)
+            mask = np.maximum(mask, one * rng.uniform(0.3, 0.85))
+    warm = np.array([0.9, 1.0, 1.05], np.float32)  # the red of the skin is what is left of it in shade
+    return np.asarray(pixels * (1 - mask[..., None] * warm * np.float32(0.95)), dtype=np.float32).clip(0, 255)
+
+
 def _lit(pixels: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Any light and any camera's tone curve: bright, dim, warm, from a side, through a blind, in black and white."""
     size = pixels.shape[0]
@@ -604,8 +647,6 @@ def _draw(examples: Any, folder: str, work: str, seed: list[int]) -> None:
     import cv2
 
     cv2.setNumThreads(1)
-    if hasattr(os, "nice"):  # the network goes first: an example is used several times
-        os.nice(5)
     rng = np.random.default_rng(seed)
     learners, _ = split(load(Path(folder), Path(work) / "people.npz"))
     with np.load(Path(work) / "natural.npz") as stored:
