@@ -54,6 +54,17 @@ SAMPLES = (
     Sample("no_makeup/tilted", ("134", "122", "091"), smiling=True, tilt=13, room=(150, 110, 80)),
     Sample("bare_face", ("083", "118", "027"), head=True, packaged=True),
     Sample(
+        "made_up_face",
+        ("083", "118", "027"),
+        head=True,
+        style=Style(
+            Lipstick((35, 55, 32), 0.95),
+            EyeShadow((40, 16, 4), (24, 8, 2), (16, 4, 0), 0.85, 0.8, 0.85, 0.8, 0.3, 0.5),
+            Liner(DARK, 0.95, 0.08, 0.25, 0.4, 0.3, 0.2),
+        ),
+        packaged=True,
+    ),
+    Sample(
         "makeup/red",
         ("081", "027", "122"),
         head=True,

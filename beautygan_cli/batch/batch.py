@@ -133,8 +133,7 @@ class _Pair:
     look: ReadyLook
     results: int = 0
     wanted: list[_Wanted] = field(default_factory=list)  # until they are handed on, so that no ring keeps photos alive
-    fed: list[FloatArray] = field(default_factory=list)
-    made_up: list[FloatArray] = field(default_factory=list)
+    made: list[pipeline.Made] = field(default_factory=list)
     network_seconds: float = 0.0
 
     def all_wanted(self) -> list[_Wanted]:
@@ -417,18 +416,17 @@ class _Line:
         self.manifest.announce([(target.output, target.key) for target in targets])
         try:
             faces = [(face, pair.look.wearing) for pair, face in batch]
-            fed, made_up = pipeline.make_up(faces, self.session, remove=self.options.remove)
+            made = pipeline.make_up(faces, self.session, remove=self.options.remove)
         except Exception as error:
             for wanted in (wanted for pair in pairs for wanted in pair.all_wanted()):
                 wanted.slot.set_result(wanted.outcome("failed", _reason(error, wanted.pair.source.path)))
             return
         seconds = (time.monotonic() - began) / len(batch)
-        for (pair, _), chip, made in zip(batch, fed, made_up, strict=True):
-            pair.fed.append(chip)
-            pair.made_up.append(made)
+        for (pair, _), item in zip(batch, made, strict=True):
+            pair.made.append(item)
             pair.network_seconds += seconds
         for pair in pairs:
-            if len(pair.made_up) == len(pair.source.aligned):
+            if len(pair.made) == len(pair.source.aligned):
                 for wanted in pair.all_wanted():
                     self._hand_on(wanted, self._finish)
 
@@ -499,7 +497,7 @@ class _Line:
         pair, target, options = wanted.pair, wanted.target, self.options
         try:
             made = wanted.outcome("made")
-            outcome, photos = result.make(pair.source, target.look, pair.fed, pair.made_up, made, options)
+            outcome, photos = result.make(pair.source, target.look, pair.made, made, options)
             files = [face_path(target.output, number) for number in range(1, len(photos) + 1)]
             self._refuse_protected(files)
             began = time.monotonic()

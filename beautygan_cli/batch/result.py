@@ -20,7 +20,7 @@ from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.makeup.look import Look
-from beautygan_cli.makeup.pipeline import Wearing
+from beautygan_cli.makeup.pipeline import Made, Wearing
 from beautygan_cli.photos import images
 from beautygan_cli.photos.images import Found, Photo
 
@@ -215,8 +215,7 @@ def read_source(path: Path, signature: Signature, options: Options, *, once: boo
 def make(
     source: Source,
     look: ReadyLook,
-    fed: Sequence[FloatArray],
-    made_up: Sequence[FloatArray],
+    made: Sequence[Made],
     outcome: Outcome,
     options: Options,
 ) -> tuple[Outcome, list[Photo]]:
@@ -228,7 +227,7 @@ def make(
     spent = {**outcome.seconds, "composite": 0.0, "measure": 0.0}
     for share in (1.0,) if limit is None else LIMITED_SHARES:
         began = time.monotonic()
-        photos = _composed(source, fed, made_up, strengths.scaled(share), options)
+        photos = _composed(source, made, strengths.scaled(share), options)
         composed = time.monotonic()
         figures: Figures = {}
         if options.measure or limit is not None:
@@ -248,22 +247,18 @@ def make(
     return replace(outcome, status="made", reason=reason), photos
 
 
-def _composed(
-    source: Source, fed: Sequence[FloatArray], made_up: Sequence[FloatArray], strengths: Strengths, options: Options
-) -> list[Photo]:
+def _composed(source: Source, made: Sequence[Made], strengths: Strengths, options: Options) -> list[Photo]:
     """The whole photo made up, or with `crop` the chip of each face."""
     remove = options.remove
     if not source.crop:
         compared = options.measure or options.previews or options.largest_distance is not None
         spare = source.once and not compared
-        pixels = pipeline.apply(
-            source.photo.pixels, source.aligned, fed, made_up, strengths, remove=remove, spare=spare
-        )
+        pixels = pipeline.apply(source.photo.pixels, source.aligned, made, strengths, remove=remove, spare=spare)
         return [replace(source.photo, pixels=pixels)]
     photos = []
-    for face, before, after in zip(source.aligned, fed, made_up, strict=True):
+    for face, item in zip(source.aligned, made, strict=True):
         alone = AlignedFace(face.chip, _itself(face.placement.size), face.landmarks)
-        pixels = pipeline.apply(face.chip, [alone], [before], [after], strengths, remove=remove)
+        pixels = pipeline.apply(face.chip, [alone], [item], strengths, remove=remove)
         photos.append(replace(source.photo, pixels=pixels, alpha=None))
     return photos
 

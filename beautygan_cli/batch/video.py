@@ -29,10 +29,12 @@ from numpy.typing import NDArray
 from beautygan_cli.batch import result
 from beautygan_cli.batch.result import Options, Outcome, ReadyLook, Source
 from beautygan_cli.errors import FaceError, OutputError, PhotoError
-from beautygan_cli.faces import exposure, faces
+from beautygan_cli.faces import exposure
+from beautygan_cli.faces.analysis import analyse_face
 from beautygan_cli.faces.faces import AlignedFace, Face
 from beautygan_cli.faces.tracking import SEARCH_EVERY, Steady, Tracker
 from beautygan_cli.makeup import pipeline
+from beautygan_cli.makeup.pipeline import Made
 from beautygan_cli.photos import images
 from beautygan_cli.photos.images import Photo
 
@@ -210,7 +212,8 @@ class Work:
         aligned = [
             [
                 self._steadily_lit(
-                    faces.align(copy, Face((0, 0, 0, 0), face.landmarks), signature.size, signature.padding), face.track
+                    analyse_face(copy, Face((0, 0, 0, 0), face.landmarks), signature.size, signature.padding),
+                    face.track,
                 )
                 for face in faces_seen
             ]
@@ -218,14 +221,14 @@ class Work:
         ]
         tracked = time.monotonic()
         pairs = [(face, self.look.wearing) for found in aligned for face in found]
-        fed, made_up = pipeline.make_up(pairs, self.session, remove=self.options.remove) if pairs else ([], [])
+        all_made = pipeline.make_up(pairs, self.session, remove=self.options.remove) if pairs else []
         self.seconds["detect"] += tracked - began
         self.seconds["network"] += time.monotonic() - tracked
         begun = time.monotonic()
-        chips = iter(zip(fed, made_up, strict=True))
+        in_turn = iter(all_made)
         jobs = []
         for frame, copy, found in zip(frames, calm, aligned, strict=True):
-            own = [next(chips) for _ in found]
+            own = [next(in_turn) for _ in found]
             if own and self.first is None:
                 self.first = self._judge(copy, found, own)
             jobs.append(composers.submit(self._compose, frame, copy, found, own))
@@ -243,24 +246,22 @@ class Work:
             self.exposures[track] = before + EXPOSURE_SHARE * (now - before)
         return replace(face, exposure=self.exposures.get(track))
 
-    def _judge(self, frame: UInt8Array, found: Sequence[AlignedFace], chips: Sequence[tuple[Any, Any]]) -> Outcome:
+    def _judge(self, frame: UInt8Array, found: Sequence[AlignedFace], made: Sequence[Made]) -> Outcome:
         """The outcome as of the first frame with a face. BeyondLimitError where no strength keeps within the limit."""
         source = Source(self.clip.path, Photo(frame, path=self.clip.path), found, {}, crop=False)
         so_far = Outcome(self.clip.path, self.look.path, None, "made", size=self.clip.size, asked=self.asked)
-        fed, made_up = [before for before, _ in chips], [after for _, after in chips]
-        outcome, photos = result.make(source, self.look, fed, made_up, so_far, self.options)
+        outcome, photos = result.make(source, self.look, made, so_far, self.options)
         return result.with_pictures(outcome, source, photos, self.options)
 
     def _compose(
-        self, frame: UInt8Array, copy: UInt8Array, found: Sequence[AlignedFace], chips: Sequence[tuple[Any, Any]]
+        self, frame: UInt8Array, copy: UInt8Array, found: Sequence[AlignedFace], made: Sequence[Made]
     ) -> UInt8Array:
         """What makeup changes in the steady copy of a frame, laid on the frame itself."""
         assert self.first is not None or not found
         if not found or self.first is None:
             return frame
         strengths = self.look.look.strengths.scaled(self.asked * self.first.strength)
-        fed, made_up = [before for before, _ in chips], [after for _, after in chips]
-        worn = pipeline.apply(copy, found, fed, made_up, strengths, remove=self.options.remove)
+        worn = pipeline.apply(copy, found, made, strengths, remove=self.options.remove)
         change = worn.astype(np.int16) - copy
         return np.asarray((change + frame).clip(0, 255), dtype=np.uint8)
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from beautygan_cli.errors import FaceError
 from beautygan_cli.faces import faces
 from beautygan_cli.faces import masks as region_masks
+from beautygan_cli.faces.analysis import analyse_face
 from beautygan_cli.faces.faces import Face
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.makeup import pipeline
@@ -113,10 +114,9 @@ def make_up(session: MakeupSession, source: Subject, reference: Subject) -> UInt
     """The source photo at its own size with the largest face wearing the reference's makeup, at full strength."""
     signature = session.signature
     aligned, look = (
-        faces.align(item.pixels, item.face, signature.size, signature.padding) for item in (source, reference)
+        analyse_face(item.pixels, item.face, signature.size, signature.padding) for item in (source, reference)
     )
-    fed, made_up = pipeline.make_up([(aligned, look)], session)
-    return pipeline.apply(source.pixels, [aligned], fed, made_up, FULL)
+    return pipeline.apply(source.pixels, [aligned], pipeline.make_up([(aligned, look)], session), FULL)
 
 
 def figures(

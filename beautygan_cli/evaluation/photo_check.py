@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from beautygan_cli.errors import PhotoError
 from beautygan_cli.faces import faces, masks
+from beautygan_cli.faces.analysis import analyse_face
 from beautygan_cli.faces.faces import AlignedFace, Face
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.model.signature import Signature
@@ -96,7 +97,7 @@ def judge(found: Quantities, signature: Signature) -> Iterator[str]:
 
 def measure(pixels: UInt8Array, face: Face, signature: Signature) -> Quantities:
     """The quantities of one face of an (H, W, 3) uint8 RGB photo."""
-    aligned = faces.align(pixels, face, signature.size, signature.padding)
+    aligned = analyse_face(pixels, face, signature.size, signature.padding)
     lab = rgb_to_lab(aligned.chip)
     return Quantities(
         pixels=signature.size / aligned.placement.scale,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import reduce
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,23 +48,20 @@ def exposure(face: AlignedFace) -> float | None:
     return float(np.clip(np.interp(own / of_skin, *LIT_EYES) / own, 1, most))
 
 
-# The same face must come out as the same object: what is encoded once is known by it.
-_known_lit: WeakKeyDictionary[AlignedFace, AlignedFace] = WeakKeyDictionary()
-
-
 def lit(face: AlignedFace) -> AlignedFace:
     """The face as it would be well lit, by its own `exposure` where that is set; the same object where it is lit."""
-    known = _known_lit.get(face)
-    if known is None:
-        times = face.exposure or exposure(face) or 1.0
-        if times == 1:
-            return face
-        bright = face.chip.astype(np.float32) * np.float32(times)
-        room = 255 - SHOULDER
-        soft = np.where(bright > SHOULDER, SHOULDER + room * np.tanh((bright - SHOULDER) / room), bright)
-        known = replace(face, chip=np.rint(soft).astype(np.uint8), exposure=times)
-        _known_lit[face] = known
-    return known
+    return face.once("lit", lambda: _lit(face)) or face
+
+
+def _lit(face: AlignedFace) -> AlignedFace | None:
+    """The brightened face; None where it needs none."""
+    times = face.exposure or exposure(face) or 1.0
+    if times == 1:
+        return None
+    bright = face.chip.astype(np.float32) * np.float32(times)
+    room = 255 - SHOULDER
+    soft = np.where(bright > SHOULDER, SHOULDER + room * np.tanh((bright - SHOULDER) / room), bright)
+    return replace(face, chip=np.rint(soft).astype(np.uint8), exposure=times)
 
 
 def dimmed(own: FloatArray, bright: AlignedFace, fed: FloatArray, made_up: FloatArray) -> FloatArray:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import threading
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from beautygan_cli.errors import BeautyGANError
 
 FloatArray = NDArray[np.float32]
 UInt8Array = NDArray[np.uint8]
+T = TypeVar("T")
 
 SCAN_SIDES = (800, 1440, 3600)  # longest side of the copies that the frontal detector searches, one after the other
 SCAN_FACE = 80  # pixels: width of the smallest face that the detector finds in a copy
@@ -28,6 +30,9 @@ DOUBTFUL = 0.8  # score of the frontal detector below which the CNN must see the
 WATCHED_FACE = 110  # width of a face that is looked at again: the frontal detector's smallest is 80
 WATCHED_SCORE = -0.4  # of the frontal detector, where a face was a moment before
 CONFIRM_SIDE = 300  # of the copy that the CNN is asked about
+EYE_PIXELS = 256  # of an eye's width in its patch at most: half a lash's breadth
+PATCH_WIDTHS = 3.0  # eye widths of a patch's side: a wing on the far side of the outer corner, on a tilted head too
+PATCH_RISE = 0.2  # eye widths by which its middle lies above the eye's
 MIN_OVERLAP = 0.4  # intersection over union above which two boxes are one face
 # dlib's predictor depends a little on the box it starts from; the mean over shifted and scaled boxes is steadier.
 BOX_JITTER = (
@@ -99,17 +104,35 @@ class Placement:
 
 
 @dataclass(frozen=True, eq=False)
+class EyePatch:
+    """What the photo shows around an eye, finer than a chip does: (P, P, 3) uint8 RGB, and how it lies in the photo."""
+
+    pixels: UInt8Array
+    placement: Placement
+
+
+@dataclass(frozen=True, eq=False)
 class AlignedFace:
     """The upright square crop of a face.
 
     chip: (size, size, 3) uint8 RGB; placement: how it lies in the photo; landmarks: (68, 2) in chip pixels; exposure:
-    times by which it must be brightened to be well lit, where that is known (see `light`).
+    times by which it must be brightened to be well lit, where that is known (see `light`); eyes: the image's left and
+    right one as the photo has them, where they were asked for; known: what was worked out from all this, by name.
     """
 
     chip: UInt8Array
     placement: Placement
     landmarks: FloatArray
     exposure: float | None = None
+    eyes: tuple[EyePatch, ...] = ()
+    known: dict[Hashable, Any] = field(init=False, repr=False, default_factory=dict)
+
+    def once(self, what: Hashable, work: Callable[[], T]) -> T:
+        """What `work` gives: worked out at the first call with this name, and kept for as long as the face is."""
+        if what not in self.known:
+            self.known[what] = work()
+        result: T = self.known[what]
+        return result
 
 
 def detect(pixels: UInt8Array, *, thorough: bool = True) -> list[Face]:
@@ -160,6 +183,26 @@ def align(pixels: UInt8Array, face: Face, size: int, padding: float) -> AlignedF
     """
     placement = place(face.landmarks, size, padding)
     return AlignedFace(crop(pixels, placement), placement, placement.to_chip(face.landmarks))
+
+
+def eye_patches(pixels: UInt8Array, landmarks: FloatArray) -> tuple[EyePatch, EyePatch]:
+    """Both eyes of a face, with landmarks (68, 2) in the photo's pixels, as finely as the photo shows them.
+
+    An eye's width is as many pixels as in the photo, but EYE_PIXELS at most, and a patch PATCH_WIDTHS of it wide.
+    """
+    patches = []
+    for eye in (slice(36, 42), slice(42, 48)):
+        points = landmarks[eye]
+        width = max(1.0, float(np.linalg.norm(points[3] - points[0])))
+        scale = min(1.0, EYE_PIXELS / width)
+        side = max(8, round(PATCH_WIDTHS * width * scale))
+        # The brow lies above, so that an eye's middle is below that of its patch.
+        centre = points.mean(axis=0) - [0, PATCH_RISE * width]
+        start = (side - 1) / 2 - scale * centre
+        matrix = np.array([[scale, 0, start[0]], [0, scale, start[1]]], dtype=np.float32)
+        placement = Placement(matrix, side)
+        patches.append(EyePatch(crop(pixels, placement), placement))
+    return patches[0], patches[1]
 
 
 def place(landmarks: FloatArray, size: int, padding: float) -> Placement:

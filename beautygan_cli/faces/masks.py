@@ -179,6 +179,70 @@ class EyeGrid:
     width: float
 
 
+@dataclass(frozen=True, eq=False)
+class EyeFrame:
+    """An eye's own coordinates: u from the inner corner (0) to the outer (1), y the height over that line.
+
+    inner: the inner corner; along, up: unit vectors; width: the eye's, all in pixels. lines: upper rim, lower rim and
+    brow as (N, 2) points (u, y) with growing u, in eye widths.
+    """
+
+    inner: NDArray[np.float64]
+    along: NDArray[np.float64]
+    up: NDArray[np.float64]
+    width: float
+    lines: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+
+    def heights(self, u: NDArray[Any]) -> list[NDArray[np.float64]]:
+        """The height y of the upper rim, the lower rim and the brow at each u."""
+        return [np.interp(u, *line.T) for line in self.lines]
+
+    def to_image(self, u: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
+        """(..., 2) pixels (x, y) of coordinates of any one shape."""
+        return np.asarray(self.inner + self.width * (u[..., None] * self.along + y[..., None] * self.up))
+
+    def coordinates(self, columns: NDArray[Any], rows: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The coordinates u and y of pixels given by their columns and rows."""
+        x, y = (columns - self.inner[0]) / self.width, (rows - self.inner[1]) / self.width
+        return x * self.along[0] + y * self.along[1], x * self.up[0] + y * self.up[1]
+
+    def box(self, across: tuple[float, float], up: tuple[float, float], shape: tuple[int, int]) -> Box:
+        """The rows and columns of an image of (H, W) where u is within `across` and y, over the rims, within `up`."""
+        lid, rim, _ = self.lines
+        heights = (min(up[0] + rim[:, 1].min(), 0), up[1] + lid[:, 1].max())
+        corners = np.array([[u, y] for u in across for y in heights])
+        return _box(self.to_image(corners[:, 0], corners[:, 1]), shape)
+
+
+def eye_frame(landmarks: NDArray[Any], number: int) -> EyeFrame:
+    """The frame of the image's left (0) or right eye (1)."""
+    points = np.asarray(landmarks, dtype=np.float64)
+    upper, lower, brow = EYES[number]
+    return _frame(points[upper], points[lower], points[brow])
+
+
+def _frame(upper: NDArray[Any], lower: NDArray[Any], brow: NDArray[Any]) -> EyeFrame:
+    """The frame of an eye from the landmarks of its two lids and its brow, inner ends first."""
+    inner, outer = upper[0], upper[-1]
+    width = float(np.linalg.norm(outer - inner))
+    along = (outer - inner) / width
+    up = np.array([along[1], -along[0]])
+    if up @ (brow.mean(axis=0) - inner) < 0:
+        up = -up
+
+    def local(curve: NDArray[Any]) -> NDArray[np.float64]:
+        offset = curve - inner
+        return np.stack([offset @ along, offset @ up], axis=-1) / width
+
+    lid, rim, arch = (_sorted_curve(local(smooth_curve(curve))) for curve in (upper, lower, brow))
+    # Past the outer corner a lid's line goes on upwards, toward the brow's tail; past the inner one it runs level.
+    tail = np.array([[1.6, 0.22]])
+    level = np.array([[-0.5, -0.05]])
+    return EyeFrame(
+        inner, along, up, width, (np.concatenate([level, lid, tail]), np.concatenate([level, rim, tail]), arch)
+    )
+
+
 def eye_grids(landmarks: NDArray[Any], shape: tuple[int, int], *, whole: bool = False) -> tuple[EyeGrid, EyeGrid]:
     """The frames of the left and the right eye of the image, of (H, W) pixels; `whole`: not near the eyes alone."""
     points = np.asarray(landmarks, dtype=np.float64)
@@ -201,22 +265,9 @@ def eye_grid(
 
     It holds all of the image, of (H, W) pixels, or (not `whole`) the box around NEAR_EYE.
     """
-    inner, outer = upper[0], upper[-1]
-    width = float(np.linalg.norm(outer - inner))
-    along = (outer - inner) / width
-    up = np.array([along[1], -along[0]])
-    if up @ (brow.mean(axis=0) - inner) < 0:
-        up = -up
-
-    def local(curve: NDArray[Any]) -> NDArray[np.float64]:
-        offset = curve - inner
-        return np.stack([offset @ along, offset @ up], axis=-1) / width
-
-    lid, rim, arch = (_sorted_curve(local(smooth_curve(curve))) for curve in (upper, lower, brow))
-    # Past the outer corner a lid's line goes on upwards, toward the brow's tail; past the inner one it runs level.
-    tail = np.array([[1.6, 0.22]])
-    level = np.array([[-0.5, -0.05]])
-    lid, rim = np.concatenate([level, lid, tail]), np.concatenate([level, rim, tail])
+    frame = _frame(upper, lower, brow)
+    inner, along, up, width = frame.inner, frame.along, frame.up, frame.width
+    lid, rim, arch = frame.lines
     lowest = rim[:, 1].min() - NEAR_BELOW
     highest = NEAR_TOP * max(arch[:, 1].max() - lid[:, 1].min(), LEAST_SPAN) + lid[:, 1].max()
     corners = np.array([[u, y] for u in NEAR_EYE for y in (lowest, highest)]) * width

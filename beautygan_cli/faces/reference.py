@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,17 +18,10 @@ TURNED = (0.2, 0.45)  # `turn` of a reference from which its far half is replace
 SHADES_REACH = 0.12  # units: what differs between the two halves over less than that is detail, not light
 MIDDLE = 0.25  # units beside the middle of the face over which one half runs into the other
 
-# A reference is the same for every source.
-_known: WeakKeyDictionary[AlignedFace, FloatArray] = WeakKeyDictionary()
-
 
 def reference_chip(reference: AlignedFace) -> FloatArray:
     """The reference's chip, `tidied`, (S, S, 3) RGB 0..255; worked out once."""
-    known = _known.get(reference)
-    if known is None:
-        known = tidied(reference.chip.astype(np.float32), reference.landmarks)
-        _known[reference] = known
-    return known
+    return reference.once("reference chip", lambda: tidied(reference.chip.astype(np.float32), reference.landmarks))
 
 
 def tidied(chip: FloatArray, landmarks: NDArray[Any], occlusion: FloatArray | None = None) -> FloatArray:
@@ -65,7 +57,7 @@ def _evenly_lit(chip: FloatArray, mirrored: FloatArray, landmarks: NDArray[Any])
     reach = SHADES_REACH * masks.unit(landmarks)
     known = np.maximum(masks.blur(skin, reach), 0.05)
     apart = masks.blur((mirrored - chip) * skin[..., None], reach) / known[..., None]
-    seen = 1 - _far_share(landmarks)  # nothing is taken from a half that is replaced
+    seen = 1 - far_share(landmarks)  # nothing is taken from a half that is replaced
     return np.asarray(chip + skin[..., None] * np.float32(seen / 2) * apart, dtype=np.float32)
 
 
@@ -110,7 +102,7 @@ def turn(landmarks: NDArray[Any]) -> float:
     return float((left - right) / max(abs(left) + abs(right), 1e-6))
 
 
-def _far_share(landmarks: NDArray[Any]) -> float:
+def far_share(landmarks: NDArray[Any]) -> float:
     """How much of a face's far half is to be replaced, 0 to 1: all of it where the face is far turned."""
     return float(masks.smoothstep(*TURNED, np.array(abs(turn(landmarks)))))
 
@@ -121,7 +113,7 @@ def _both_sides(chip: FloatArray, mirrored: FloatArray, landmarks: NDArray[Any])
     mirrored: its `_mirror_image`. Bent to the front, the little that is seen of a far lid or cheek would become a
     smear, with the hair beside it. Lips stand out enough to be seen whole.
     """
-    amount = _far_share(landmarks)
+    amount = far_share(landmarks)
     if amount <= 0:
         return chip
     shape = (chip.shape[0], chip.shape[1])

@@ -25,11 +25,14 @@ def rgb_to_lab(pixels: NDArray[Any]) -> FloatArray:
     """
     import cv2
 
-    places = (
-        pixels if pixels.dtype == np.uint8 else np.rint(np.clip(pixels, 0, 255) * LEVELS_PER_GREY).astype(np.uint16)
-    )
-    linear = np.take(_linear_table(1 if pixels.dtype == np.uint8 else LEVELS_PER_GREY), places)
-    return np.asarray(cv2.cvtColor(linear, cv2.COLOR_LRGB2LAB), dtype=np.float32)
+    return np.asarray(cv2.cvtColor(linear_light(pixels), cv2.COLOR_LRGB2LAB), dtype=np.float32)
+
+
+def linear_light(pixels: NDArray[Any]) -> FloatArray:
+    """Linear light in 0..1 of sRGB values, uint8 or float 0..255 of any shape (IEC 61966-2-1)."""
+    whole = pixels.dtype == np.uint8
+    places = pixels if whole else np.rint(np.clip(pixels, 0, 255) * LEVELS_PER_GREY).astype(np.uint16)
+    return np.take(_linear_table(1 if whole else LEVELS_PER_GREY), places)
 
 
 def lab_to_rgb(lab: NDArray[Any]) -> FloatArray:

@@ -417,6 +417,15 @@ def _layers(chip: UInt8Array, change: FloatArray, drawn: FloatArray) -> list[Flo
     return [*layers, *limits]
 
 
+def fitted_change(chip: UInt8Array, change: FloatArray) -> list[FloatArray]:
+    """A chip's change as a function of the chip's colours, which finds the photo's own edges again at its full size.
+
+    chip, change: (S, S, 3). Returns, for each channel, (S, S, 4): slopes for red, green and blue and the offset; and
+    two of (S, S, 3), the limits between which the change lies around each pixel.
+    """
+    return _layers(chip, change, np.zeros(change.shape[:2], np.float32))
+
+
 def _fit(guide: FloatArray, change: FloatArray) -> tuple[FloatArray, ...]:
     """Around each pixel, the linear function of the guide's colour that gives the change best, for each channel.
 

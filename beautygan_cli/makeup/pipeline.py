@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.errors import FaceError
-from beautygan_cli.faces import exposure, faces, shut_eyes
+from beautygan_cli.faces import exposure, faces
 from beautygan_cli.faces import masks as region_masks
+from beautygan_cli.faces.analysis import analyse_face
 from beautygan_cli.faces.faces import AlignedFace
 from beautygan_cli.faces.reference import reference_chip
 from beautygan_cli.faces.warp import warp_onto
-from beautygan_cli.makeup import colour_correction, composite, encoded
+from beautygan_cli.makeup import colour_correction, composite, encoded, eye_layer
 from beautygan_cli.makeup.composite import Strengths
+from beautygan_cli.makeup.eye_layer import EyeLayer
 from beautygan_cli.makeup.look import REGIONS, SUFFIX, Look
 from beautygan_cli.makeup.look import read as read_look
 from beautygan_cli.model.session import Features, MakeupSession
@@ -124,9 +126,9 @@ def apply_look(
     # The network leaves a part of the processor idle: masks are drawn beside it.
     with ThreadPoolExecutor(1) as beside:
         masks = beside.submit(lambda: [_weights(pixels, face, strengths, remove) for face in aligned])
-        fed, made_up = make_up([(face, wearing) for face in aligned], session, remove=remove)
+        made = make_up([(face, wearing) for face in aligned], session, remove=remove)
         masks.result()
-    return apply(pixels, aligned, fed, made_up, strengths, remove=remove, spare=spare)
+    return apply(pixels, aligned, made, strengths, remove=remove, spare=spare)
 
 
 def bare_face() -> Path:
@@ -158,8 +160,20 @@ def find_faces(pixels: UInt8Array, signature: Signature, name: str, *, which: st
     if not found:
         raise FaceError(f"no face found in {name}; use a photo in which the face is larger, upright and uncovered.")
     chosen = found[:1] if which == "largest" else found
-    aligned = [faces.align(pixels, face, signature.size, signature.padding) for face in chosen]
-    return [replace(face, landmarks=shut_eyes.seen_landmarks(face.landmarks, face.chip)) for face in aligned]
+    return [analyse_face(pixels, face, signature.size, signature.padding) for face in chosen]
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """What the network made of one face.
+
+    fed, made_up: its chip as it went in and as it came out, (S, S, 3) float32 RGB 0..255; eyes: the pigment of its
+    left and right eye, None where the network's own change is all there is.
+    """
+
+    fed: FloatArray
+    made_up: FloatArray
+    eyes: tuple[EyeLayer, EyeLayer] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,12 +187,12 @@ class _Job:
 
 def make_up(
     pairs: Sequence[tuple[AlignedFace, AlignedFace | Wearing]], session: MakeupSession, *, remove: bool = False
-) -> tuple[list[FloatArray], list[FloatArray]]:
-    """Each source's chip as it went into the network, and made up with its look.
+) -> list[Made]:
+    """Each source made up with its look.
 
     pairs: (source, reference or look), run in the session's batches, a look whose regions take different references
-    once for each. Chips are (S, S, 3) float32 RGB 0..255. `remove`: the second chip has its makeup off in place of on,
-    after the reference's example. ModelError where a mix is asked for that the model can't give.
+    once for each. `remove`: with its makeup off in place of on, after the reference's example. ModelError where a mix
+    is asked for that the model can't give.
     """
     looks = [look if isinstance(look, Wearing) else Wearing.all_of(look) for _, look in pairs]
     lit = {source: exposure.lit(source) for source in dict.fromkeys(source for source, _ in pairs)}
@@ -188,7 +202,8 @@ def make_up(
         for mix in dict.fromkeys(look.mixes.values())
     }
     made = dict(zip(jobs, _run(list(jobs.values()), session, remove), strict=True))
-    fed, made_up = [], []
+    pigment = {} if remove else _pigment([mix for look in looks if (mix := look.mixes.get("eyes"))], session)
+    result = []
     for number, ((source, _), look) in enumerate(zip(pairs, looks, strict=True)):
         before = jobs[number, next(iter(look.mixes.values()))].chips[0][0]
         worn = {region: made[number, mix] for region, mix in look.mixes.items()}
@@ -196,9 +211,37 @@ def make_up(
         if lit[source] is not source:
             own = _fed(source, session.signature)
             before, after = own, exposure.dimmed(own, lit[source], before, after)
-        fed.append(before)
-        made_up.append(after)
-    return fed, made_up
+        result.append(Made(before, after, pigment.get(look.mixes.get("eyes", ()))))
+    return result
+
+
+def _pigment(mixes: Sequence[Mix], session: MakeupSession) -> dict[Mix, tuple[EyeLayer, EyeLayer]]:
+    """The eyes' pigment of each mix; nothing where the model takes makeup off too badly to read it by that."""
+    references = list(dict.fromkeys(face for mix in mixes for face, _ in mix))
+    if not references or not eye_layer.usable(session, _bare_pair(session.signature)):
+        return {}
+    kind = ("eye layers", session.digest)
+    missing = [face for face in references if kind not in face.known]
+    if missing:
+        example = _bare_pair(session.signature)[0]
+        chips = [network_chips(face, example, session.signature) for face in missing]
+        fed, bare = (np.stack(side) for side in zip(*chips, strict=True))
+        for face, before, bared in zip(missing, fed, session.remove(fed, bare), strict=True):
+            face.known[kind] = eye_layer.eye_layers(face, bared, before)
+    return {
+        mix: eye_layer.weighted([(face.known[kind], weight) for face, weight in mix])
+        for mix in dict.fromkeys(mixes)
+        if all(face.known[kind] for face, _ in mix)
+    }
+
+
+@lru_cache(maxsize=4)
+def _bare_pair(signature: Signature) -> tuple[AlignedFace, AlignedFace]:
+    """The bare face that comes with the package, and the same made up."""
+    bare, worn = (images.read(bare_face().with_name(name)).pixels for name in ("bare_face.jpg", "made_up_face.jpg"))
+    face = faces.detect(bare)[0]
+    first, second = (analyse_face(pixels, face, signature.size, signature.padding) for pixels in (bare, worn))
+    return first, second
 
 
 def _run(jobs: Sequence[_Job], session: MakeupSession, remove: bool) -> list[FloatArray]:
@@ -276,8 +319,7 @@ def _fed(source: AlignedFace, signature: Signature) -> FloatArray:
 def apply(
     pixels: UInt8Array,
     aligned: Sequence[AlignedFace],
-    fed: Sequence[NDArray[Any]],
-    made_up: Sequence[NDArray[Any]],
+    made: Sequence[Made],
     strengths: Strengths,
     *,
     remove: bool = False,
@@ -285,26 +327,31 @@ def apply(
 ) -> UInt8Array:
     """The photo with each of its faces made up, the smallest first, so that a larger one before it wins.
 
-    `remove`: with its makeup off, as `make_up` with `remove` gives the chips. `spare`: in `pixels` itself, which are of
+    made: of each face, as `make_up` gives it; `remove`: as there. `spare`: in `pixels` itself, which are of
     no further use, since a large photo is slow to copy.
     """
     weights = [_weights(pixels, face, strengths, remove) for face in aligned]
     result = pixels if spare else pixels.copy()
-    for face, before, after, share in reversed(list(zip(aligned, fed, made_up, weights, strict=True))):
-        composite.paste_into(result, face, before, after, strengths, share)
+    for face, item, share in reversed(list(zip(aligned, made, weights, strict=True))):
+        if item.eyes is None or strengths.eyes <= 0:
+            composite.paste_into(result, face, item.fed, item.made_up, strengths, share)
+            continue
+        places = eye_layer.places(face, (result.shape[0], result.shape[1]))
+        before = [result[place].copy() for place in places]
+        composite.paste_into(result, face, item.fed, item.made_up, strengths, share)
+        eye_layer.lay_on(result, face, places, before, item.eyes, strengths.eyes)
     return result
 
 
-# A face's weights are the same with every reference; the last ones are kept for as long as the face is.
-_known_weights: WeakKeyDictionary[AlignedFace, tuple[Strengths, bool, FloatArray]] = WeakKeyDictionary()
-
-
 def _weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths, remove: bool) -> FloatArray:
-    known = _known_weights.get(face)
-    if known is None or known[:2] != (strengths, remove):
-        known = (strengths, remove, composite.change_weights(pixels, face, strengths, remove=remove))
-        _known_weights[face] = known
-    return known[2]
+    """A face's weights, which are the same with every reference; the last ones are kept."""
+    asked = (strengths, remove)
+    known = face.known.get("weights")
+    if known is None or known[0] != asked:
+        known = (asked, composite.change_weights(pixels, face, strengths, remove=remove))
+        face.known["weights"] = known
+    weights: FloatArray = known[1]
+    return weights
 
 
 def _pixels(photo: PhotoLike) -> UInt8Array:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from beautygan_cli.errors import BeautyGANError, DatasetError, ModelError
 from beautygan_cli.faces import faces
 from beautygan_cli.faces import masks as region_masks
+from beautygan_cli.faces.analysis import analyse_face
 from beautygan_cli.faces.faces import AlignedFace
 from beautygan_cli.makeup.pipeline import network_chips
 from beautygan_cli.model.session import quiet_tensorflow
@@ -386,7 +387,7 @@ def _aligned(path: Path, signature: Signature) -> AlignedFace | None:
     except BeautyGANError:
         return None
     found = faces.detect(pixels)
-    return faces.align(pixels, found[0], signature.size, signature.padding) if found else None
+    return analyse_face(pixels, found[0], signature.size, signature.padding) if found else None
 
 
 # As it goes

@@ -1,0 +1,30 @@
+"""A face of a photo, analysed once: what photos, clips, evaluation and training work on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beautygan_cli.faces import faces, shut_eyes
+from beautygan_cli.faces.faces import AlignedFace, Face
+
+UInt8Array = NDArray[np.uint8]
+
+
+def analyse_face(
+    pixels: UInt8Array, face: Face, size: int, padding: float, *, exposure: float | None = None
+) -> AlignedFace:
+    """The analysis of one face of a photo.
+
+    pixels: (H, W, 3) uint8 RGB, upright; face: where it is; size, padding: of the chip, as the model's signature says;
+    exposure: times by which it must be brightened to be well lit, where that is known better than from this photo.
+    """
+    aligned = faces.align(pixels, face, size, padding)
+    return replace(
+        aligned,
+        landmarks=shut_eyes.seen_landmarks(aligned.landmarks, aligned.chip),
+        exposure=exposure,
+        eyes=faces.eye_patches(pixels, face.landmarks),
+    )

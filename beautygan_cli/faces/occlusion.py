@@ -1,0 +1,312 @@
+"""What lies before a face: hair, a fringe, glasses, hands, masks, microphones, veils, hats.
+
+A small network says so for a chip of the face (`OcclusionNetwork`), a guided filter brings its coarse answer to the
+photo's own edges (`refine`), and `covered_shares` puts it in words for a report.
+
+An occlusion is an (H, W) or (N, H, W) float32 in [0, 1]: how surely each pixel shows something before the face and not
+the face itself. Makeup, shade, shine, lashes, brows, beards and open mouths are the face itself.
+
+The network is kept as the makeup model is, and opened with the same care: only arithmetic is accepted from its graph
+(see `session`). It gives no other model's files a way in.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beautygan_cli.errors import ModelError
+from beautygan_cli.faces import masks as regions
+from beautygan_cli.model import session
+from beautygan_cli.model.signature import Signature
+from beautygan_cli.model.tf_runtime import runtime
+
+FloatArray = NDArray[np.float32]
+UInt8Array = NDArray[np.uint8]
+
+SIZE = 128  # pixels of the chip that the network sees, both sides
+BATCH = 16  # faces per run: more gain nothing on two cores and take more memory
+COVERED = 0.5  # from here on a pixel counts as covered where it is counted
+# What is covered around the eyes alone may be the network's mistake (black shadow, a deep socket), and is taken for
+# half as sure: it weakens paint but leaves half of it. A cover that is real goes on outside: a frame has a bridge and
+# temples, hair comes from the hairline, a hand from somewhere.
+EYES_ALONE = 0.5
+GOES_ON = 0.03  # of the squared interocular distance: what a frame's bridge and temples cover, a thick strand of hair
+# The guided filter: its window is as wide as the network's mask is coarse, 2.5 pixels of it to each side; eps is the
+# squared difference of colours (0..1) below which it takes two pixels for the same thing, about 5 grey levels.
+WINDOW = 2.5
+EPSILON = 4e-4
+GUIDE_SIDE = 256  # longest side of the copy on which the filter is worked out; it is applied at the photo's own size
+
+NAMES = ("left eye", "right eye", "lips", "skin")  # of what `covered_shares` tells, as seen in the picture
+
+
+class OcclusionNetwork:
+    """The network that sees what lies before faces. Open once, use from any thread, `close` it in the end.
+
+    `model`: the folder of its checkpoint (None: the bundled one). `threads`: threads within an operation (None: all
+    cores). Nothing is loaded before the first face; loading takes about a second where TensorFlow is imported already.
+
+    Raises ModelError at the first use when the folder holds no usable network.
+
+        with OcclusionNetwork() as network:
+            occlusion = network.predict(chips, landmarks)
+    """
+
+    def __init__(self, model: str | Path | None = None, *, threads: int | None = None) -> None:
+        self._model = None if model is None else Path(model)
+        self._threads = threads
+        self._lock = threading.Lock()
+        self._opened: _Opened | None = None
+        self._closed = False
+
+    def predict(self, chips: UInt8Array, landmarks: NDArray[Any]) -> FloatArray:
+        """How surely each pixel of each chip is covered.
+
+        Arguments:
+            chips: (N, S, S, 3) uint8 RGB, as `faces.align(photo, face, S, 0.35)` lays them; any S.
+            landmarks: (N, 68, 2) in the pixels of the chips.
+
+        Returns:
+            (N, S, S) float32 in [0, 1], as coarse as 128 pixels are (`refine` sharpens it), with `spare_eyes` applied:
+            no eye is called covered by what is seen at that eye alone.
+
+        Raises:
+            ValueError: for arrays of other shapes.
+            ModelError: when the network can't be loaded.
+        """
+        coarse = self.probabilities(chips, landmarks)
+        scale = SIZE / chips.shape[2]
+        small = _scaled(landmarks, scale)
+        spared = [spare_eyes(mask, points) for mask, points in zip(coarse, small, strict=True)]
+        return _enlarged(spared, chips.shape[1])
+
+    def probabilities(self, chips: UInt8Array, landmarks: NDArray[Any]) -> FloatArray:
+        """The network's own answer, (N, 128, 128) float32 in [0, 1]; arguments and errors as of `predict`."""
+        _check(chips, landmarks)
+        opened = self._open()
+        small = _scaled(landmarks, SIZE / chips.shape[2])
+        result = np.empty((len(chips), SIZE, SIZE), dtype=np.float32)
+        for start in range(0, len(chips), BATCH):
+            part = slice(start, start + BATCH)
+            pixels, face = network_input(chips[part], small[part])
+            (values,) = opened.session.run([opened.output], {opened.chips: pixels, opened.face: face})
+            result[part] = values[..., 0]
+        return result
+
+    def close(self) -> None:
+        """Free the network. It can't be used afterwards; closing it again does nothing."""
+        with self._lock:
+            if self._opened is not None:
+                self._opened.session.close()
+            self._opened = None
+            self._closed = True
+
+    def __enter__(self) -> OcclusionNetwork:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open(self) -> _Opened:
+        with self._lock:  # two threads would load it twice
+            if self._closed:
+                raise RuntimeError("this OcclusionNetwork is closed")
+            if self._opened is None:
+                self._opened = _Opened(bundled() if self._model is None else self._model, self._threads)
+            return self._opened
+
+
+def network_input(chips: UInt8Array, landmarks: NDArray[Any]) -> tuple[FloatArray, FloatArray]:
+    """What the network is fed: chips of any size as (N, 128, 128, 3) in 0..255, and the face's masks, (N, 128, 128, 1).
+
+    landmarks: (N, 68, 2) in pixels of the reduced chips.
+    """
+    import cv2
+
+    pixels = np.empty((len(chips), SIZE, SIZE, 3), dtype=np.float32)
+    face = np.empty((len(chips), SIZE, SIZE, 1), dtype=np.float32)
+    for index, (chip, points) in enumerate(zip(chips, landmarks, strict=True)):
+        # Averaging when reducing; INTER_AREA enlarges by repeating, so a smaller chip is interpolated.
+        method = cv2.INTER_AREA if chip.shape[0] >= SIZE else cv2.INTER_LINEAR
+        pixels[index] = chip if chip.shape[0] == SIZE else cv2.resize(chip, (SIZE, SIZE), interpolation=method)
+        face[index, ..., 0] = regions.face_mask(points, (SIZE, SIZE))
+    return pixels, face
+
+
+def spare_eyes(occlusion: FloatArray, landmarks: NDArray[Any]) -> FloatArray:
+    """The occlusion with what is seen around an eye alone made half as sure, at most EYES_ALONE.
+
+    A covered piece (connected pixels of COVERED and more) is trusted where GOES_ON of it lies outside the zones of
+    both eyes (lids, brows and a rim around them); what is not trusted is capped within these zones, smoothly.
+
+    Arguments:
+        occlusion: (H, W) float32 in [0, 1] of a chip.
+        landmarks: (68, 2) in its pixels.
+
+    Returns:
+        (H, W) float32 in [0, 1], nowhere above the one that was given.
+    """
+    import cv2
+
+    shape = (occlusion.shape[0], occlusion.shape[1])
+    unit = regions.unit(landmarks)
+    zone = np.maximum(regions.around_eyes_mask(landmarks, shape), regions.openings_mask(landmarks, shape))
+    if float((occlusion * zone).max()) <= EYES_ALONE:
+        return occlusion
+    count, pieces = cv2.connectedComponents((occlusion > COVERED).astype(np.uint8), connectivity=8)
+    outside = np.bincount(pieces[zone < 0.5], minlength=count) / unit**2
+    goes_on = outside >= GOES_ON
+    goes_on[0] = False  # the pixels that are not covered
+    # Carried on a little past its edge, where the cover fades out.
+    trusted = cv2.dilate(goes_on[pieces].astype(np.float32), np.ones((3, 3), np.uint8))
+    limit = 1 - (1 - EYES_ALONE) * zone * (1 - regions.blur(trusted, 0.02 * unit))
+    return np.asarray(np.minimum(occlusion, limit), dtype=np.float32)
+
+
+def refine(occlusion: FloatArray, pixels: UInt8Array) -> FloatArray:
+    """The occlusion at a photo's own size, its edges laid onto the photo's edges.
+
+    The guided filter of K. He, J. Sun, X. Tang, "Guided Image Filtering" (2010), with the colours as its guide: within
+    a small window the result is linear in the photo's colours.
+
+    Arguments:
+        occlusion: (h, w) float32 in [0, 1], of any size, of the same cut as `pixels`.
+        pixels: (H, W, 3) uint8, RGB or L*a*b* as OpenCV packs it; what counts is that unlike things differ.
+
+    Returns:
+        (H, W) float32 in [0, 1].
+    """
+    import cv2
+
+    height, width = pixels.shape[:2]
+    if float(occlusion.max()) < 0.02:  # nothing to sharpen, as before most faces
+        return np.asarray(cv2.resize(occlusion, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+    scale = min(1.0, GUIDE_SIDE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    guide = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    coarse = cv2.resize(occlusion, size, interpolation=cv2.INTER_LINEAR)
+    reach = 2 * max(1, round(WINDOW * size[0] / occlusion.shape[1])) + 1
+
+    def mean(values: NDArray[Any]) -> FloatArray:
+        return np.asarray(cv2.blur(values, (reach, reach), borderType=cv2.BORDER_REPLICATE), dtype=np.float32)
+
+    colour, level = mean(guide), mean(coarse)
+    with_level = mean(guide * coarse[..., None]) - colour * level[..., None]
+    squares = mean(np.dstack([guide * guide[..., :1], guide[..., 1:] * guide[..., 1:2]]))
+    cross = mean(guide[..., 2] ** 2)
+    r, g, b = colour[..., 0], colour[..., 1], colour[..., 2]
+    rr, rg, rb = squares[..., 0] - r * r + EPSILON, squares[..., 1] - r * g, squares[..., 2] - r * b
+    gg, gb, bb = squares[..., 3] - g * g + EPSILON, squares[..., 4] - g * b, cross - b * b + EPSILON
+    # The symmetric 3 x 3 matrix's inverse, by its cofactors.
+    c00, c01, c02 = gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg
+    c11, c12, c22 = rr * bb - rb * rb, rg * rb - rr * gb, rr * gg - rg * rg
+    determinant = rr * c00 + rg * c01 + rb * c02
+    x, y, z = with_level[..., 0], with_level[..., 1], with_level[..., 2]
+    slopes = np.dstack([c00 * x + c01 * y + c02 * z, c01 * x + c11 * y + c12 * z, c02 * x + c12 * y + c22 * z])
+    slopes /= determinant[..., None]
+    offset = level - (slopes * colour).sum(axis=2)
+    fit = mean(np.dstack([slopes, offset]))
+    fit = cv2.resize(fit, (width, height), interpolation=cv2.INTER_LINEAR)
+    full = fit[..., 3]
+    for channel in range(3):
+        full = full + fit[..., channel] * (pixels[..., channel].astype(np.float32) / 255)
+    return np.asarray(np.clip(full, 0, 1), dtype=np.float32)
+
+
+def covered_shares(occlusion: FloatArray, landmarks: NDArray[Any]) -> dict[str, float]:
+    """How much of each region is covered, 0 to 1, by NAMES; left and right are the picture's, as in `regions`.
+
+    Arguments:
+        occlusion: (H, W) float32 in [0, 1].
+        landmarks: (68, 2) in its pixels.
+    """
+    shape = (occlusion.shape[0], occlusion.shape[1])
+    eyes = [regions.eyes_mask(landmarks, shape, (grid, grid)) for grid in regions.eye_grids(landmarks, shape)]
+    masks = [*eyes, regions.lips_mask(landmarks, shape), regions.skin_mask(landmarks, shape)]
+    return {
+        name: float((mask * occlusion).sum() / max(float(mask.sum()), 1e-6))
+        for name, mask in zip(NAMES, masks, strict=True)
+    }
+
+
+def bundled() -> Path:
+    """The folder of the network that comes with the package. Raises ModelError when there is none."""
+    installed = Path(str(importlib.resources.files("beautygan_cli").joinpath("bundled", "occlusion")))
+    checkout = Path(__file__).resolve().parent.parent.parent / "models" / "occlusion"
+    for folder in (installed, checkout):
+        if folder.is_dir():
+            return folder
+    raise ModelError("the bundled occlusion network is missing from this installation; reinstall beautygan-cli")
+
+
+class _Opened:
+    """The frozen graph with its session and its three tensors."""
+
+    def __init__(self, folder: Path, threads: int | None) -> None:
+        tf = runtime()
+        signature = Signature.load(folder)
+        files = session.find_checkpoint(folder)
+        meta_graph = session.read_meta_graph(files.meta)
+        nodes = session.nodes_by_name(meta_graph, files.meta)
+        session.check_tensors(nodes, signature, files.meta)
+        kept = session.keep_needed(nodes, signature.made_up, signature, files.meta)
+        session.refuse_forbidden(kept, signature, session.functions_of(meta_graph), files.meta)
+        reader = session.open_reader(files)
+        variables = session.find_variables(kept, reader, files)
+        one_face = {**_placeholders(signature, 1), **session.variable_placeholders(variables)}
+        skeleton = session.replace_nodes(kept, one_face)
+        session.check_sizes(skeleton, (1, SIZE, SIZE, 1), signature.made_up, files.meta)
+        weights = session.constants(session.read_weights(variables, reader, files), variables)
+        frozen = session.replace_nodes(kept, {**_placeholders(signature, None), **weights})
+        graph_def = tf.GraphDef(node=frozen)
+        graph_def.versions.producer = meta_graph.graph_def.versions.producer
+        graph = tf.Graph()
+        with graph.as_default():
+            self.chips, self.face, self.output = tf.import_graph_def(
+                graph_def, name="", return_elements=[signature.source, signature.reference, signature.made_up]
+            )
+        count = threads or 0
+        settings = tf.ConfigProto(intra_op_parallelism_threads=count, inter_op_parallelism_threads=count)
+        self.session = tf.Session(graph=graph, config=settings)
+
+
+def _placeholders(signature: Signature, batch: int | None) -> dict[str, Any]:
+    """The two that are fed, chips of three channels and masks of one."""
+    tf = runtime()
+    nodes = {}
+    for tensor, channels in ((signature.source, 3), (signature.reference, 1)):
+        name = tensor.partition(":")[0]
+        nodes[name] = tf.NodeDef(name=name, op="Placeholder")
+        nodes[name].attr["dtype"].type = tf.float32.as_datatype_enum
+        nodes[name].attr["shape"].shape.CopyFrom(tf.TensorShape([batch, SIZE, SIZE, channels]).as_proto())
+    return nodes
+
+
+def _check(chips: NDArray[Any], landmarks: NDArray[Any]) -> None:
+    if chips.ndim != 4 or chips.shape[1] != chips.shape[2] or chips.shape[3] != 3 or chips.dtype != np.uint8:
+        raise ValueError(f"chips must be (N, S, S, 3) uint8, but are {chips.shape} {chips.dtype}")
+    if landmarks.shape != (len(chips), 68, 2):
+        raise ValueError(f"landmarks must be ({len(chips)}, 68, 2), but their shape is {landmarks.shape}")
+
+
+def _scaled(landmarks: NDArray[Any], scale: float) -> FloatArray:
+    """Landmarks of a chip that is reduced by `scale`; a pixel's centre lies at its whole coordinate."""
+    return np.asarray((landmarks + 0.5) * scale - 0.5, dtype=np.float32)
+
+
+def _enlarged(masks: list[FloatArray], size: int) -> FloatArray:
+    import cv2
+
+    result = np.empty((len(masks), size, size), dtype=np.float32)
+    for index, mask in enumerate(masks):
+        result[index] = cv2.resize(mask, (size, size), interpolation=cv2.INTER_LINEAR)
+    return result

@@ -1,0 +1,740 @@
+"""Training of the network that sees what lies before a face: one loop to read from top to bottom, `train`.
+
+    python -m beautygan_cli.training.occlusion --faces DIR --out DIR --time 20m
+
+Covers are laid over photos (`occluders`), so what is covered is known exactly there. What the photos show by themselves
+(a real fringe, real glasses) nobody has labelled. In the first part of the time a rule of thumb says what is surely the
+face, and all else does not count. Then the network itself labels foreheads and temples: what it is sure of counts from
+then on, what it is unsure of does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import multiprocessing
+import queue
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beautygan_cli.faces import faces
+from beautygan_cli.faces import masks as regions
+from beautygan_cli.faces.masks import blur, smoothstep
+from beautygan_cli.faces.occlusion import SIZE
+from beautygan_cli.imaging.colour import rgb_to_lab
+from beautygan_cli.model.session import quiet_tensorflow
+from beautygan_cli.model.signature import Signature
+from beautygan_cli.training import occluders
+from beautygan_cli.training import rendering as makeup
+from beautygan_cli.training.dataset import Person, load, split
+
+FloatArray = NDArray[np.float32]
+UInt8Array = NDArray[np.uint8]
+
+FOLD = 4  # pixels of each side that become channels before the first layer: most of the cost is saved, nothing is lost
+CHANNELS = (32, 48, 64)  # of the network at 1/4, 1/8 and 1/16 of its size: 0.21 million weights in all
+PADDING = 0.35  # of the chips
+CANVAS = 192  # pixels of the chip on which covers are drawn, before it is reduced to the network's SIZE
+STUDIO = ("london_neutral", "london_smiling", "canada")  # hair off the face, no glasses: surely the face itself
+LID_WEIGHT = 2.0  # lids and lips count so much more than skin: a mistake there is seen first
+OUTSIDE_WEIGHT = 0.04  # of a pixel outside the face, where no paint comes
+SURE = (0.12, 0.65)  # of the network's own answer: below it is the face, above a cover, between it does not count
+JAW = 0.5  # weight of skin along the jaw, where the network learns that the face's edge is no cover
+ABOVE_BROWS = -0.35  # interocular distances below the eyes' line: there the network labels by itself
+TRUST = 0.7  # weight of a label of the network's own
+DECAY = 0.998  # of the weights' moving average, which is saved for use
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that shapes a run; saved beside its weights."""
+
+    faces: str
+    out: str
+    minutes: float = 20.0
+    first_share: float = 0.43  # of the time before the network labels the photos itself
+    batch: int = 8
+    rate: float = 2e-3
+    warm_up: int = 100
+    bank: int = 4000  # examples in memory, the oldest replaced as new ones are drawn
+    ready: int = 200  # examples to wait for before the first step
+    workers: int = 1
+    threads: int = 1
+    save_every: float = 120.0  # seconds
+    check_count: int = 16  # held-out examples of each kind of cover
+    seed: int = 1
+
+
+@dataclass
+class Progress:
+    """How far a run has come; saved with each checkpoint, so that a killed run goes on from there."""
+
+    step: int = 0
+    seconds: float = 0.0
+    relabelled: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One example, all (SIZE, SIZE, ...) uint8.
+
+    pixels: RGB; face: the face's mask, 0..255; label: how much is covered, 0..255; weight: how much each pixel counts,
+    0..255 for 0..(1 + LID_WEIGHT).
+    """
+
+    pixels: UInt8Array
+    face: UInt8Array
+    label: UInt8Array
+    weight: UInt8Array
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The loop
+
+
+def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None] = print) -> Path:
+    """Train the network from a folder of photos and save it under `settings.out`; returns that folder.
+
+    Raises DatasetError where the folder holds too few faces.
+    """
+    tf = quiet_tensorflow()
+    out = Path(settings.out)
+    work = out / "training"
+    work.mkdir(parents=True, exist_ok=True)
+    cache = work / "people.npz"
+    learners, held = split(load(Path(settings.faces), cache))
+    say(f"{len(learners)} photos to train on, {len(held)} held out")
+    checks = held_out_examples(held, settings.check_count, settings.seed)
+
+    graph = tf.Graph()
+    with graph.as_default():
+        tf.compat.v1.set_random_seed(settings.seed)
+        feeds = {
+            name: tf.compat.v1.placeholder(tf.uint8, (None, SIZE, SIZE, channels), name)
+            for name, channels in (("pixels", 3), ("face", 1), ("label", 1), ("weight", 1))
+        }
+        gain = tf.compat.v1.placeholder(tf.float32, (None, 1, 1, 3), "gain")
+        rate = tf.compat.v1.placeholder(tf.float32, (), "rate")
+        values = {name: tf.cast(feed, tf.float32) / 255 for name, feed in feeds.items()}
+        logits = unet(tf.minimum(values["pixels"] * gain, 1.0) * 255, values["face"])
+        answer = tf.sigmoid(logits)
+        loss = weighted_entropy(logits, values["label"], values["weight"])
+        optimiser = tf.compat.v1.train.AdamOptimizer(rate, beta2=0.99)
+        gradients, variables = zip(*optimiser.compute_gradients(loss), strict=True)
+        clipped, _ = tf.clip_by_global_norm(gradients, 1.0)
+        average = tf.train.ExponentialMovingAverage(DECAY, num_updates=tf.compat.v1.train.get_or_create_global_step())
+        step = optimiser.apply_gradients(
+            list(zip(clipped, variables, strict=True)), tf.compat.v1.train.get_global_step()
+        )
+        with tf.control_dependencies([step]):
+            step = average.apply(list(variables))
+        averages = {variable.op.name: average.average(variable) for variable in variables}
+        saver = tf.compat.v1.train.Saver(max_to_keep=2)
+        start = tf.compat.v1.global_variables_initializer()
+    config = tf.compat.v1.ConfigProto(
+        intra_op_parallelism_threads=settings.threads, inter_op_parallelism_threads=settings.threads
+    )
+    with tf.compat.v1.Session(graph=graph, config=config) as session:
+        session.run(start)
+        progress = Progress()
+        latest = tf.train.latest_checkpoint(str(work))
+        if resume and latest:
+            saver.restore(session, latest)
+            progress = Progress(**json.loads((work / "progress.json").read_text()))
+            say(f"going on from step {progress.step}")
+        rules = by_rule(learners)
+        if not progress.relabelled:
+            _keep(work, rules)
+        bank: _Bank | None = None
+        rng = np.random.default_rng([settings.seed, progress.step])
+        saved = told = time.monotonic()
+        losses: list[float] = []
+        while (share := progress.seconds / (settings.minutes * 60)) < 1.0:
+            began = time.monotonic()
+            if share >= settings.first_share and not progress.relabelled:
+                weights = session.run(averages)
+                _keep(work, by_network(weights, learners, rules))
+                progress.relabelled = True
+                if bank is not None:
+                    bank.stop()
+                bank = None
+                say("the network has labelled the photos")
+            if bank is None:
+                bank = _Bank(settings, work, progress.step)
+            batch = bank.batch(rng, settings.batch)
+            feed: dict[Any, Any] = {feeds[name]: values for name, values in batch.items()}
+            feed[gain] = _random_gain(rng, settings.batch)
+            feed[rate] = settings.rate * min(1.0, (progress.step + 1) / settings.warm_up) * _cosine(share)
+            value, _ = session.run([loss, step], feed)
+            losses.append(float(value))
+            progress.step += 1
+            progress.seconds += min(time.monotonic() - began, 60.0)
+            now = time.monotonic()
+            if now - told > 20:
+                speed = len(losses) / (now - told)
+                told = now
+                say(
+                    f"step {progress.step}  {100 * share:.1f} %  loss {np.mean(losses):.4f}  "
+                    f"{speed:.2f} steps/s  {bank.drawn} examples"
+                )
+                losses.clear()
+            if now - saved > settings.save_every:
+                saved = now
+                _save(session, saver, progress, work)
+                export(session.run(averages), settings, progress, out)
+                say(_summary(validate(session, answer, feeds, gain, checks)))
+        _save(session, saver, progress, work)
+        if bank is not None:
+            bank.stop()
+        export(session.run(averages), settings, progress, out)
+    say("done")
+    return out
+
+
+def unet(pixels: Any, face: Any) -> Any:
+    """The network: logits (N, S, S, 1) of occlusion, from RGB in 0..255 (N, S, S, 3) and the face's mask (N, S, S, 1).
+
+    A U-Net (Ronneberger et al. 2015). Its first step only moves each FOLD x FOLD pixels into the channels, and its last
+    one moves them back, so a line of one pixel can be told, at a sixteenth of the cost of layers at full size. Called
+    again in a graph it shares its weights.
+    """
+    import tensorflow as tf
+
+    with tf.compat.v1.variable_scope("occlusion", reuse=tf.compat.v1.AUTO_REUSE):
+        seen = tf.nn.space_to_depth(tf.concat([pixels / 127.5 - 1.0, face], axis=3), FOLD)
+        values, skipped = seen, []
+        for level, channels in enumerate(CHANNELS):
+            values = tf.nn.relu(_convolution(values, channels, 1 if level == 0 else 2, f"encoder_{level}"))
+            values = tf.nn.relu(values + _convolution(values, channels, 1, f"encoder_{level}_b", gain=0.5))
+            skipped.append(values)
+        for level in range(len(CHANNELS) - 2, -1, -1):
+            side = SIZE // FOLD >> level
+            values = tf.compat.v1.image.resize_nearest_neighbor(values, (side, side))
+            values = tf.concat([values, skipped[level]], axis=3)
+            values = tf.nn.relu(_convolution(values, CHANNELS[level], 1, f"decoder_{level}"))
+        answer = _convolution(tf.concat([values, seen], axis=3), FOLD**2, 1, "answer", gain=0.1)
+        return tf.nn.depth_to_space(answer, FOLD)
+
+
+def weighted_entropy(logits: Any, label: Any, weight: Any) -> Any:
+    """Cross-entropy, each pixel by its weight (in 0..1, for 0..1 + LID_WEIGHT)."""
+    import tensorflow as tf
+
+    entropy = tf.nn.sigmoid_cross_entropy_with_logits(labels=label, logits=logits)
+    return tf.reduce_sum(weight * entropy) / (tf.reduce_sum(weight) + 1.0)
+
+
+def _convolution(values: Any, channels: int, stride: int, name: str, gain: float = 1.0) -> Any:
+    """A 3 x 3 convolution with bias; weights start as He et al. 2015 derive for ReLU, times `gain`."""
+    import tensorflow as tf
+
+    depth = int(values.shape[-1])
+    start = tf.compat.v1.truncated_normal_initializer(stddev=gain * float(np.sqrt(2 / (9 * depth))))
+    kernel = tf.compat.v1.get_variable(f"{name}/kernel", (3, 3, depth, channels), initializer=start)
+    bias = tf.compat.v1.get_variable(f"{name}/bias", (channels,), initializer=tf.compat.v1.zeros_initializer())
+    return tf.nn.bias_add(tf.nn.conv2d(values, kernel, stride, "SAME"), bias)
+
+
+def _cosine(share: float) -> float:
+    return max(0.02, 0.5 * (1 + float(np.cos(np.pi * min(share, 1.0)))))
+
+
+def _random_gain(rng: np.random.Generator, count: int) -> FloatArray:
+    """Exposure and colour of the light, anew each time that an example is used."""
+    exposure = np.exp(rng.normal(0, 0.18, (count, 1, 1, 1)))
+    return np.asarray(exposure * np.exp(rng.normal(0, 0.06, (count, 1, 1, 3))), dtype=np.float32)
+
+
+def _save(session: Any, saver: Any, progress: Progress, work: Path) -> None:
+    saver.save(session, str(work / "state"), global_step=progress.step, write_meta_graph=False)
+    part = work / "progress.json.part"
+    part.write_text(json.dumps(asdict(progress)))
+    part.replace(work / "progress.json")
+
+
+def export(weights: dict[str, Any], settings: Settings, progress: Progress, out: Path) -> None:
+    """Save weights by their names as a checkpoint of the inference graph alone, with its `model.json`."""
+    import tensorflow as tf
+
+    with tf.Graph().as_default():
+        pixels = tf.compat.v1.placeholder(tf.float32, (None, SIZE, SIZE, 3), "chips")
+        face = tf.compat.v1.placeholder(tf.float32, (None, SIZE, SIZE, 1), "face")
+        tf.sigmoid(unet(pixels, face), name="probability")
+        own = tf.compat.v1.trainable_variables()
+        saver = tf.compat.v1.train.Saver(own, save_relative_paths=True)
+        with tf.compat.v1.Session() as plain:
+            for variable in own:
+                variable.load(weights[variable.op.name], plain)
+            part = out / "part"
+            part.mkdir(parents=True, exist_ok=True)
+            saver.save(plain, str(part / "model"))
+            for file in sorted(part.iterdir()):
+                shutil.move(str(file), str(out / file.name))
+            part.rmdir()
+    about = asdict(settings)
+    about["faces"], about["out"] = Path(settings.faces).name, Path(settings.out).name
+    Signature(
+        name="beautygan-cli occlusion",
+        source="chips:0",
+        reference="face:0",
+        made_up="probability:0",
+        removed="probability:0",
+        size=SIZE,
+        padding=PADDING,
+        low=0.0,
+        high=255.0,
+        sha256=hashlib.sha256((out / "model.data-00000-of-00001").read_bytes()).hexdigest(),
+        about={"settings": about, "step": progress.step, "minutes": round(progress.seconds / 60, 1)},
+    ).save(out)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What the photos show by themselves: a label and how much it counts, for each pixel of a photo's chip
+
+
+def by_rule(people: Sequence[Person]) -> dict[str, UInt8Array]:
+    """A first guess for each photo by its name: (H, W, 2) uint8, label and weight, both 0..255."""
+    return {person.name: _rule(person) for person in people}
+
+
+def _rule(person: Person) -> UInt8Array:
+    lab = rgb_to_lab(person.chip)
+    shape = lab.shape[:2]
+    points = person.landmarks
+    frame = occluders.FaceFrame.of(points, shape[0])
+    likeness = regions.skin_likeness(points, lab)
+    face = regions.fill(shape, regions.face_outline(points))
+    core = regions.fill(
+        shape, regions.smooth_curve(points[30] + 0.84 * (regions.face_outline(points, 0.4) - points[30]), closed=True)
+    )
+    features = regions.around_eyes_mask(points, shape) + regions.openings_mask(points, shape) + (frame.y > 0.3)
+    studio = person.folder in STUDIO
+    weight = np.zeros(shape, dtype=np.float32)
+    # Lids, brows, lips and beards differ from skin by nature. Before them a studio portrait has nothing, an everyday
+    # one has glasses in one of four: there the label counts for little.
+    inside = core > 0.5
+    weight[inside & ((features > 0.5) | (likeness > 0.3))] = 1.0 if studio else 0.15
+    weight[inside & (likeness > 0.7)] = 1.0 if studio else 0.45
+    label = np.zeros(shape, dtype=np.float32)
+    rim = (face > 0.5) & ~inside & (frame.y < 0.2)
+    hair = (rim | (face < 0.5)) & (likeness < 0.03)
+    label[hair] = 1.0
+    weight[hair] = 0.6
+    weight[rim & (likeness > 0.85)] = 0.25  # pale hair has the hue of skin
+    weight[(face < 0.5) & (likeness > 0.85)] = 0.6  # neck and ears
+    jaw = (face > 0.5) & ~inside & (frame.y >= 0.2)
+    weight[jaw] = 0.4 if studio else 0.1
+    weight[jaw & (likeness > 0.3)] = JAW
+    return _packed(label, weight)
+
+
+def by_network(
+    weights: dict[str, Any], people: Sequence[Person], rules: dict[str, UInt8Array]
+) -> dict[str, UInt8Array]:
+    """What the network says of each photo by its name, the mean over the picture and its mirror image.
+
+    It is asked above the brows alone, where real hair is that no rule of thumb can tell from a forehead. Further down
+    it would teach itself its own mistakes (the shade beside a nose), so there `rules`, what `by_rule` gave, hold on.
+    """
+    import cv2
+    import tensorflow as tf
+
+    result = {}
+    with tf.Graph().as_default():
+        pixels = tf.compat.v1.placeholder(tf.float32, (None, SIZE, SIZE, 3))
+        face = tf.compat.v1.placeholder(tf.float32, (None, SIZE, SIZE, 1))
+        answer = tf.sigmoid(unet(pixels, face))
+        with tf.compat.v1.Session() as session:
+            for variable in tf.compat.v1.trainable_variables():
+                variable.load(weights[variable.op.name], session)
+            for person in people:
+                matrix = faces.place(person.landmarks, SIZE, PADDING).matrix
+                chip = _warped(person.chip, matrix, SIZE).astype(np.float32)
+                mask = regions.face_mask(_moved(person.landmarks, matrix), (SIZE, SIZE))
+                both = np.stack([chip, chip[:, ::-1]]), np.stack([mask, mask[:, ::-1]])[..., None]
+                said = session.run(answer, {pixels: both[0], face: both[1]})[..., 0]
+                mean = (said[0] + said[1][:, ::-1]) / 2
+                back = cv2.invertAffineTransform(matrix)
+                side = len(person.chip)
+                full = cv2.warpAffine(mean, back, (side, side), flags=cv2.INTER_LINEAR, borderValue=0.5)
+                rule = rules[person.name].astype(np.float32) / 255
+                above = occluders.FaceFrame.of(person.landmarks, side).y < ABOVE_BROWS
+                studio_core = (person.folder in STUDIO) & (rule[..., 1] > 0.99)
+                asked = above & ~studio_core
+                known = (full < SURE[0]) | (full > SURE[1])
+                label = np.where(asked, full > 0.5, rule[..., 0])
+                sure = np.where(asked, known * np.float32(TRUST), rule[..., 1])
+                result[person.name] = _packed(np.asarray(label, np.float32), np.asarray(sure, np.float32))
+    return result
+
+
+def _keep(work: Path, natural: dict[str, UInt8Array]) -> None:
+    arrays: dict[str, Any] = dict(natural)
+    np.savez(work / "natural.npz", **arrays)
+
+
+def _packed(label: FloatArray, weight: FloatArray) -> UInt8Array:
+    return np.round(np.dstack([label, weight]) * 255).astype(np.uint8)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Examples
+
+
+def make_example(
+    person: Person, natural: UInt8Array, textures: occluders.Textures, rng: np.random.Generator, kind: str | None = None
+) -> Example:
+    """A photo turned, made up, covered and lit at random. kind: of `occluders.KINDS`, "" for no cover, None for any."""
+    import cv2
+
+    matrix = np.vstack([faces.place(person.landmarks, CANVAS, PADDING).matrix, [0, 0, 1]]).astype(np.float64)
+    angle, scale = np.radians(rng.normal(0, 5)), np.exp(rng.normal(0, 0.06))
+    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    middle = np.full(2, CANVAS / 2)
+    bend = np.eye(3)
+    bend[:2, :2] = turn @ np.array([[np.exp(rng.normal(0, 0.04)), rng.normal(0, 0.03)], [0, 1]])
+    bend[:2, 2] = middle - bend[:2, :2] @ middle + rng.normal(0, 0.02 * CANVAS, 2)
+    matrix = (bend @ matrix)[:2].astype(np.float32)
+    pixels = _warped(person.chip, matrix, CANVAS).astype(np.float32)
+    label, weight = cv2.split(_warped(natural, matrix, CANVAS).astype(np.float32) / 255)
+    marks, exact = _moved(person.landmarks, matrix), _moved(person.exact, matrix)
+
+    if rng.random() < 0.4:
+        pixels = makeup.render(pixels, exact, makeup.random_style(rng))
+    if rng.random() < 0.15:
+        pixels = _eye_paint(pixels, exact, rng)
+    if rng.random() < 0.25:
+        pixels = _face_paint(pixels, exact, rng)
+    if rng.random() < 0.3:
+        pixels = _shine(pixels, marks, rng)
+    if rng.random() < 0.4:
+        pixels = _shaded(pixels, marks, rng)
+    kinds: list[str | None] = [kind] if kind is not None else [None] * int(rng.choice([0, 1, 2], p=[0.22, 0.56, 0.22]))
+    for one in kinds:
+        if one != "":
+            pixels, hidden = occluders.laid_over(
+                pixels, occluders.random_cover(marks, CANVAS, textures, rng, one or "")
+            )
+            label = 1 - (1 - label) * (1 - hidden)
+            weight = np.maximum(weight, smoothstep(0.02, 0.3, hidden))
+    pixels = _lit(pixels, rng)
+
+    pixels, label, weight = (
+        cv2.resize(values, (SIZE, SIZE), interpolation=cv2.INTER_AREA) for values in (pixels, label, weight)
+    )
+    pixels = _camera(pixels, rng)
+    marks = ((marks + 0.5) * (SIZE / CANVAS) - 0.5).astype(np.float32)
+    marks = marks + rng.normal(0, 0.012 * regions.unit(marks), marks.shape).astype(np.float32)
+    face = regions.face_mask(marks, (SIZE, SIZE))
+    lids = np.maximum(regions.around_eyes_mask(marks, (SIZE, SIZE)), regions.openings_mask(marks, (SIZE, SIZE)))
+    counts = OUTSIDE_WEIGHT + face * (
+        1 - OUTSIDE_WEIGHT + LID_WEIGHT * np.maximum(lids, regions.lips_mask(marks, (SIZE, SIZE), grow=0.03))
+    )
+    return Example(
+        np.clip(np.round(pixels), 0, 255).astype(np.uint8),
+        np.round(face * 255).astype(np.uint8),
+        np.round(np.clip(label, 0, 1) * 255).astype(np.uint8),
+        np.round(np.clip(weight * counts / (1 + LID_WEIGHT), 0, 1) * 255).astype(np.uint8),
+    )
+
+
+def _warped(values: NDArray[Any], matrix: NDArray[Any], size: int) -> NDArray[Any]:
+    import cv2
+
+    # Averaged before it is reduced: OpenCV's warp looks at four pixels alone.
+    scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2].astype(np.float64)))))
+    if scale < 0.6:
+        half = cv2.resize(values, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        doubled = matrix.astype(np.float64).copy()
+        doubled[:, 2] += doubled[:, :2] @ np.array([0.5, 0.5])
+        doubled[:, :2] *= 2
+        values, matrix = half, doubled.astype(np.float32)
+    return np.asarray(
+        cv2.warpAffine(values, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    )
+
+
+def _moved(points: NDArray[Any], matrix: NDArray[Any]) -> FloatArray:
+    return np.asarray(points @ matrix[:, :2].T + matrix[:, 2], dtype=np.float32)
+
+
+def _eye_paint(pixels: FloatArray, landmarks: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """A black or coloured lid with a hard edge and a wing, as cat-eyes and stage makeup have it: not a cover."""
+    shape = (pixels.shape[0], pixels.shape[1])
+    dark = rng.uniform(0, 45, 3) if rng.random() < 0.75 else rng.uniform(0, 255, 3)
+    height, wing, below = rng.uniform(0.1, 0.7), rng.uniform(0.1, 0.7), rng.uniform(0, 0.25) * (rng.random() < 0.4)
+    for grid in regions.eye_grids(landmarks, shape, whole=True):
+        top = height * smoothstep(-0.1, 0.3, grid.u) * smoothstep(1 + wing, 0.9, grid.u)
+        drawn = (grid.above > -0.02) & (grid.above < top) | (
+            (grid.below < 0.02) & (grid.below > -below) & (grid.u > 0) & (grid.u < 1.1)
+        )
+        drawn &= (grid.u > -0.08) & (grid.u < 1 + wing)
+        mask = blur(drawn.astype(np.float32) * (1 - grid.opening), rng.uniform(0.4, 2.5)) * rng.uniform(0.6, 1.0)
+        light = pixels.mean(axis=2, keepdims=True)
+        texture = pixels * 0 + dark.astype(np.float32) + 0.25 * (light - blur(light[..., 0], 4.0)[..., None])
+        pixels = pixels + mask[..., None] * (texture - pixels)
+    return np.asarray(np.clip(pixels, 0, 255), dtype=np.float32)
+
+
+def _face_paint(pixels: FloatArray, landmarks: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Stripes, dots and patches of paint anywhere on the face; pores and light show through: not a cover."""
+    shape = (pixels.shape[0], pixels.shape[1])
+    unit = regions.unit(landmarks)
+    outlines = []
+    size = rng.uniform(0.01, 0.3)
+    for _ in range(int(rng.integers(1, 7))):
+        place = landmarks[int(rng.integers(0, 68))] * 0.6 + landmarks[30] * 0.4 + rng.normal(0, 0.25 * unit, 2)
+        angle = np.linspace(0, 2 * np.pi, 20, endpoint=False)
+        stretch = rng.uniform(0.3, 3.0)
+        turn = rng.uniform(0, np.pi)
+        x, y = size * unit * stretch * np.cos(angle), size * unit / stretch * np.sin(angle)
+        outlines.append(
+            place + np.column_stack([x * np.cos(turn) - y * np.sin(turn), x * np.sin(turn) + y * np.cos(turn)])
+        )
+    mask = regions.fill(shape, *outlines, soft=rng.uniform(0.3, 3.0)) * regions.face_mask(landmarks, shape)
+    mask *= 1 - regions.openings_mask(landmarks, shape)
+    colour = rng.uniform(0, 255, 3).astype(np.float32)
+    light = blur(pixels, 6.0).mean(axis=2, keepdims=True) / 160
+    detail = pixels.mean(axis=2, keepdims=True) - blur(pixels, 3.0).mean(axis=2, keepdims=True)
+    painted = colour * np.clip(light, 0.3, 1.3) + detail
+    return np.asarray(
+        np.clip(pixels + mask[..., None] * rng.uniform(0.5, 1.0) * (painted - pixels), 0, 255), np.float32
+    )
+
+
+def _shine(pixels: FloatArray, landmarks: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Shine on forehead, nose or cheeks, as a flash leaves it."""
+    size = regions.unit(landmarks)
+    rows, columns = np.mgrid[: pixels.shape[0], : pixels.shape[1]].astype(np.float32)
+    total = np.zeros(rows.shape, dtype=np.float32)
+    for _ in range(int(rng.integers(1, 5))):
+        place = landmarks[int(rng.choice([29, 30, 8, 2, 14, 19, 24]))] + rng.normal(0, 0.15 * size, 2)
+        if rng.random() < 0.4:
+            place = place - [0, 0.5 * size]
+        reach = rng.uniform(0.06, 0.3, 2) * size
+        total += rng.uniform(0.2, 1.0) * np.exp(
+            -(((columns - place[0]) / reach[0]) ** 2 + ((rows - place[1]) / reach[1]) ** 2)
+        )
+    strength = np.clip(total, 0, 1) * regions.face_mask(landmarks, rows.shape) * rng.uniform(0.2, 0.7)
+    return np.asarray(pixels + strength[..., None] * (np.float32(250) - pixels), dtype=np.float32)
+
+
+def _shaded(pixels: FloatArray, landmarks: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Shade beside the nose, in the sockets, under the lip and along a cheek, its edge sharp or soft: not a cover."""
+    shape = (pixels.shape[0], pixels.shape[1])
+    unit = regions.unit(landmarks)
+    mask = np.zeros(shape, dtype=np.float32)
+    side = int(rng.choice([-1, 1]))
+    ridge, wing = landmarks[27:31], landmarks[35 if side > 0 else 31]
+    beside = np.stack([ridge[0], ridge[1], ridge[3], wing, (wing + ridge[1]) / 2 + np.array([side * 0.12 * unit, 0])])
+    eyes = [landmarks[eye] for eye in (regions.LEFT_EYE, regions.RIGHT_EYE)]
+    places = [beside + rng.normal(0, 0.05 * unit, beside.shape)]
+    for eye, brow in zip(eyes, (landmarks[17:22], landmarks[22:27]), strict=True):
+        places.append(np.concatenate([brow, eye[[0, 3]] + rng.normal(0, 0.08 * unit, (2, 2))]))
+    places.append(np.concatenate([landmarks[55:60], landmarks[55:60] + np.array([0, rng.uniform(0.05, 0.3) * unit])]))
+    for place in places:
+        if rng.random() < 0.45:
+            import cv2
+
+            outline = cv2.convexHull(place.astype(np.float32))[:, 0]
+            one = regions.fill(shape, regions.smooth_curve(outline, closed=True), soft=rng.uniform(0.008, 0.08) * unit)
+            mask = np.maximum(mask, one * rng.uniform(0.3, 0.85))
+    warm = np.array([0.9, 1.0, 1.05], np.float32)  # the red of the skin is what is left of it in shade
+    return np.asarray(pixels * (1 - mask[..., None] * warm * np.float32(0.95)), dtype=np.float32).clip(0, 255)
+
+
+def _lit(pixels: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Any light and any camera's tone curve: bright, dim, warm, from a side, through a blind, in black and white."""
+    size = pixels.shape[0]
+    value = np.clip(pixels / 255, 0, 1) ** np.exp(rng.normal(0, 0.2))
+    rows, columns = np.mgrid[:size, :size].astype(np.float32) / size - 0.5
+    angle = rng.uniform(0, 2 * np.pi)
+    across = np.cos(angle) * columns + np.sin(angle) * rows
+    field = 1 + rng.normal(0, 0.3) * across
+    if rng.random() < 0.35:  # a hard light from a side: one part falls into shade
+        edge, soft = rng.normal(0, 0.15), rng.uniform(0.02, 0.3)
+        bend = rng.normal(0, 0.5) * (np.sin(angle) * columns - np.cos(angle) * rows) ** 2
+        field = field * (1 - rng.uniform(0.15, 0.75) * smoothstep(edge - soft, edge + soft, across + bend))
+    tint = np.exp(rng.normal(0, 0.08, 3)) * np.exp(rng.normal(-0.05, 0.15))
+    value = value * field[..., None] * tint
+    value = (value - 0.5) * np.exp(rng.normal(0, 0.12)) + 0.5
+    grey = value @ np.array([0.299, 0.587, 0.114])
+    saturation = 0.0 if rng.random() < 0.04 else np.exp(rng.normal(0, 0.2))
+    value = grey[..., None] + (value - grey[..., None]) * saturation
+    return np.asarray(np.clip(value, 0, 1) * 255, dtype=np.float32)
+
+
+def _camera(pixels: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Blur or sharpening, noise and JPEG."""
+    import cv2
+
+    if rng.random() < 0.3:
+        pixels = blur(pixels, float(rng.uniform(0.4, 1.3)))
+    elif rng.random() < 0.3:
+        pixels = pixels + np.float32(rng.uniform(0.2, 1.0)) * (pixels - blur(pixels, 1.0))
+    pixels = pixels + rng.normal(0, rng.uniform(0, 5), (*pixels.shape[:2], 1)).astype(np.float32)
+    if rng.random() < 0.25:
+        coded = np.clip(np.round(pixels), 0, 255).astype(np.uint8)
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 95))]
+        decoded = cv2.imdecode(cv2.imencode(".jpg", coded, quality)[1], cv2.IMREAD_COLOR)
+        pixels = np.asarray(decoded, dtype=np.float32)
+    return np.asarray(np.clip(pixels, 0, 255), dtype=np.float32)
+
+
+class _Bank:
+    """Examples drawn by processes of their own while the network learns, the oldest replaced by the newest."""
+
+    def __init__(self, settings: Settings, work: Path, seed: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.queue: Any = context.Queue(64)
+        self.processes = [
+            context.Process(
+                target=_draw, args=(self.queue, settings.faces, str(work), [settings.seed, seed, number]), daemon=True
+            )
+            for number in range(settings.workers)
+        ]
+        for process in self.processes:
+            process.start()
+        self.kept: list[Example] = []
+        self.drawn = 0
+        self.count = settings.bank
+        self._fetch(settings.ready)
+
+    def batch(self, rng: np.random.Generator, count: int) -> dict[str, UInt8Array]:
+        self._fetch(0)
+        chosen = [self.kept[int(index)] for index in rng.integers(0, len(self.kept), count)]
+        flipped = rng.random(count) < 0.5
+        return {
+            name: np.stack(
+                [
+                    (values[:, ::-1] if flip else values).reshape(SIZE, SIZE, -1)
+                    for values, flip in zip((getattr(example, name) for example in chosen), flipped, strict=True)
+                ]
+            )
+            for name in ("pixels", "face", "label", "weight")
+        }
+
+    def stop(self) -> None:
+        for process in self.processes:
+            process.terminate()
+            process.join()
+
+    def _fetch(self, least: int) -> None:
+        """Take what has been drawn; wait until there are so many."""
+        while True:
+            try:
+                example = self.queue.get(timeout=120) if len(self.kept) < least else self.queue.get_nowait()
+            except queue.Empty:
+                if len(self.kept) >= least:
+                    return
+                raise
+            if len(self.kept) < self.count:
+                self.kept.append(example)
+            else:
+                self.kept[self.drawn % self.count] = example
+            self.drawn += 1
+
+
+def _draw(examples: Any, folder: str, work: str, seed: list[int]) -> None:
+    """What a worker does: draw examples until it is stopped."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    rng = np.random.default_rng(seed)
+    learners, _ = split(load(Path(folder), Path(work) / "people.npz"))
+    with np.load(Path(work) / "natural.npz") as stored:
+        natural = {person.name: stored[person.name] for person in learners}
+    textures = occluders.textures_of([learners[int(index)] for index in rng.permutation(len(learners))])
+    studio = [person for person in learners if person.folder in STUDIO] or learners
+    while True:
+        # Half of the faces are studio ones, of which more is certain.
+        several = studio if rng.random() < 0.45 else learners
+        person = several[int(rng.integers(len(several)))]
+        examples.put(make_example(person, natural[person.name], textures, rng))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Held-out people
+
+
+def held_out_examples(held: Sequence[Person], count: int, seed: int) -> dict[str, list[Example]]:
+    """By kind of cover ("" for none) so many examples of people not trained on, with covers cut from them as well."""
+    rng = np.random.default_rng([seed, 77])
+    textures = occluders.textures_of(held)
+    natural = by_rule(held)
+    result = {}
+    for kind in ("", *occluders.KINDS):
+        people = [held[int(index)] for index in rng.integers(0, len(held), count)]
+        result[kind] = [make_example(person, natural[person.name], textures, rng, kind) for person in people]
+    return result
+
+
+def validate(
+    session: Any, answer: Any, feeds: dict[str, Any], gain: Any, checks: dict[str, list[Example]]
+) -> dict[str, float]:
+    """By kind of cover the intersection over union within the face; for "" the mean that is called covered."""
+    found = {}
+    for kind, examples in checks.items():
+        pixels, face, label, weight = (
+            np.stack([getattr(example, name).reshape(SIZE, SIZE, -1) for example in examples])
+            for name in ("pixels", "face", "label", "weight")
+        )
+        ones = np.ones((len(pixels), 1, 1, 3), np.float32)
+        said = session.run(answer, {feeds["pixels"]: pixels, feeds["face"]: face, gain: ones})
+        found[kind] = (
+            intersection_over_union(said, label, weight) if kind else float((said * weight).sum() / weight.sum())
+        )
+    return found
+
+
+def intersection_over_union(said: NDArray[Any], label: NDArray[Any], weight: NDArray[Any]) -> float:
+    """Of soft masks: the sum of the lesser over the sum of the greater, where `weight` is. said 0..1, label 0..255."""
+    known = weight > 12  # inside the face, and labelled
+    truth = label[known] / 255
+    given = said[known]
+    return float(np.minimum(truth, given).sum() / max(float(np.maximum(truth, given).sum()), 1e-6))
+
+
+def _summary(found: dict[str, float]) -> str:
+    parts = [f"{kind} {value:.2f}" for kind, value in found.items() if kind]
+    return f"held out: false alarm {found['']:.4f}; IoU " + ", ".join(parts)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train; 0 when done."""
+    parser = argparse.ArgumentParser(
+        prog="python -m beautygan_cli.training.occlusion",
+        description="Train the network that sees what lies before a face, from portraits without labels.",
+    )
+    parser.add_argument("--faces", required=True, metavar="DIR", help="folder of portraits, searched below")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder that the network is saved to")
+    parser.add_argument("--time", default="20m", metavar="20m", help="how long to train (default: 20m)")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --out where it ended")
+    parser.add_argument("--workers", type=int, default=1, help="processes that draw examples (default: 1)")
+    parser.add_argument("--threads", type=int, default=1, help="threads of the network (default: 1)")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args(arguments)
+    factor = {"s": 1 / 60, "m": 1.0, "h": 60.0}[options.time[-1]]
+    settings = Settings(
+        options.faces,
+        options.out,
+        minutes=float(options.time[:-1]) * factor,
+        workers=options.workers,
+        threads=options.threads,
+        seed=options.seed,
+    )
+    train(settings, resume=options.resume, say=lambda line: print(line, file=sys.stderr, flush=True))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
