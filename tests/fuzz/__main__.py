@@ -20,7 +20,10 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 GUIDING = (  # modules whose branches guide the fuzzer
     *(
-        "beautygan_cli.photos.images",
+        "beautygan_cli.photos.photo",
+        "beautygan_cli.photos.jpeg_scans",
+        "beautygan_cli.photos.exif",
+        "beautygan_cli.photos.xmp",
         "beautygan_cli.batch.manifest",
         "beautygan_cli.model.session",
         "beautygan_cli.model.signature",
