@@ -31,7 +31,8 @@ from beautygan_cli.errors import BeautyGANError, LookError, OutputError, PhotoEr
 from beautygan_cli.makeup import look, pipeline
 from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.makeup.look import Look
-from beautygan_cli.model.session import MakeupSession, bundled_model
+from beautygan_cli.model.checkpoint import bundled_model
+from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos import remote
 from beautygan_cli.photos.files import printable, sweep

@@ -24,7 +24,8 @@ from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.makeup.eye_layer import EyeLayer
 from beautygan_cli.makeup.look import REGIONS, SUFFIX, Look
 from beautygan_cli.makeup.look import read as read_look
-from beautygan_cli.model.session import Features, MakeupSession
+from beautygan_cli.model.features import Features
+from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos.files import printable
 from beautygan_cli.photos.photo import Photo, read_photo

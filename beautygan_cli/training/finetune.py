@@ -19,8 +19,8 @@ from beautygan_cli.faces import masks as region_masks
 from beautygan_cli.faces.analysis import analyse_face
 from beautygan_cli.faces.faces import AlignedFace
 from beautygan_cli.makeup.pipeline import network_chips
-from beautygan_cli.model.session import quiet_tensorflow
 from beautygan_cli.model.signature import Signature
+from beautygan_cli.model.tf_runtime import quiet_tensorflow
 from beautygan_cli.model.value_range import to_uint8
 from beautygan_cli.photos.find import find_photos
 from beautygan_cli.photos.photo import read_photo

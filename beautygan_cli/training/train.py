@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.errors import ModelError
-from beautygan_cli.model.session import quiet_tensorflow
 from beautygan_cli.model.signature import Signature
+from beautygan_cli.model.tf_runtime import quiet_tensorflow
 from beautygan_cli.photos.photo import Photo, write_photo
 from beautygan_cli.training import examples, networks
 from beautygan_cli.training.dataset import evened, load, split

@@ -19,8 +19,9 @@ from beautygan_cli import MakeupSession, transfer
 from beautygan_cli.cli.train import _tuning, parser
 from beautygan_cli.cli.train import main as train_command
 from beautygan_cli.errors import DatasetError, ModelError
-from beautygan_cli.model.session import bundled_model, find_checkpoint, quiet_tensorflow, read_meta_graph
+from beautygan_cli.model.checkpoint import bundled_model, find_checkpoint, read_meta_graph
 from beautygan_cli.model.signature import Signature
+from beautygan_cli.model.tf_runtime import quiet_tensorflow
 from beautygan_cli.photos.photo import read_photo
 from beautygan_cli.training import dataset, losses, networks
 from beautygan_cli.training import finetune as module
