@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import importlib.resources
 import threading
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 
 from beautygan_cli.errors import ModelError
 from beautygan_cli.faces import masks as regions
+from beautygan_cli.faces.faces import AlignedFace
 from beautygan_cli.model import session
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.model.tf_runtime import runtime
@@ -44,6 +46,8 @@ WINDOW = 2.5
 EPSILON = 4e-4
 GUIDE_SIDE = 256  # longest side of the copy on which the filter is worked out; it is applied at the photo's own size
 
+SURE = (0.3, 0.8)  # the network's answer from which something is left out of the paint, and left out wholly
+TOLD = 0.1  # of a region, from which on it is said that it is covered
 NAMES = ("left eye", "right eye", "lips", "skin")  # of what `covered_shares` tells, as seen in the picture
 
 
@@ -220,6 +224,30 @@ def refine(occlusion: FloatArray, pixels: UInt8Array) -> FloatArray:
     for channel in range(3):
         full = full + fit[..., channel] * (pixels[..., channel].astype(np.float32) / 255)
     return np.asarray(np.clip(full, 0, 1), dtype=np.float32)
+
+
+@lru_cache(maxsize=1)
+def _of_the_package() -> OcclusionNetwork:
+    return OcclusionNetwork()
+
+
+def occlusion_of(face: AlignedFace) -> FloatArray:
+    """What lies before an analysed face, (S, S) float32 in [0, 1] of its chip's size; worked out once."""
+
+    def work() -> FloatArray:
+        found = _of_the_package().predict(face.chip[None], face.landmarks[None])[0]
+        return np.asarray(regions.smoothstep(*SURE, found), dtype=np.float32)
+
+    return face.once("occlusion", work)
+
+
+def described(face: AlignedFace) -> str:
+    """What of a face's eyes and lips is covered by a tenth and more, for a report; empty for a free face."""
+    shares = covered_shares(occlusion_of(face), face.landmarks)
+    parts = [
+        f"{name} {100 * share:.0f} % covered" for name, share in shares.items() if share >= TOLD and name != "skin"
+    ]
+    return ", ".join(parts)
 
 
 def covered_shares(occlusion: FloatArray, landmarks: NDArray[Any]) -> dict[str, float]:

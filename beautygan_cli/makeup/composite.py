@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from beautygan_cli.faces import masks
 from beautygan_cli.faces.faces import AlignedFace, Placement, crop, divisible, footprint
 from beautygan_cli.faces.masks import Box
-from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
+from beautygan_cli.faces.occlusion import occlusion_of, refine
+from beautygan_cli.imaging.colour import lab_to_rgb, linear_light, rgb_to_lab, weighted_mean
 from beautygan_cli.makeup.tiled_upsampling import Laid
 
 FloatArray = NDArray[np.float32]
@@ -219,6 +220,19 @@ def split_change(
     return np.asarray(beyond + inside * (change - beyond), dtype=np.float32), shade
 
 
+def shade_density(
+    fed: NDArray[Any], made_up: NDArray[Any], face: AlignedFace, strengths: Strengths
+) -> NDArray[np.float64]:
+    """What the whole face's shade, as `split_change` gives it, divides linear red, green and blue by: its logarithm."""
+    skin = masks.skin_mask(face.landmarks, (fed.shape[0], fed.shape[1]))
+    own, full = weighted_mean(np.asarray(fed), skin), weighted_mean(np.asarray(made_up), skin)
+    if not np.isfinite(own).all():
+        return np.zeros(3)
+    both = np.stack([own, _bounded_skin(own, full, strengths.skin)])
+    light = np.log(linear_light(both) + 0.004)
+    return np.asarray(light[0] - light[1], dtype=np.float64)
+
+
 def _bounded_skin(own: NDArray[Any], full: NDArray[Any], strength: float) -> NDArray[np.float64]:
     """The mean RGB that the skin is to have, between its own and the network's."""
     lab_own, lab_full = rgb_to_lab(np.stack([own, full])[None])[0]
@@ -259,7 +273,8 @@ class _Surroundings(NamedTuple):
     box: Box  # of the halved canvas
     face: FloatArray
     face_edge: FloatArray  # softer, for the shade
-    likeness: FloatArray  # to this face's skin
+    occlusion: FloatArray  # by what lies before the face
+    seen: FloatArray  # as skin: not before it, or of its own colour all the same
 
     def part(self, box: Box) -> _Surroundings:
         """At the canvas's own size, a box of it; nothing of anything where that reaches over the face's own box."""
@@ -289,8 +304,9 @@ def change_weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths, 
     if whole is None:
         return weights
     # What is soft, or found by colour, is as well known from a quarter of the pixels; lips and eyes need them all.
-    known = _surroundings(pixels, _halved(canvas), np.asarray((landmarks + 0.5) / 2 - 0.5, dtype=np.float32), whole)
-    bare = known.face * known.likeness
+    halved_landmarks = np.asarray((landmarks + 0.5) / 2 - 0.5, dtype=np.float32)
+    known = _surroundings(pixels, face, _halved(canvas), halved_landmarks, whole)
+    bare = known.face * known.seen
     scale = _mask_scale(face.placement)
     ramp = _chip_ramp(face.placement, canvas.size // 2, scale / 2)[known.box]
     # The shade fades out over more of jaw and temples than paint does, into a neck that keeps its own.
@@ -307,20 +323,38 @@ def change_weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths, 
     return weights
 
 
-def _surroundings(pixels: UInt8Array, canvas: Placement, landmarks: FloatArray, whole: Box) -> _Surroundings:
+def _surroundings(
+    pixels: UInt8Array, face: AlignedFace, canvas: Placement, landmarks: FloatArray, whole: Box
+) -> _Surroundings:
     """On the halved canvas; whole: the face's box on the canvas itself."""
     box = (_half(whole[0]), _half(whole[1]))
     rows, columns = box
     shape = (rows.stop - rows.start, columns.stop - columns.start)
-    lab = rgb_to_lab(crop(pixels, canvas, (columns.start, rows.start, columns.stop, rows.stop)))
+    shown = crop(pixels, canvas, (columns.start, rows.start, columns.stop, rows.stop))
+    lab = rgb_to_lab(shown)
     landmarks = landmarks - np.array([columns.start, rows.start], dtype=np.float32)
+    occlusion = refine(_on_canvas(occlusion_of(face), face.placement, canvas, box), shown)
     colour = masks.skin_colour(landmarks, lab)
     return _Surroundings(
         box,
         masks.face_mask(landmarks, shape),
         masks.face_mask(landmarks, shape, soft=SHADE_EDGE),
-        masks.skin_likeness(landmarks, lab, colour),
+        occlusion,
+        # What the network takes for a cover and is of the skin's own colour would show as a patch, were it left out.
+        np.asarray(1 - occlusion * (1 - masks.skin_likeness(landmarks, lab, colour)), np.float32),
     )
+
+
+def _on_canvas(mask: FloatArray, placement: Placement, canvas: Placement, box: Box) -> FloatArray:
+    """A mask of a chip's size on a box of the canvas; past the chip's edge its last values go on."""
+    import cv2
+
+    both = [np.vstack([item.matrix, [0, 0, 1]]).astype(np.float64) for item in (canvas, placement)]
+    matrix = (both[0] @ np.linalg.inv(both[1]))[:2]
+    matrix[:, 2] -= (box[1].start, box[0].start)
+    size = (box[1].stop - box[1].start, box[0].stop - box[0].start)
+    laid = cv2.warpAffine(mask, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(laid, dtype=np.float32)
 
 
 def _half(ends: slice) -> slice:
@@ -369,9 +403,9 @@ def _detail(
     if lips.any() and masks.mouth_is_open(landmarks):
         lab = rgb_to_lab(crop(pixels, canvas, (columns.start, rows.start, columns.stop, rows.stop)))
         kept = np.maximum(kept, masks.blur(masks.teeth_mask(landmarks, lab), 0.008 * length))
-    # Paint for the skin, and the face's shade beside lips and eyes, go on skin alone: not on hair, hat or glasses.
+    # Nothing goes on hair, hat or glasses before the face.
     own = np.maximum(lips, eyes)
-    inside = (1 - kept) * known.face * (own + (1 - own) * known.likeness)
+    inside = (1 - kept) * known.face * (own * (1 - known.occlusion) + (1 - own) * known.seen)
     shade = np.minimum(inside, known.face_edge)
     for mask, strength in ((lips, strengths.lips), (eyes, strengths.eyes)):
         # Lips and eyes share the skin's shade, but a region that is to stay as it is gets none of that either.
