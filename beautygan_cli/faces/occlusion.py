@@ -40,11 +40,11 @@ COVERED = 0.5  # from here on a pixel counts as covered where it is counted
 # temples, hair comes from the hairline, a hand from somewhere.
 EYES_ALONE = 0.5
 GOES_ON = 0.03  # of the squared interocular distance: what a frame's bridge and temples cover, a thick strand of hair
-# The guided filter: its window is as wide as the network's mask is coarse, 2.5 pixels of it to each side; eps is the
+# The guided filter: its window is as wide as the network's mask is coarse, 4 pixels of it to each side; eps is the
 # squared difference of colours (0..1) below which it takes two pixels for the same thing, about 5 grey levels.
-WINDOW = 2.5
+WINDOW = 4.0
 EPSILON = 4e-4
-GUIDE_SIDE = 256  # longest side of the copy on which the filter is worked out; it is applied at the photo's own size
+GUIDE_SIDE = 160  # longest side of the copy on which the filter is worked out; it is applied at the photo's own size
 
 SURE = (0.3, 0.8)  # the network's answer from which something is left out of the paint, and left out wholly
 TOLD = 0.1  # of a region, from which on it is said that it is covered
@@ -163,6 +163,12 @@ def spare_eyes(occlusion: FloatArray, landmarks: NDArray[Any]) -> FloatArray:
 
     shape = (occlusion.shape[0], occlusion.shape[1])
     unit = regions.unit(landmarks)
+    # Brows and eyes with a little around them: before most faces nothing is there, and no zone needs to be drawn.
+    around = np.concatenate([landmarks[17:27], landmarks[36:48]])
+    left, top = np.maximum(np.floor(around.min(axis=0) - unit / 5).astype(int), 0)
+    right, bottom = np.ceil(around.max(axis=0) + unit / 5).astype(int) + 1
+    if not (occlusion[top:bottom, left:right] > EYES_ALONE).any():
+        return occlusion
     zone = np.maximum(regions.around_eyes_mask(landmarks, shape), regions.openings_mask(landmarks, shape))
     if float((occlusion * zone).max()) <= EYES_ALONE:
         return occlusion
