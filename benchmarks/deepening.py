@@ -15,7 +15,7 @@ from unittest.mock import patch
 import numpy as np
 
 from beautygan_cli import MakeupSession
-from beautygan_cli.cli.main import evaluate
+from beautygan_cli.cli import evaluate
 from beautygan_cli.faces import faces, masks
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.makeup import colour_correction, composite, pipeline

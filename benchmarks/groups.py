@@ -17,7 +17,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from beautygan_cli import MakeupSession
-from beautygan_cli.cli.main import evaluate
+from beautygan_cli.cli import evaluate
 from beautygan_cli.evaluation import metrics
 from beautygan_cli.training import dataset, rendering, validation
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import SHARED
 
-from beautygan_cli.cli.main import evaluate
+from beautygan_cli.cli import evaluate
 from beautygan_cli.errors import DatasetError
 from beautygan_cli.evaluation import metrics
 from beautygan_cli.evaluation.metrics import FaceMasks, RegionColours
