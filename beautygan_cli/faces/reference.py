@@ -22,6 +22,7 @@ MIDDLE = 0.25  # units beside the middle of the face over which one half runs in
 
 def reference_chip(reference: AlignedFace) -> FloatArray:
     """The reference's chip, `tidied`, (S, S, 3) RGB 0..255; worked out once."""
+
     def work() -> FloatArray:
         return tidied(reference.chip.astype(np.float32), reference.landmarks, occlusion_of(reference))
 

@@ -273,7 +273,6 @@ class _Surroundings(NamedTuple):
     box: Box  # of the halved canvas
     face: FloatArray
     face_edge: FloatArray  # softer, for the shade
-    occlusion: FloatArray  # by what lies before the face
     seen: FloatArray  # as skin: not before it, or of its own colour all the same
 
     def part(self, box: Box) -> _Surroundings:
@@ -335,14 +334,33 @@ def _surroundings(
     landmarks = landmarks - np.array([columns.start, rows.start], dtype=np.float32)
     occlusion = refine(_on_canvas(occlusion_of(face), face.placement, canvas, box), shown)
     colour = masks.skin_colour(landmarks, lab)
+    # What the network takes for a cover and is of the skin's own colour would show as a patch, were it left out.
+    seen = np.asarray(1 - occlusion * (1 - masks.skin_likeness(landmarks, lab, colour)), np.float32)
     return _Surroundings(
         box,
         masks.face_mask(landmarks, shape),
         masks.face_mask(landmarks, shape, soft=SHADE_EDGE),
-        occlusion,
-        # What the network takes for a cover and is of the skin's own colour would show as a patch, were it left out.
-        np.asarray(1 - occlusion * (1 - masks.skin_likeness(landmarks, lab, colour)), np.float32),
+        _kept_for_eyes(face, canvas, box, seen),
     )
+
+
+def _kept_for_eyes(face: AlignedFace, canvas: Placement, box: Box, seen: FloatArray) -> FloatArray:
+    face.known["seen"] = (canvas, box, seen)
+    return seen
+
+
+def seen_in(face: AlignedFace, box: Box) -> FloatArray:
+    """How far a box of the photo shows the face and nothing before it, (H, W) in 0..1, once its weights are drawn."""
+    import cv2
+
+    size = (box[1].stop - box[1].start, box[0].stop - box[0].start)
+    if "seen" not in face.known:
+        return np.ones(size[::-1], np.float32)
+    canvas, part, seen = face.known["seen"]
+    matrix = np.asarray(canvas.matrix, dtype=np.float64).copy()
+    matrix[:, 2] += matrix[:, :2] @ (box[1].start, box[0].start) - (part[1].start, part[0].start)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(seen, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
 def _on_canvas(mask: FloatArray, placement: Placement, canvas: Placement, box: Box) -> FloatArray:
@@ -404,8 +422,8 @@ def _detail(
         lab = rgb_to_lab(crop(pixels, canvas, (columns.start, rows.start, columns.stop, rows.stop)))
         kept = np.maximum(kept, masks.blur(masks.teeth_mask(landmarks, lab), 0.008 * length))
     # Nothing goes on hair, hat or glasses before the face.
-    own = np.maximum(lips, eyes)
-    inside = (1 - kept) * known.face * (own * (1 - known.occlusion) + (1 - own) * known.seen)
+    np.maximum(lips, eyes)
+    inside = (1 - kept) * known.face * known.seen
     shade = np.minimum(inside, known.face_edge)
     for mask, strength in ((lips, strengths.lips), (eyes, strengths.eyes)):
         # Lips and eyes share the skin's shade, but a region that is to stay as it is gets none of that either.

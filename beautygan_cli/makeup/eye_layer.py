@@ -24,10 +24,9 @@ from numpy.typing import NDArray
 from beautygan_cli.errors import ModelError
 from beautygan_cli.faces import masks
 from beautygan_cli.faces.faces import AlignedFace, EyePatch
-from beautygan_cli.faces.occlusion import occlusion_of, refine
 from beautygan_cli.faces.reference import far_share, turn
 from beautygan_cli.imaging.colour import linear_light, weighted_mean
-from beautygan_cli.makeup.composite import fitted_change
+from beautygan_cli.makeup.composite import fitted_change, seen_in
 from beautygan_cli.model.session import MakeupSession
 
 FloatArray = NDArray[np.float32]
@@ -200,25 +199,13 @@ def lay_on(
     boxes: as `places` gives them; own: what the photo showed there before; strength: of the eyes' makeup, 0..1;
     ground: (3,) density of the shade that the whole face takes.
     """
-    import cv2
-
     landmarks = face.placement.to_photo(face.landmarks)
     for number, (box, before, layer) in enumerate(zip(boxes, own, layers, strict=True)):
         corner = np.array([box[1].start, box[0].start])
         within = np.asarray(landmarks - corner, dtype=np.float32)
         brows = masks.brows_mask(within, (before.shape[0], before.shape[1]))
-        covered = cv2.warpAffine(
-            occlusion_of(face), _onto(face, corner), before.shape[1::-1], flags=cv2.INTER_LINEAR
-        )  # fmt: skip
-        free = (1 - brows) * (1 - refine(np.asarray(covered, np.float32), before))
+        free = (1 - brows) * seen_in(face, box)
         photo[box] = laid_on(before, photo[box], within, number, layer, free, strength, ground)
-
-
-def _onto(face: AlignedFace, corner: NDArray[Any]) -> NDArray[Any]:
-    """What takes a chip's pixels to those of the photo's part that begins at the corner, (2, 3)."""
-    matrix = np.asarray(face.placement.inverse, dtype=np.float64).copy()
-    matrix[:, 2] -= corner
-    return matrix
 
 
 def laid_on(
