@@ -32,6 +32,7 @@ LIGHT_BLUR = 0.04  # units: light changes over wider distances than a lip's edge
 SHADE_EDGE = 0.16  # units over which the face's shade fades out
 SPILL = 0.12  # units around the lips in which ...
 SPILL_TAKEN = 0.75  # ... this share of what is painted on the skin is left out
+BROWS_SPARED = 0.9  # of what is painted on the skin, where the brows' hairs are: shadow would colour them
 LEAST_WEIGHT = 1e-4  # below it a pixel is the photo's own, to the bit
 DRAWN = 0.5  # of what is drawn around the eyes beyond the fit: liner stands out, and a network's unsteady line not yet
 MARGIN = 0.3  # of the chip's size, drawn around it: a high forehead goes on there, and so does its shade
@@ -407,22 +408,23 @@ def _detail(
     landmarks = landmarks - np.array([columns.start, rows.start], dtype=np.float32)
     length = masks.unit(landmarks)
     lips = masks.lips_mask(landmarks, shape, grow=0.02, soft=0.02)
-    eyes = kept = np.zeros(shape, dtype=np.float32)
+    eyes = brows = kept = np.zeros(shape, dtype=np.float32)
     if with_eyes:
         kept = masks.openings_mask(landmarks, shape, soft=0.01)
         if remove:
             eyes = masks.around_eyes_mask(landmarks, shape)
         else:
-            eyes = np.maximum(masks.eyes_mask(landmarks, shape), 0.8 * masks.brows_mask(landmarks, shape))
+            brows = masks.brows_mask(landmarks, shape)
+            eyes = masks.eyes_mask(landmarks, shape) * (1 - brows)
     # The network's colour of the lips spills a little over their edge; the skin around them takes less paint.
     around = masks.lips_mask(landmarks, shape, grow=SPILL, soft=0.03)
     skin = np.clip(1 - lips - eyes, 0, 1) * (1 - SPILL_TAKEN * np.clip(around - lips, 0, 1))
+    skin = skin * (1 - BROWS_SPARED * brows)
     painted = strengths.lips * lips + (1 - lips) * (strengths.eyes * eyes) + strengths.skin * skin
     if lips.any() and masks.mouth_is_open(landmarks):
         lab = rgb_to_lab(crop(pixels, canvas, (columns.start, rows.start, columns.stop, rows.stop)))
         kept = np.maximum(kept, masks.blur(masks.teeth_mask(landmarks, lab), 0.008 * length))
     # Nothing goes on hair, hat or glasses before the face.
-    np.maximum(lips, eyes)
     inside = (1 - kept) * known.face * known.seen
     shade = np.minimum(inside, known.face_edge)
     for mask, strength in ((lips, strengths.lips), (eyes, strengths.eyes)):
