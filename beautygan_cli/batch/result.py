@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from beautygan_cli.errors import BeautyGANError, OutputError
 from beautygan_cli.evaluation import metrics
-from beautygan_cli.faces import faces
+from beautygan_cli.faces import faces, occlusion
 from beautygan_cli.faces.faces import AlignedFace, Face, Placement
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.makeup import pipeline
@@ -244,8 +244,9 @@ def make(
             f" face's distance to itself is {figures['identity']:.2f}, over --min-identity {limit:g}."
         )
         raise BeyondLimitError(replace(outcome, status="failed", reason=reason))
-    reason = f"made at {share:g} of the strength to stay within --min-identity {limit:g}" if share < 1 else ""
-    return replace(outcome, status="made", reason=reason), photos
+    reasons = [f"made at {share:g} of the strength to stay within --min-identity {limit:g}"] if share < 1 else []
+    reasons += dict.fromkeys(filter(None, map(occlusion.described, source.aligned)))
+    return replace(outcome, status="made", reason="; ".join(reasons)), photos
 
 
 def _composed(source: Source, made: Sequence[Made], strengths: Strengths, options: Options) -> list[Photo]:

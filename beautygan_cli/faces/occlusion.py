@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import importlib.resources
 import threading
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 
 from beautygan_cli.errors import ModelError
 from beautygan_cli.faces import masks as regions
+from beautygan_cli.faces.faces import AlignedFace
 from beautygan_cli.model.checkpoint import find_checkpoint, open_reader, read_meta_graph
 from beautygan_cli.model.graph import (
     check_sizes,
@@ -48,12 +50,14 @@ COVERED = 0.5  # from here on a pixel counts as covered where it is counted
 # temples, hair comes from the hairline, a hand from somewhere.
 EYES_ALONE = 0.5
 GOES_ON = 0.03  # of the squared interocular distance: what a frame's bridge and temples cover, a thick strand of hair
-# The guided filter: its window is as wide as the network's mask is coarse, 2.5 pixels of it to each side; eps is the
+# The guided filter: its window is as wide as the network's mask is coarse, 4 pixels of it to each side; eps is the
 # squared difference of colours (0..1) below which it takes two pixels for the same thing, about 5 grey levels.
-WINDOW = 2.5
+WINDOW = 4.0
 EPSILON = 4e-4
-GUIDE_SIDE = 256  # longest side of the copy on which the filter is worked out; it is applied at the photo's own size
+GUIDE_SIDE = 160  # longest side of the copy on which the filter is worked out; it is applied at the photo's own size
 
+SURE = (0.3, 0.8)  # the network's answer from which something is left out of the paint, and left out wholly
+TOLD = 0.1  # of a region, from which on it is said that it is covered
 NAMES = ("left eye", "right eye", "lips", "skin")  # of what `covered_shares` tells, as seen in the picture
 
 
@@ -169,6 +173,12 @@ def spare_eyes(occlusion: FloatArray, landmarks: NDArray[Any]) -> FloatArray:
 
     shape = (occlusion.shape[0], occlusion.shape[1])
     unit = regions.unit(landmarks)
+    # Brows and eyes with a little around them: before most faces nothing is there, and no zone needs to be drawn.
+    around = np.concatenate([landmarks[17:27], landmarks[36:48]])
+    left, top = np.maximum(np.floor(around.min(axis=0) - unit / 5).astype(int), 0)
+    right, bottom = np.ceil(around.max(axis=0) + unit / 5).astype(int) + 1
+    if not (occlusion[top:bottom, left:right] > EYES_ALONE).any():
+        return occlusion
     zone = np.maximum(regions.around_eyes_mask(landmarks, shape), regions.openings_mask(landmarks, shape))
     if float((occlusion * zone).max()) <= EYES_ALONE:
         return occlusion
@@ -230,6 +240,30 @@ def refine(occlusion: FloatArray, pixels: UInt8Array) -> FloatArray:
     for channel in range(3):
         full = full + fit[..., channel] * (pixels[..., channel].astype(np.float32) / 255)
     return np.asarray(np.clip(full, 0, 1), dtype=np.float32)
+
+
+@lru_cache(maxsize=1)
+def _of_the_package() -> OcclusionNetwork:
+    return OcclusionNetwork()
+
+
+def occlusion_of(face: AlignedFace) -> FloatArray:
+    """What lies before an analysed face, (S, S) float32 in [0, 1] of its chip's size; worked out once."""
+
+    def work() -> FloatArray:
+        found = _of_the_package().predict(face.chip[None], face.landmarks[None])[0]
+        return np.asarray(regions.smoothstep(*SURE, found), dtype=np.float32)
+
+    return face.once("occlusion", work)
+
+
+def described(face: AlignedFace) -> str:
+    """What of a face's eyes and lips is covered by a tenth and more, for a report; empty for a free face."""
+    shares = covered_shares(occlusion_of(face), face.landmarks)
+    parts = [
+        f"{name} {100 * share:.0f} % covered" for name, share in shares.items() if share >= TOLD and name != "skin"
+    ]
+    return ", ".join(parts)
 
 
 def covered_shares(occlusion: FloatArray, landmarks: NDArray[Any]) -> dict[str, float]:

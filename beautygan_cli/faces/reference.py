@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from beautygan_cli.faces import masks
 from beautygan_cli.faces.faces import AlignedFace
+from beautygan_cli.faces.occlusion import occlusion_of
 from beautygan_cli.faces.warp import warp_onto
 from beautygan_cli.imaging.colour import rgb_to_lab, weighted_mean
 
@@ -21,7 +22,11 @@ MIDDLE = 0.25  # units beside the middle of the face over which one half runs in
 
 def reference_chip(reference: AlignedFace) -> FloatArray:
     """The reference's chip, `tidied`, (S, S, 3) RGB 0..255; worked out once."""
-    return reference.once("reference chip", lambda: tidied(reference.chip.astype(np.float32), reference.landmarks))
+
+    def work() -> FloatArray:
+        return tidied(reference.chip.astype(np.float32), reference.landmarks, occlusion_of(reference))
+
+    return reference.once("reference chip", work)
 
 
 def tidied(chip: FloatArray, landmarks: NDArray[Any], occlusion: FloatArray | None = None) -> FloatArray:

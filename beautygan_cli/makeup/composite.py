@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from beautygan_cli.faces import masks
 from beautygan_cli.faces.faces import AlignedFace, Placement, crop, divisible, footprint
 from beautygan_cli.faces.masks import Box
-from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
+from beautygan_cli.faces.occlusion import occlusion_of, refine
+from beautygan_cli.imaging.colour import lab_to_rgb, linear_light, rgb_to_lab, weighted_mean
 from beautygan_cli.makeup.tiled_upsampling import Laid
 
 FloatArray = NDArray[np.float32]
@@ -31,6 +32,7 @@ LIGHT_BLUR = 0.04  # units: light changes over wider distances than a lip's edge
 SHADE_EDGE = 0.16  # units over which the face's shade fades out
 SPILL = 0.12  # units around the lips in which ...
 SPILL_TAKEN = 0.75  # ... this share of what is painted on the skin is left out
+BROWS_SPARED = 0.9  # of what is painted on the skin, where the brows' hairs are: shadow would colour them
 LEAST_WEIGHT = 1e-4  # below it a pixel is the photo's own, to the bit
 DRAWN = 0.5  # of what is drawn around the eyes beyond the fit: liner stands out, and a network's unsteady line not yet
 MARGIN = 0.3  # of the chip's size, drawn around it: a high forehead goes on there, and so does its shade
@@ -219,6 +221,19 @@ def split_change(
     return np.asarray(beyond + inside * (change - beyond), dtype=np.float32), shade
 
 
+def shade_density(
+    fed: NDArray[Any], made_up: NDArray[Any], face: AlignedFace, strengths: Strengths
+) -> NDArray[np.float64]:
+    """What the whole face's shade, as `split_change` gives it, divides linear red, green and blue by: its logarithm."""
+    skin = masks.skin_mask(face.landmarks, (fed.shape[0], fed.shape[1]))
+    own, full = weighted_mean(np.asarray(fed), skin), weighted_mean(np.asarray(made_up), skin)
+    if not np.isfinite(own).all():
+        return np.zeros(3)
+    both = np.stack([own, _bounded_skin(own, full, strengths.skin)])
+    light = np.log(linear_light(both) + 0.004)
+    return np.asarray(light[0] - light[1], dtype=np.float64)
+
+
 def _bounded_skin(own: NDArray[Any], full: NDArray[Any], strength: float) -> NDArray[np.float64]:
     """The mean RGB that the skin is to have, between its own and the network's."""
     lab_own, lab_full = rgb_to_lab(np.stack([own, full])[None])[0]
@@ -259,7 +274,7 @@ class _Surroundings(NamedTuple):
     box: Box  # of the halved canvas
     face: FloatArray
     face_edge: FloatArray  # softer, for the shade
-    likeness: FloatArray  # to this face's skin
+    seen: FloatArray  # as skin: not before it, or of its own colour all the same
 
     def part(self, box: Box) -> _Surroundings:
         """At the canvas's own size, a box of it; nothing of anything where that reaches over the face's own box."""
@@ -289,8 +304,9 @@ def change_weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths, 
     if whole is None:
         return weights
     # What is soft, or found by colour, is as well known from a quarter of the pixels; lips and eyes need them all.
-    known = _surroundings(pixels, _halved(canvas), np.asarray((landmarks + 0.5) / 2 - 0.5, dtype=np.float32), whole)
-    bare = known.face * known.likeness
+    halved_landmarks = np.asarray((landmarks + 0.5) / 2 - 0.5, dtype=np.float32)
+    known = _surroundings(pixels, face, _halved(canvas), halved_landmarks, whole)
+    bare = known.face * known.seen
     scale = _mask_scale(face.placement)
     ramp = _chip_ramp(face.placement, canvas.size // 2, scale / 2)[known.box]
     # The shade fades out over more of jaw and temples than paint does, into a neck that keeps its own.
@@ -307,20 +323,57 @@ def change_weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths, 
     return weights
 
 
-def _surroundings(pixels: UInt8Array, canvas: Placement, landmarks: FloatArray, whole: Box) -> _Surroundings:
+def _surroundings(
+    pixels: UInt8Array, face: AlignedFace, canvas: Placement, landmarks: FloatArray, whole: Box
+) -> _Surroundings:
     """On the halved canvas; whole: the face's box on the canvas itself."""
     box = (_half(whole[0]), _half(whole[1]))
     rows, columns = box
     shape = (rows.stop - rows.start, columns.stop - columns.start)
-    lab = rgb_to_lab(crop(pixels, canvas, (columns.start, rows.start, columns.stop, rows.stop)))
+    shown = crop(pixels, canvas, (columns.start, rows.start, columns.stop, rows.stop))
+    lab = rgb_to_lab(shown)
     landmarks = landmarks - np.array([columns.start, rows.start], dtype=np.float32)
+    occlusion = refine(_on_canvas(occlusion_of(face), face.placement, canvas, box), shown)
     colour = masks.skin_colour(landmarks, lab)
+    # What the network takes for a cover and is of the skin's own colour would show as a patch, were it left out.
+    seen = np.asarray(1 - occlusion * (1 - masks.skin_likeness(landmarks, lab, colour)), np.float32)
     return _Surroundings(
         box,
         masks.face_mask(landmarks, shape),
         masks.face_mask(landmarks, shape, soft=SHADE_EDGE),
-        masks.skin_likeness(landmarks, lab, colour),
+        _kept_for_eyes(face, canvas, box, seen),
     )
+
+
+def _kept_for_eyes(face: AlignedFace, canvas: Placement, box: Box, seen: FloatArray) -> FloatArray:
+    face.known["seen"] = (canvas, box, seen)
+    return seen
+
+
+def seen_in(face: AlignedFace, box: Box) -> FloatArray:
+    """How far a box of the photo shows the face and nothing before it, (H, W) in 0..1, once its weights are drawn."""
+    import cv2
+
+    size = (box[1].stop - box[1].start, box[0].stop - box[0].start)
+    if "seen" not in face.known:
+        return np.ones(size[::-1], np.float32)
+    canvas, part, seen = face.known["seen"]
+    matrix = np.asarray(canvas.matrix, dtype=np.float64).copy()
+    matrix[:, 2] += matrix[:, :2] @ (box[1].start, box[0].start) - (part[1].start, part[0].start)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(seen, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.float32)
+
+
+def _on_canvas(mask: FloatArray, placement: Placement, canvas: Placement, box: Box) -> FloatArray:
+    """A mask of a chip's size on a box of the canvas; past the chip's edge its last values go on."""
+    import cv2
+
+    both = [np.vstack([item.matrix, [0, 0, 1]]).astype(np.float64) for item in (canvas, placement)]
+    matrix = (both[0] @ np.linalg.inv(both[1]))[:2]
+    matrix[:, 2] -= (box[1].start, box[0].start)
+    size = (box[1].stop - box[1].start, box[0].stop - box[0].start)
+    laid = cv2.warpAffine(mask, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(laid, dtype=np.float32)
 
 
 def _half(ends: slice) -> slice:
@@ -355,23 +408,24 @@ def _detail(
     landmarks = landmarks - np.array([columns.start, rows.start], dtype=np.float32)
     length = masks.unit(landmarks)
     lips = masks.lips_mask(landmarks, shape, grow=0.02, soft=0.02)
-    eyes = kept = np.zeros(shape, dtype=np.float32)
+    eyes = brows = kept = np.zeros(shape, dtype=np.float32)
     if with_eyes:
         kept = masks.openings_mask(landmarks, shape, soft=0.01)
         if remove:
             eyes = masks.around_eyes_mask(landmarks, shape)
         else:
-            eyes = np.maximum(masks.eyes_mask(landmarks, shape), 0.8 * masks.brows_mask(landmarks, shape))
+            brows = masks.brows_mask(landmarks, shape)
+            eyes = masks.eyes_mask(landmarks, shape) * (1 - brows)
     # The network's colour of the lips spills a little over their edge; the skin around them takes less paint.
     around = masks.lips_mask(landmarks, shape, grow=SPILL, soft=0.03)
     skin = np.clip(1 - lips - eyes, 0, 1) * (1 - SPILL_TAKEN * np.clip(around - lips, 0, 1))
+    skin = skin * (1 - BROWS_SPARED * brows)
     painted = strengths.lips * lips + (1 - lips) * (strengths.eyes * eyes) + strengths.skin * skin
     if lips.any() and masks.mouth_is_open(landmarks):
         lab = rgb_to_lab(crop(pixels, canvas, (columns.start, rows.start, columns.stop, rows.stop)))
         kept = np.maximum(kept, masks.blur(masks.teeth_mask(landmarks, lab), 0.008 * length))
-    # Paint for the skin, and the face's shade beside lips and eyes, go on skin alone: not on hair, hat or glasses.
-    own = np.maximum(lips, eyes)
-    inside = (1 - kept) * known.face * (own + (1 - own) * known.likeness)
+    # Nothing goes on hair, hat or glasses before the face.
+    inside = (1 - kept) * known.face * known.seen
     shade = np.minimum(inside, known.face_edge)
     for mask, strength in ((lips, strengths.lips), (eyes, strengths.eyes)):
         # Lips and eyes share the skin's shade, but a region that is to stay as it is gets none of that either.

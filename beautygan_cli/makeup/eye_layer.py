@@ -26,7 +26,7 @@ from beautygan_cli.faces import masks
 from beautygan_cli.faces.faces import AlignedFace, EyePatch
 from beautygan_cli.faces.reference import far_share, turn
 from beautygan_cli.imaging.colour import linear_light, weighted_mean
-from beautygan_cli.makeup.composite import fitted_change
+from beautygan_cli.makeup.composite import fitted_change, seen_in
 from beautygan_cli.model.session import MakeupSession
 
 FloatArray = NDArray[np.float32]
@@ -114,14 +114,14 @@ def _read(
     bare = worn + np.clip(moved, low, high)
     room = np.asarray(arch - lid, np.float32)
     density = _log_light(bare) - _log_light(worn) - shade.astype(np.float32)
-    return EyeLayer(np.asarray(density * _window(u, v, room), np.float32), room)
+    return EyeLayer(np.asarray(density * _window(u, v[:, None], room), np.float32), room)
 
 
 def _window(u: FloatArray, v: FloatArray, room: FloatArray) -> FloatArray:
     """1 where makeup of an eye can lie, fading toward the brow's hairs, the nose and the temple, (H, W, 1)."""
     across = masks.smoothstep(-0.4, -0.15, u) * masks.smoothstep(ACROSS[1], ACROSS[1] - 0.3, u)
     top = np.maximum(room, 0.18)
-    up = masks.smoothstep(*BELOW_BROW, v[:, None] / top) * masks.smoothstep(UP[0], UP[0] + 0.15, v[:, None])
+    up = masks.smoothstep(*BELOW_BROW, v / top) * masks.smoothstep(UP[0], UP[0] + 0.15, v)
     return (across * up)[..., None]
 
 
@@ -192,17 +192,20 @@ def lay_on(
     own: Sequence[UInt8Array],
     layers: Sequence[EyeLayer],
     strength: float,
+    ground: NDArray[Any],
 ) -> None:
     """Both eyes' layers in a photo, (H, W, 3) uint8 RGB, that the network's change has been pasted into.
 
-    boxes: as `places` gives them; own: what the photo showed there before; strength: of the eyes' makeup, 0..1.
+    boxes: as `places` gives them; own: what the photo showed there before; strength: of the eyes' makeup, 0..1;
+    ground: (3,) density of the shade that the whole face takes.
     """
     landmarks = face.placement.to_photo(face.landmarks)
     for number, (box, before, layer) in enumerate(zip(boxes, own, layers, strict=True)):
         corner = np.array([box[1].start, box[0].start])
         within = np.asarray(landmarks - corner, dtype=np.float32)
         brows = masks.brows_mask(within, (before.shape[0], before.shape[1]))
-        photo[box] = laid_on(before, photo[box], within, number, layer, 1 - brows, strength)
+        free = (1 - brows) * seen_in(face, box)
+        photo[box] = laid_on(before, photo[box], within, number, layer, free, strength, ground)
 
 
 def laid_on(
@@ -213,11 +216,13 @@ def laid_on(
     layer: EyeLayer,
     weight: FloatArray,
     strength: float,
+    ground: NDArray[Any],
 ) -> UInt8Array:
     """An eye's box of the photo with the layer in it, (H, W, 3) uint8 RGB.
 
     own, painted: the box before and after the network's change; landmarks: (68, 2) in its pixels; weight: (H, W) 0..1,
-    how much of the change each pixel takes; strength: of the eyes' makeup, 0..1.
+    how much of the change each pixel takes; strength: of the eyes' makeup, 0..1; ground: (3,) density of the
+    shade that the whole face takes.
     """
     import cv2
 
@@ -229,7 +234,7 @@ def laid_on(
     v = np.where(y >= lid, y - lid, np.where(y <= rim, y - rim, 0))
     inside = np.where((y < lid) & (y > rim), np.minimum(lid - y, y - rim), 0)
     room = np.maximum(np.interp(u, np.linspace(*ACROSS, len(layer.room)), layer.room), 0.18)
-    v = _followed(v, np.maximum(arch - lid, 0.18), room)
+    v_own, v = v, _followed(v, np.maximum(arch - lid, 0.18), room)
     height, width = layer.density.shape[:2]
     across = (u - ACROSS[0]) / (ACROSS[1] - ACROSS[0]) * (width - 1)
     up = (UP[1] - v) / (UP[1] - UP[0]) * (height - 1)
@@ -239,7 +244,7 @@ def laid_on(
     )  # fmt: skip
     wanted = density * np.float32(strength)
     before, after = _log_light(own), _log_light(painted)
-    network = before - after
+    network = before - after - ground.astype(np.float32)
     smooth = masks.blur(wanted, FINE * frame.width)
     strong = masks.smoothstep(*STRONG, masks.blur(np.asarray(density.mean(axis=-1)), 0.01 * frame.width))[..., None]
     # The depth is the layer's, the hue the network's: what came off the reference's skin tells little of another skin.
@@ -249,8 +254,9 @@ def laid_on(
     softer = np.minimum(network, np.maximum(smooth, 0) + np.float32(EXCESS)) + (wanted - smooth)
     mixed = softer + strong * (wanted - softer)
     # The rim: full outside the opening, gone a little way into it.
-    edge = masks.smoothstep(RIM, 0, inside) * weight
-    total = network + edge[..., None] * (mixed - network)
+    window = _window(u, v_own, np.maximum(arch - lid, 0.18))[..., 0]
+    edge = masks.smoothstep(RIM, 0, inside) * weight * window
+    total = before - after + edge[..., None] * (mixed - network)
     light = (linear_light(own) + np.float32(DARKEST)) * np.exp(-total) - np.float32(DARKEST)
     return coded(light)
 

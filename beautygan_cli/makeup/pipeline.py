@@ -341,7 +341,8 @@ def apply(
         places = eye_layer.places(face, (result.shape[0], result.shape[1]))
         before = [result[place].copy() for place in places]
         composite.paste_into(result, face, item.fed, item.made_up, strengths, share)
-        eye_layer.lay_on(result, face, places, before, item.eyes, strengths.eyes)
+        ground = composite.shade_density(item.fed, item.made_up, face, strengths)
+        eye_layer.lay_on(result, face, places, before, item.eyes, strengths.eyes, ground)
     return result
 
 

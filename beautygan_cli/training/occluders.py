@@ -45,14 +45,14 @@ STRAND_CANVAS = 2  # lines are drawn this many times larger and averaged down, s
 
 # How often each kind of cover is made, and by which function below. Real photos show mostly hair and glasses.
 KINDS = {
-    "fringe": 0.20,
+    "fringe": 0.17,
     "curtain": 0.13,
     "lock": 0.13,
     "strands": 0.10,
-    "glasses": 0.20,
+    "glasses": 0.30,
     "sunglasses": 0.03,
-    "hand": 0.07,
-    "mask": 0.03,
+    "hand": 0.08,
+    "mask": 0.05,
     "microphone": 0.02,
     "veil": 0.02,
     "hat": 0.03,

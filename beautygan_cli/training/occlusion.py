@@ -46,6 +46,9 @@ PADDING = 0.35  # of the chips
 CANVAS = 192  # pixels of the chip on which covers are drawn, before it is reduced to the network's SIZE
 STUDIO = ("london_neutral", "london_smiling", "canada")  # hair off the face, no glasses: surely the face itself
 LID_WEIGHT = 2.0  # lids and lips count so much more than skin: a mistake there is seen first
+SMALL_COVER = 0.06  # share of the face: what covers less, as frames and strands do, counts in proportion more, ...
+SMALL_MOST = 3.0  # ... at most so many times
+MOST_WEIGHT = 6.0  # of a pixel
 OUTSIDE_WEIGHT = 0.04  # of a pixel outside the face, where no paint comes
 SURE = (0.12, 0.65)  # of the network's own answer: below it is the face, above a cover, between it does not count
 JAW = 0.5  # weight of skin along the jaw, where the network learns that the face's edge is no cover
@@ -88,7 +91,7 @@ class Example:
     """One example, all (SIZE, SIZE, ...) uint8.
 
     pixels: RGB; face: the face's mask, 0..255; label: how much is covered, 0..255; weight: how much each pixel counts,
-    0..255 for 0..(1 + LID_WEIGHT).
+    0..255 for 0..MOST_WEIGHT.
     """
 
     pixels: UInt8Array
@@ -151,8 +154,9 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
             saver.restore(session, latest)
             progress = Progress(**json.loads((work / "progress.json").read_text()))
             say(f"going on from step {progress.step}")
-        rules = by_rule(learners)
+        rules: dict[str, UInt8Array] = {}
         if not progress.relabelled:
+            rules = by_rule(learners)
             _keep(work, rules)
         bank: _Bank | None = None
         rng = np.random.default_rng([settings.seed, progress.step])
@@ -226,7 +230,7 @@ def unet(pixels: Any, face: Any) -> Any:
 
 
 def weighted_entropy(logits: Any, label: Any, weight: Any) -> Any:
-    """Cross-entropy, each pixel by its weight (in 0..1, for 0..1 + LID_WEIGHT)."""
+    """Cross-entropy, each pixel by its weight (in 0..1, for 0..MOST_WEIGHT)."""
     import tensorflow as tf
 
     entropy = tf.nn.sigmoid_cross_entropy_with_logits(labels=label, logits=logits)
@@ -416,34 +420,39 @@ def make_example(
         pixels = _face_paint(pixels, exact, rng)
     if rng.random() < 0.3:
         pixels = _shine(pixels, marks, rng)
-    if rng.random() < 0.4:
+    if rng.random() < 0.45:
         pixels = _shaded(pixels, marks, rng)
     kinds: list[str | None] = [kind] if kind is not None else [None] * int(rng.choice([0, 1, 2], p=[0.22, 0.56, 0.22]))
+    hides = np.zeros((CANVAS, CANVAS), dtype=np.float32)
     for one in kinds:
         if one != "":
             pixels, hidden = occluders.laid_over(
                 pixels, occluders.random_cover(marks, CANVAS, textures, rng, one or "")
             )
+            hides = np.maximum(hides, hidden)
             label = 1 - (1 - label) * (1 - hidden)
             weight = np.maximum(weight, smoothstep(0.02, 0.3, hidden))
     pixels = _lit(pixels, rng)
 
-    pixels, label, weight = (
-        cv2.resize(values, (SIZE, SIZE), interpolation=cv2.INTER_AREA) for values in (pixels, label, weight)
+    pixels, label, weight, hides = (
+        cv2.resize(values, (SIZE, SIZE), interpolation=cv2.INTER_AREA) for values in (pixels, label, weight, hides)
     )
     pixels = _camera(pixels, rng)
     marks = ((marks + 0.5) * (SIZE / CANVAS) - 0.5).astype(np.float32)
     marks = marks + rng.normal(0, 0.012 * regions.unit(marks), marks.shape).astype(np.float32)
     face = regions.face_mask(marks, (SIZE, SIZE))
+    share = float((face * hides).sum() / face.sum())
+    small = min(SMALL_MOST, SMALL_COVER / max(share, 1e-3)) - 1 if share < SMALL_COVER else 0.0
     lids = np.maximum(regions.around_eyes_mask(marks, (SIZE, SIZE)), regions.openings_mask(marks, (SIZE, SIZE)))
     counts = OUTSIDE_WEIGHT + face * (
         1 - OUTSIDE_WEIGHT + LID_WEIGHT * np.maximum(lids, regions.lips_mask(marks, (SIZE, SIZE), grow=0.03))
     )
+    counts = counts * (1 + small * smoothstep(0.02, 0.3, hides))
     return Example(
         np.clip(np.round(pixels), 0, 255).astype(np.uint8),
         np.round(face * 255).astype(np.uint8),
         np.round(np.clip(label, 0, 1) * 255).astype(np.uint8),
-        np.round(np.clip(weight * counts / (1 + LID_WEIGHT), 0, 1) * 255).astype(np.uint8),
+        np.round(np.clip(weight * counts / MOST_WEIGHT, 0, 1) * 255).astype(np.uint8),
     )
 
 
@@ -537,6 +546,8 @@ def _shaded(pixels: FloatArray, landmarks: FloatArray, rng: np.random.Generator)
     ridge, wing = landmarks[27:31], landmarks[35 if side > 0 else 31]
     beside = np.stack([ridge[0], ridge[1], ridge[3], wing, (wing + ridge[1]) / 2 + np.array([side * 0.12 * unit, 0])])
     eyes = [landmarks[eye] for eye in (regions.LEFT_EYE, regions.RIGHT_EYE)]
+    reaching = rng.uniform(0, 0.8) * (landmarks[54 if side > 0 else 48] - wing)
+    beside = np.concatenate([beside, (wing + reaching + np.array([side * rng.uniform(0, 0.3) * unit, 0]))[None]])
     places = [beside + rng.normal(0, 0.05 * unit, beside.shape)]
     for eye, brow in zip(eyes, (landmarks[17:22], landmarks[22:27]), strict=True):
         places.append(np.concatenate([brow, eye[[0, 3]] + rng.normal(0, 0.08 * unit, (2, 2))]))
@@ -546,7 +557,7 @@ def _shaded(pixels: FloatArray, landmarks: FloatArray, rng: np.random.Generator)
             import cv2
 
             outline = cv2.convexHull(place.astype(np.float32))[:, 0]
-            one = regions.fill(shape, regions.smooth_curve(outline, closed=True), soft=rng.uniform(0.008, 0.08) * unit)
+            one = regions.fill(shape, regions.smooth_curve(outline, closed=True), soft=rng.uniform(0.008, 0.06) * unit)
             mask = np.maximum(mask, one * rng.uniform(0.3, 0.85))
     warm = np.array([0.9, 1.0, 1.05], np.float32)  # the red of the skin is what is left of it in shade
     return np.asarray(pixels * (1 - mask[..., None] * warm * np.float32(0.95)), dtype=np.float32).clip(0, 255)
@@ -698,7 +709,7 @@ def validate(
 
 def intersection_over_union(said: NDArray[Any], label: NDArray[Any], weight: NDArray[Any]) -> float:
     """Of soft masks: the sum of the lesser over the sum of the greater, where `weight` is. said 0..1, label 0..255."""
-    known = weight > 12  # inside the face, and labelled
+    known = weight > 6  # inside the face, and labelled
     truth = label[known] / 255
     given = said[known]
     return float(np.minimum(truth, given).sum() / max(float(np.maximum(truth, given).sum()), 1e-6))

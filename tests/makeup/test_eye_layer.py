@@ -1,0 +1,134 @@
+"""The eye layer: a sharp liner stays sharp, as large on every eye, on both alike, and off where it can't be known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from conftest import SAMPLES
+
+from beautygan_cli.faces import faces, masks
+from beautygan_cli.imaging.colour import linear_light
+from beautygan_cli.makeup import eye_layer, pipeline
+from beautygan_cli.makeup.composite import Strengths
+from beautygan_cli.model.session import MakeupSession
+from beautygan_cli.photos.photo import read_photo
+from beautygan_cli.training import rendering
+from beautygan_cli.training.rendering import EyeShadow, Liner, Style
+
+HEIGHT = 0.2  # eye widths that the black lid of the reference is high
+BLACK = (6.0, 0.0, 0.0)
+CAT_EYE = Style(
+    shadow=EyeShadow(BLACK, BLACK, BLACK, 1.0, 0.0, 0.0, height=HEIGHT, outward=0.1, in_widths=True, block=True),
+    liner=Liner(BLACK, 1.0, 0.15, 0.35),
+)
+SOURCES = ("alma", "chi", "dara", "emil")
+
+
+def photo(name: str) -> np.ndarray:
+    return read_photo(SAMPLES / "no_makeup" / f"{name}.jpg").pixels
+
+
+@pytest.fixture(scope="module")
+def reference(session: MakeupSession) -> faces.AlignedFace:
+    """A cat-eye drawn on another sample, found anew as in a user's photo."""
+    bare = photo("bea")
+    worn = rendering.render(bare, faces.detect(bare)[0].landmarks, CAT_EYE)
+    pixels = np.clip(np.rint(worn), 0, 255).astype(np.uint8)
+    return pipeline.find_faces(pixels, session.signature, "a cat-eye", which="largest")[0]
+
+
+def profiles(before: np.ndarray, after: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of both eyes the density of what came on, by height over the lid in hundredths of the eye's width, 0 to 0.5."""
+    result = []
+    for number in (0, 1):
+        frame = masks.eye_frame(landmarks, number)
+        rows, columns = np.mgrid[: before.shape[0], : before.shape[1]]
+        u, y = frame.coordinates(columns, rows)
+        height = y - frame.heights(u)[0]
+        light = [np.log(linear_light(item).mean(axis=-1) + 0.004) for item in (before, after)]
+        density = light[0] - light[1]
+        inside = (u > 0.2) & (u < 0.9)
+        steps = np.arange(0, 0.5, 0.025)
+        result.append(np.array([density[inside & (height >= low) & (height < low + 0.025)].mean() for low in steps]))
+    return result[0], result[1]
+
+
+def worn_by(
+    name: str, reference: faces.AlignedFace, session: MakeupSession, layer: bool = True
+) -> tuple[np.ndarray, ...]:
+    before = photo(name)
+    face = pipeline.find_faces(before, session.signature, name, which="largest")[0]
+    made = pipeline.make_up([(face, reference)], session)
+    assert made[0].eyes is not None, "the bundled model takes makeup off well enough"
+    if not layer:
+        made = [replace(made[0], eyes=None)]
+    after = pipeline.apply(before, [face], made, Strengths())
+    return profiles(before, after, face.placement.to_photo(face.landmarks))
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_cat_eye_is_as_high_as_the_references_and_ends_there(name, reference, session) -> None:
+    for profile in worn_by(name, reference, session):
+        near, far = profile[1:4].mean(), profile[14:].mean()
+        assert near > 0.7, "dark at the lashes"
+        assert far < 0.3 * near, "and no smudge up to the brow"
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_both_eyes_are_alike(name, reference, session) -> None:
+    left, right = (profile[1:4].mean() for profile in worn_by(name, reference, session))
+    assert 1 - abs(left - right) / (left + right) > 0.85
+
+
+@pytest.mark.parametrize("name", SOURCES[:2])
+def test_its_edge_is_sharper_than_the_networks(name, reference, session) -> None:
+    def steepest(profile: np.ndarray) -> float:
+        return float((profile[:-2] - profile[2:]).max() / profile[1:4].mean())
+
+    with_layer = np.mean([steepest(item) for item in worn_by(name, reference, session)])
+    without = np.mean([steepest(item) for item in worn_by(name, reference, session, layer=False)])
+    assert with_layer > without
+
+
+def test_a_references_layer_is_read_once_for_all_sources(reference, session, monkeypatch) -> None:
+    runs = []
+    remove = session.remove
+    monkeypatch.setattr(session, "remove", lambda *given: runs.append(len(given[0])) or remove(*given))
+    fresh = replace(reference)
+    faces_ = [pipeline.find_faces(photo(name), session.signature, name)[0] for name in SOURCES[:2]]
+    pipeline.make_up([(face, fresh) for face in faces_], session)
+    pipeline.make_up([(faces_[0], fresh)], session)
+    assert runs == [1]
+
+
+def test_a_model_that_takes_no_makeup_off_is_used_without_a_layer(reference, session, monkeypatch) -> None:
+    monkeypatch.setattr(session, "remove", lambda made_up, bare: np.asarray(made_up, np.float32))
+    pair = pipeline._bare_pair(session.signature)
+    assert eye_layer._explained(session, *pair) < eye_layer.LEAST_EXPLAINED
+
+
+def test_eyes_at_no_strength_stay_as_they_are(reference, session) -> None:
+    before = photo("alma")
+    face = pipeline.find_faces(before, session.signature, "alma")[0]
+    made = pipeline.make_up([(face, reference)], session)
+    after = pipeline.apply(before, [face], made, Strengths(lips=1.0, eyes=0.0, skin=0.0))
+    left, right = profiles(before, after, face.placement.to_photo(face.landmarks))
+    assert np.abs([left, right]).max() < 0.02
+
+
+def test_of_a_turned_reference_the_near_eye_serves_both(reference) -> None:
+    landmarks = reference.landmarks.copy()
+    landmarks[:17, 0] += 70  # the jaw seen from the side: as of a face that is turned
+    fed = reference.chip.astype(np.float32)
+    bared = fed.copy()
+    bared[:, : fed.shape[1] // 2] += 30  # only the left eye wears something
+    apart = []
+    for face in (reference, replace(reference, landmarks=landmarks)):
+        layers = eye_layer.eye_layers(face, bared, fed)
+        assert layers is not None
+        size = layers[0].density.shape[1::-1]
+        apart.append(float(np.abs(layers[0].density - cv2.resize(layers[1].density, size)).mean()))
+    assert apart[1] < 0.3 * apart[0]
