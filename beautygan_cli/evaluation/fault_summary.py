@@ -53,9 +53,9 @@ DEFINITIONS = (
     Definition(
         ("hair",),
         "change of hair and of all else before the face: what the occlusion network is sure of (above 0.7) and whose "
-        "colour is unlike the skin's, as far as 0.1 of the distance between the eyes past the face's outline; within 0.12 "
-        "of it inside the outline, above the nose's base, what the network suspects (above 0.3) and whose colour is no "
-        "skin's. In L*a*b*. Fault `hair`: over 1.",
+        "colour is unlike the skin's, as far as 0.1 of the distance between the eyes past the face's outline; within "
+        "0.12 of it inside the outline, above the nose's base, what the network suspects (above 0.3) and whose "
+        "colour is no skin's. In L*a*b*. Fault `hair`: over 1.",
     ),
     Definition(
         ("eyes", "teeth"),
@@ -72,7 +72,8 @@ DEFINITIONS = (
     Definition(
         ("reference_smudge",),
         "the same of the reference, by how much darker than its cheeks it is, below its brow or, where that is nearer "
-        "to the lid, at the height of the source's; with --rendered of source and true answer. Fault `smudge`: over 0.3 where the reference's is at most 0.3.",
+        "to the lid, at the height of the source's; with --rendered of source and true answer. "
+        "Fault `smudge`: over 0.3 where the reference's is at most 0.3.",
     ),
     Definition(
         ("step", "reference_step"),

@@ -200,9 +200,9 @@ def hair_change(face: CroppedFace, change: FloatArray) -> float:
     """Mean L*a*b* change of hair and of all else that lies before or beside the face.
 
     What the occlusion network is sure of (above SURELY_COVERED) up to PAST_OUTLINE interocular distances past the
-    face's outline, if its colour is more unlike than like skin: shiny foreheads are no hair. And beside the face, within
-    BESIDE of its outline and above the nose's base, what the network suspects (above SUSPECTED) and colour surely
-    denies to be skin: side light alone is no hair.
+    face's outline, if its colour is more unlike than like skin: shiny foreheads are no hair. And beside the face,
+    within BESIDE of its outline and above the nose's base, what the network suspects (above SUSPECTED) and its
+    colour surely denies to be skin: side light alone is no hair.
     """
     import cv2
 
