@@ -245,15 +245,14 @@ def photo(options: argparse.Namespace, place: Path) -> None:
     from beautygan_cli.faces import exposure
     from beautygan_cli.makeup import colour_correction, composite, pipeline
     from beautygan_cli.makeup.composite import Strengths
-    from beautygan_cli.photos import images
+    from beautygan_cli.photos.photo import read_photo, write_photo
 
     path, out = phone_photo(place), place / "phone_out.jpg"
     thread_counts.use()
-    images.reuse_memory()
     with MakeupSession() as session:
         signature = session.signature
         look = next(iter(sorted((folders.SAMPLES / "makeup").glob("*.jpg"))))
-        reference = pipeline.find_faces(images.read(look).pixels, signature, "", which="largest")[0]
+        reference = pipeline.find_faces(read_photo(look).pixels, signature, "", which="largest")[0]
         spent: dict[str, list[Cost]] = {}
 
         def stage(name: str, work: Callable[[], Any]) -> Any:
@@ -262,7 +261,7 @@ def photo(options: argparse.Namespace, place: Path) -> None:
             return values[0]
 
         def by_stage() -> None:
-            photo = stage("decode", lambda: images.read(path))
+            photo = stage("decode", lambda: read_photo(path))
             pixels, strengths = photo.pixels, Strengths()
             face = stage("detect and align", lambda: pipeline.find_faces(pixels, signature, "")[0])
             lit = stage("light", lambda: exposure.lit(face))
@@ -272,14 +271,14 @@ def photo(options: argparse.Namespace, place: Path) -> None:
             made_up = stage("shades", lambda: colour_correction.deepen(before, raw, marks, seen, marks))
             weights = stage("masks", lambda: composite.change_weights(pixels, face, strengths))
             stage("composite", lambda: composite.paste_into(pixels, face, before, made_up, strengths, weights))
-            stage("encode", lambda: images.write(photo, out, overwrite=True))
+            stage("encode", lambda: write_photo(photo, out, overwrite=True))
 
         def as_python() -> None:
             wearing = pipeline.Wearing.all_of(reference)
-            photo = images.read(path)
+            photo = read_photo(path)
             aligned = pipeline.find_faces(photo.pixels, signature, "")[:1]
             pixels = pipeline.apply_look(photo.pixels, aligned, wearing, Strengths(), session, spare=True)
-            images.write(replace(photo, pixels=pixels), out, overwrite=True)
+            write_photo(replace(photo, pixels=pixels), out, overwrite=True)
 
         for _ in range(options.runs + 1):
             by_stage()

@@ -80,7 +80,7 @@ def main() -> None:
     sys.path.insert(0, str(REPOSITORY / "tests"))
     from standin import StandIn
 
-    from beautygan_cli.model.session import quiet_tensorflow
+    from beautygan_cli.model.tf_runtime import quiet_tensorflow
 
     quiet_tensorflow()
     with tempfile.TemporaryDirectory() as folder:

@@ -27,8 +27,8 @@ from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.makeup.look import Look
 from beautygan_cli.model.session import MakeupSession
-from beautygan_cli.photos import images
-from beautygan_cli.photos.images import Found
+from beautygan_cli.photos.find import Found
+from beautygan_cli.photos.photo import read_photo, write_photo
 
 SETTINGS = ("READ_AHEAD", "MOST_UNFINISHED")
 OVERLAPPED = {name: getattr(batch, name) for name in SETTINGS}
@@ -49,18 +49,18 @@ def main() -> int:
 def print_locks(session: MakeupSession, folder: Path) -> None:
     """Each station's time, and how long it kept other threads from running."""
     path = next(iter(sorted((SAMPLES / "no_makeup").glob("*.jpg"))))
-    photo = images.read(path)
+    photo = read_photo(path)
     aligned = pipeline.find_faces(photo.pixels, session.signature, str(path))[:1]
     made = pipeline.make_up([(face, face) for face in aligned], session)
     face = faces.detect(photo.pixels)[0]
     faces.descriptor(photo.pixels, face)  # its network is loaded by the first call
     stations: dict[str, Callable[[], object]] = {
-        "read": lambda: images.read(path),
+        "read": lambda: read_photo(path),
         "detect": lambda: faces.detect(photo.pixels),
         "network": lambda: pipeline.make_up([(aligned[0], aligned[0])] * 8, session),
         "composite": lambda: pipeline.apply(photo.pixels, aligned, made, Strengths()),
         "descriptor": lambda: faces.descriptor(photo.pixels, face),
-        "write": lambda: images.write(photo, folder / "out.jpg", overwrite=True),
+        "write": lambda: write_photo(photo, folder / "out.jpg", overwrite=True),
     }
     print("station      seconds  longest wait of another thread")
     for name, work in stations.items():

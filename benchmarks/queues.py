@@ -44,8 +44,8 @@ from beautygan_cli.batch.thread_counts import shared as shared_cores
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.look import Look
 from beautygan_cli.model.session import MakeupSession
-from beautygan_cli.photos import images
-from beautygan_cli.photos.images import Found
+from beautygan_cli.photos.find import Found
+from beautygan_cli.photos.photo import read_photo
 
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 SIZE = (4000, 3000)
@@ -292,7 +292,7 @@ def alone(paths: Sequence[Path], look: Any, session: MakeupSession, options: Opt
     for start in range(0, len(paths), options.batch_size):
         sources = []
         for path in paths[start : start + options.batch_size]:
-            _, seconds = processor_seconds(lambda path=path: images.read(path))
+            _, seconds = processor_seconds(lambda path=path: read_photo(path))
             spent["read"].append(seconds)
             source, seconds = processor_seconds(lambda path=path: result.read_source(path, session.signature, options))
             spent["detect"].append(seconds - spent["read"][-1])
@@ -323,7 +323,6 @@ def alone(paths: Sequence[Path], look: Any, session: MakeupSession, options: Opt
 def measure(options: argparse.Namespace) -> int:
     """Stage times, runs of `batch`, and the simulation of these runs."""
     thread_counts.use()
-    images.reuse_memory()
     with tempfile.TemporaryDirectory(prefix="beautygan-benchmark-") as name:
         folder = Path(name)
         paths = generate(folder / "photos", options.photos)

@@ -32,8 +32,8 @@ from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.makeup.look import Look
 from beautygan_cli.model.session import MakeupSession
-from beautygan_cli.photos import images
-from beautygan_cli.photos.images import Found
+from beautygan_cli.photos.find import Found
+from beautygan_cli.photos.photo import read_photo
 
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 RATE = 30
@@ -80,7 +80,7 @@ def told(name: str, alone: float, steady: float) -> None:
 
 def still(photo: Path, count: int, noise: float, side: int) -> Iterator[NDArray[np.uint8]]:
     """Frames of a photo that moves by less than half a pixel, with a sensor's noise."""
-    pixels = images.read(photo).pixels
+    pixels = read_photo(photo).pixels
     scale = min(1.0, side / max(pixels.shape[:2]))
     height, width = (round(length * scale) // 2 * 2 for length in pixels.shape[:2])
     rng = np.random.default_rng(0)

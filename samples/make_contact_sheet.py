@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from beautygan_cli.faces import faces
-from beautygan_cli.photos import images
+from beautygan_cli.photos.photo import Photo, read_photo, write_photo
 from beautygan_cli.training import examples, rendering
 
 HERE = Path(__file__).parent
@@ -29,7 +29,7 @@ def bare_faces() -> list[faces.AlignedFace]:
     """The sample faces, at the size that makeup is drawn at."""
     found = []
     for path in sorted((HERE / "no_makeup").glob("*.jpg")):
-        pixels = images.read(path).pixels
+        pixels = read_photo(path).pixels
         found.append(faces.align(pixels, faces.detect(pixels)[0], DRAWN, PADDING))
     return found
 
@@ -61,7 +61,7 @@ def main() -> None:
     """Write the sheet, as well as its size allows."""
     path, pixels = HERE / "makeup_styles.jpg", sheet()
     for quality in (92, 88, 84, 80):
-        images.write(images.Photo(pixels=pixels), path, quality=quality, overwrite=True)
+        write_photo(Photo(pixels=pixels), path, quality=quality, overwrite=True)
         if path.stat().st_size < MAX_BYTES:
             return
 

@@ -18,7 +18,7 @@ from beautygan_cli import MakeupSession
 from beautygan_cli.faces import faces
 from beautygan_cli.makeup import look, pipeline
 from beautygan_cli.makeup.composite import Strengths
-from beautygan_cli.photos import images
+from beautygan_cli.photos.photo import Photo, read_photo, write_photo
 
 HERE = Path(__file__).parent
 SIZE = 300
@@ -55,8 +55,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path)
     options = parser.parse_args()
-    pixels = {path.stem: images.read(path).pixels for path in sorted((HERE / "no_makeup").glob("*.jpg"))}
-    worn = {path.stem: images.read(path).pixels for path in sorted((HERE / "makeup").glob("*.jpg"))}
+    pixels = {path.stem: read_photo(path).pixels for path in sorted((HERE / "no_makeup").glob("*.jpg"))}
+    worn = {path.stem: read_photo(path).pixels for path in sorted((HERE / "makeup").glob("*.jpg"))}
     with MakeupSession(options.model) as session:
 
         def made_up(name: str, *what: object) -> np.ndarray:
@@ -77,7 +77,7 @@ def main() -> None:
         ("strengths", rows([portrait(pixels["chi"], "0 %"), *sweep])),
         ("removal", rows(above, bare)),
     ):
-        images.write(images.Photo(pixels=picture), HERE / f"{name}.jpg", quality=88, overwrite=True)
+        write_photo(Photo(pixels=picture), HERE / f"{name}.jpg", quality=88, overwrite=True)
         print(HERE / f"{name}.jpg")
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from beautygan_cli.faces import faces, masks
 from beautygan_cli.faces.warp import warp_onto
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
-from beautygan_cli.photos import images
+from beautygan_cli.photos.photo import Photo, read_photo, write_photo
 from beautygan_cli.training import rendering
 from beautygan_cli.training.dataset import read_template, with_template
 from beautygan_cli.training.rendering import Blush, Brows, EyeShadow, Finish, Liner, Lipstick, Style
@@ -161,7 +161,7 @@ def make(sample: Sample, folder: Path) -> np.ndarray:
 
 def _read(folder: Path, person: str, smiling: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     path = folder / ("london_smiling" if smiling else "london_neutral") / f"{person}_{'08' if smiling else '03'}.jpg"
-    pixels = images.read(path).pixels
+    pixels = read_photo(path).pixels
     landmarks = faces.detect(pixels)[0].landmarks
     template = path.with_suffix(".tem")
     exact = with_template(landmarks, read_template(template)) if template.is_file() else landmarks
@@ -247,7 +247,7 @@ def main(arguments: Any = None) -> None:
         if options.only and options.only not in sample.name:
             continue
         path = (PACKAGE if sample.packaged else options.out) / f"{sample.name}.jpg"
-        images.write(images.Photo(pixels=make(sample, options.faces)), path, quality=90, overwrite=True)
+        write_photo(Photo(pixels=make(sample, options.faces)), path, quality=90, overwrite=True)
         print(path)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from beautygan_cli import MakeupSession, transfer
 from beautygan_cli.cli.main import main as beautygan
 from beautygan_cli.faces import faces
-from beautygan_cli.photos import images
+from beautygan_cli.photos.photo import Photo, read_photo, write_photo
 
 HERE = Path(__file__).parent
 PAIRS = (("bea", "red"), ("chi", "plum"), ("dara", "berry"), ("tilted", "teal"), ("alma", "smoky"))
@@ -38,8 +38,8 @@ def strip() -> np.ndarray:
     cells = []
     with MakeupSession() as session:
         for source, look in PAIRS:
-            bare = images.read(HERE / "no_makeup" / f"{source}.jpg").pixels
-            worn = images.read(HERE / "makeup" / f"{look}.jpg").pixels
+            bare = read_photo(HERE / "no_makeup" / f"{source}.jpg").pixels
+            worn = read_photo(HERE / "makeup" / f"{look}.jpg").pixels
             landmarks = faces.detect(bare)[0].landmarks
             before = portrait(bare, landmarks)
             after = portrait(transfer(bare, worn, session=session), landmarks)
@@ -53,7 +53,7 @@ def strip() -> np.ndarray:
 
 def main() -> None:
     """Write both pictures beside this script."""
-    images.write(images.Photo(pixels=strip()), HERE / "strip.jpg", quality=90, overwrite=True)
+    write_photo(Photo(pixels=strip()), HERE / "strip.jpg", quality=90, overwrite=True)
     results = HERE.parent / "made_up"
     paths = ["--no-makeup", str(HERE / "no_makeup"), "--ref", str(HERE / "makeup"), "--out", str(results)]
     beautygan([*paths, "--grid", str(HERE / "grid.jpg"), "--overwrite", "--quiet"])

@@ -29,7 +29,7 @@ def worn_photos() -> list[Path]:
 def model() -> Path:
     """The folder of the model: the bundled one, or what BEAUTYGAN_TEST_MODEL names."""
     from beautygan_cli.errors import ModelError
-    from beautygan_cli.model.session import bundled_model
+    from beautygan_cli.model.checkpoint import bundled_model
 
     if os.environ.get("BEAUTYGAN_TEST_MODEL"):
         return Path(os.environ["BEAUTYGAN_TEST_MODEL"])

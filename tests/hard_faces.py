@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from beautygan_cli.faces import faces, masks
 from beautygan_cli.faces.warp import warp_onto
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab
-from beautygan_cli.photos import images
+from beautygan_cli.photos.photo import read_photo
 
 Array = NDArray[Any]
 HAIR = {"black": (22, 18, 17), "brown": (74, 48, 33), "blond": (176, 140, 92), "grey": (150, 148, 146)}
@@ -72,7 +72,7 @@ class Hard:
 
 def read(path: Path, side: int = 900) -> Bare:
     """The photo reduced to `side` pixels, with its largest face."""
-    pixels = images.read(path).pixels
+    pixels = read_photo(path).pixels
     scale = min(1.0, side / max(pixels.shape[:2]))
     if scale < 1:
         pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)

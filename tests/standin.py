@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from beautygan_cli.model.session import quiet_tensorflow
+from beautygan_cli.model.tf_runtime import quiet_tensorflow
 
 EPSILON = 1e-6  # of the instance normalisation, as TensorFlow 1's contrib layer has it
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from beautygan_cli.photos import images
+from beautygan_cli.photos.photo import read_photo
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -39,7 +39,7 @@ def test_the_python_example_runs_from_the_repository(monkeypatch: pytest.MonkeyP
     exec(code[1], names)
     pixels = names["pixels"]
     assert isinstance(pixels, np.ndarray)
-    assert pixels.shape == images.read(ROOT / "samples" / "no_makeup" / "dara.jpg").pixels.shape
+    assert pixels.shape == read_photo(ROOT / "samples" / "no_makeup" / "dara.jpg").pixels.shape
 
 
 @pytest.mark.parametrize("text", [README, CARD], ids=["README", "card"])
@@ -69,7 +69,7 @@ def test_packages_import_downward_only() -> None:
     "module",
     [
         *("cli/main", "model/session", "model/signature", "faces/faces", "faces/masks"),
-        *("photos/images", "imaging/colour"),
+        *("photos/photo", "imaging/colour"),
     ],
 )
 def test_nothing_heavy_is_imported_at_the_top(module: str) -> None:

@@ -30,8 +30,10 @@ from beautygan_cli.errors import BeautyGANError, FaceError, OutputError, PhotoEr
 from beautygan_cli.faces.faces import AlignedFace
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.look import REGIONS, Look
-from beautygan_cli.photos import images
-from beautygan_cli.photos.images import Found, Photo
+from beautygan_cli.photos.files import printable
+from beautygan_cli.photos.find import Found
+from beautygan_cli.photos.formats import FORMATS, is_clip
+from beautygan_cli.photos.photo import MAX_PIXELS, Photo, read_photo, suffix_for
 
 if TYPE_CHECKING:
     from beautygan_cli.batch.manifest import Manifest, Record
@@ -50,7 +52,7 @@ MOST_PIXELS_WAITING = 100_000_000  # of photos with a face in the batch that is 
 def read_looks(
     looks: Sequence[tuple[Found, Look]],
     signature: Signature,
-    max_pixels: int = images.MAX_PIXELS,
+    max_pixels: int = MAX_PIXELS,
     *,
     measure: bool = False,
 ) -> tuple[list[ReadyLook], list[Outcome]]:
@@ -61,7 +63,7 @@ def read_looks(
         try:
             ready.append(result.read_look(item, look, signature, max_pixels, measure=measure))
         except BeautyGANError as error:
-            of = "" if item.path in look.references else f"{images.shown(item.path)}: "
+            of = "" if item.path in look.references else f"{printable(item.path)}: "
             failed.append(Outcome(item.path, item.path, None, "failed", f"{of}{error}"))
     return ready, failed
 
@@ -305,7 +307,7 @@ class _Line:
             return _Plan(failed)
         if not plan.make and not plan.revisit:
             return plan
-        if images.is_clip(item.path):
+        if is_clip(item.path):
             return replace(plan, clip=item.path)
         try:
             once = len(plan.make) + len(plan.revisit) == 1
@@ -327,10 +329,10 @@ class _Line:
         The suffix is by the source's own when the format stays.
         """
         suffix = video.SUFFIX
-        if not images.is_clip(item.path):
-            photo_format = images.FORMATS.get(item.path.suffix.lower(), "PNG")
+        if not is_clip(item.path):
+            photo_format = FORMATS.get(item.path.suffix.lower(), "PNG")
             nothing = Photo(np.zeros((1, 1, 3), np.uint8), path=item.path, format=photo_format)
-            suffix = images.suffix_for(nothing, self.options.format)
+            suffix = suffix_for(nothing, self.options.format)
         folder, sweep = self.options.out / item.inside, self.options.sweep
         return [
             (look, content, asked, folder / output_name(name, look_name, suffix, asked if len(sweep) > 1 else None))
@@ -353,7 +355,7 @@ class _Line:
         """What each target needs, in the order of the questions: may it, must it, can it be made?"""
         plan = _Plan()
         for target in targets:
-            shown = images.shown(target.output)
+            shown = printable(target.output)
             if self.options.again == "failed" and not target.failed_before:
                 continue
             try:
@@ -379,9 +381,9 @@ class _Line:
         """OutputError where one of the files is a photo that was given, or would not be in the folder of results."""
         for file in files:
             if identity(file) in self.protected:
-                raise OutputError(f"{images.shown(file)} is one of the photos given; choose another folder with --out.")
+                raise OutputError(f"{printable(file)} is one of the photos given; choose another folder with --out.")
             if not file.parent.resolve().is_relative_to(self.options.out.resolve()):
-                raise OutputError(f"{images.shown(file)} lies behind a link that leads out of the folder of results.")
+                raise OutputError(f"{printable(file)} lies behind a link that leads out of the folder of results.")
 
     def _done(self, target: _Target) -> bool:
         """Whether the result is there as this command would make it."""
@@ -526,7 +528,7 @@ class _Line:
         outcome = _settled(source.path, target, "kept")
         files = [target.output.parent / name for name, _, _ in known.files]
         try:
-            photos = [images.read(file, max_pixels=self.options.max_pixels) for file in files]
+            photos = [read_photo(file, max_pixels=self.options.max_pixels) for file in files]
             if self._lacks_figures(target):
                 figures = result.measure(source, target.look, photos)
                 outcome = outcome.with_details({**outcome.details, "figures": figures})
@@ -563,10 +565,8 @@ def _reason(error: Exception, path: Path) -> str:
     if isinstance(error, BeautyGANError):
         return str(error)
     if isinstance(error, MemoryError):
-        return f"{images.shown(path)} needs more memory than there is; make it smaller first."
-    return (
-        f"{images.shown(path)} failed for a reason of the program's own ({type(error).__name__}: {error}); report it."
-    )
+        return f"{printable(path)} needs more memory than there is; make it smaller first."
+    return f"{printable(path)} failed for a reason of the program's own ({type(error).__name__}: {error}); report it."
 
 
 def _present(output: Path) -> bool:

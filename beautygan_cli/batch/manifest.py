@@ -19,7 +19,8 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from beautygan_cli.errors import OutputError, PhotoError
-from beautygan_cli.photos import images, remote
+from beautygan_cli.photos import remote
+from beautygan_cli.photos.files import opened, printable
 
 FILE_NAME = ".beautygan.sqlite"
 SCHEMA = 1  # raised when the tables change; a file of another schema is refused
@@ -112,13 +113,13 @@ class Manifest:
                 ":memory:" if self._file is None else self._file, timeout=0.2, check_same_thread=False
             )
         except FileExistsError as error:
-            raise OutputError(f"{images.shown(folder or '')} is a file, not a folder; choose another --out.") from error
+            raise OutputError(f"{printable(folder or '')} is a file, not a folder; choose another --out.") from error
         except OSError as error:
             raise OutputError(
-                f"{images.shown(folder or '')} can't be made: {error.strerror}; choose another --out."
+                f"{printable(folder or '')} can't be made: {error.strerror}; choose another --out."
             ) from error
         except ValueError as error:
-            raise OutputError(f"{images.shown(folder or '')} is no name of a folder; choose another --out.") from error
+            raise OutputError(f"{printable(folder or '')} is no name of a folder; choose another --out.") from error
         except _DATABASE_ERRORS as error:
             raise self._trouble(error) from error
         try:
@@ -136,7 +137,7 @@ class Manifest:
         for ending in ("", "-wal", "-journal", "-shm") if self._file else ():
             path = Path(f"{self._file}{ending}")
             if path.is_symlink() or (path.exists() and not path.is_file()):
-                raise OutputError(f"{images.shown(path)} is a link or no file; remove it, or choose another --out.")
+                raise OutputError(f"{printable(path)} is a link or no file; remove it, or choose another --out.")
 
     def _prepare(self) -> None:
         # The file may have come with a stranger's photos: nothing in it is run, and a broken page is no surprise.
@@ -150,7 +151,7 @@ class Manifest:
         (schema,) = self._database.execute("PRAGMA user_version").fetchone()
         if schema not in (0, SCHEMA):
             raise OutputError(
-                f"{images.shown(self._file or '')} is of another version of beautygan; choose another --out."
+                f"{printable(self._file or '')} is of another version of beautygan; choose another --out."
             )
         for statement in filter(str.strip, _TABLES.split(";")):
             self._database.execute(statement)
@@ -194,10 +195,10 @@ class Manifest:
             known = self._one("SELECT size, changed, inode, sha256 FROM content WHERE path = ?", place)
             if known and known[:3] == seen:
                 return str(known[3])
-            with images.opened(path) as file:
+            with opened(path) as file:
                 digest = hashlib.file_digest(file, "sha256") if hasattr(hashlib, "file_digest") else _digest(file)
         except OSError as error:
-            raise PhotoError(f"{images.shown(path)} can't be read: {error.strerror}; check the file.") from error
+            raise PhotoError(f"{printable(path)} can't be read: {error.strerror}; check the file.") from error
         self._execute("INSERT OR REPLACE INTO content VALUES (?, ?, ?, ?, ?)", place, *seen, digest.hexdigest())
         return digest.hexdigest()
 
@@ -321,8 +322,8 @@ class Manifest:
                 raise self._trouble(error) from error
 
     def _trouble(self, error: Exception) -> OutputError:
-        text, name = str(error), images.shown(self._file or "the manifest in memory")
-        folder = images.shown(self._file.parent if self._file else "")
+        text, name = str(error), printable(self._file or "the manifest in memory")
+        folder = printable(self._file.parent if self._file else "")
         if "locked" in text:
             return OutputError(f"another run is writing into {folder}; wait for it, or choose another --out.")
         if "full" in text or "disk I/O" in text:
@@ -331,10 +332,10 @@ class Manifest:
             )
         if isinstance(error, UnicodeError) or "not a database" in text or "malformed" in text:
             return self._damaged()
-        return OutputError(f"{name} can't be used: {images.shown(text)}; choose another --out.")
+        return OutputError(f"{name} can't be used: {printable(text)}; choose another --out.")
 
     def _damaged(self) -> OutputError:
-        name = images.shown(self._file or "the manifest in memory")
+        name = printable(self._file or "the manifest in memory")
         return OutputError(f"{name} is damaged; delete it, the results beside it are then kept as they are.")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from beautygan_cli.batch.manifest import Manifest
 from beautygan_cli.errors import PhotoError
-from beautygan_cli.photos.images import Found
+from beautygan_cli.photos.find import Found
 
 JOINT = "__"  # between the source's and the reference's name
 STRONG = "@"  # before the strength in percent, where a sweep gives several results

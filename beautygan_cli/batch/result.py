@@ -21,8 +21,9 @@ from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.makeup.look import Look
 from beautygan_cli.makeup.pipeline import Made, Wearing
-from beautygan_cli.photos import images
-from beautygan_cli.photos.images import Found, Photo
+from beautygan_cli.photos.files import printable
+from beautygan_cli.photos.find import Found
+from beautygan_cli.photos.photo import MAX_PIXELS, Photo, read_photo, write_photo
 
 if TYPE_CHECKING:
     from beautygan_cli.model.signature import Signature
@@ -57,7 +58,7 @@ class Options:
     format: str = "same"
     quality: int = 95
     overwrite: bool = False
-    max_pixels: int = images.MAX_PIXELS
+    max_pixels: int = MAX_PIXELS
     mark: bool = True
     strip_location: bool = False
     batch_size: int = 8
@@ -163,7 +164,7 @@ class Source:
     @cached_property
     def subjects(self) -> list[metrics.Subject]:
         """The faces as they are measured: in the photo, or with `crop` each alone in its chip."""
-        name, nowhere = images.shown(self.path), (0.0, 0.0, 0.0, 0.0)
+        name, nowhere = printable(self.path), (0.0, 0.0, 0.0, 0.0)
         if self.crop:
             return [metrics.Subject(name, face.chip, Face(nowhere, face.landmarks)) for face in self.aligned]
         places = [face.placement.to_photo(face.landmarks) for face in self.aligned]
@@ -184,8 +185,8 @@ def read_look(item: Found, look: Look, signature: Signature, max_pixels: int, *,
     colours: dict[AlignedFace, Mapping[str, NDArray[np.float64]]] = {}
 
     def face_of(path: Path) -> AlignedFace:
-        photo = images.read(path, max_pixels=max_pixels)
-        face = pipeline.find_faces(photo.pixels, signature, images.shown(path), which="largest")[0]
+        photo = read_photo(path, max_pixels=max_pixels)
+        face = pipeline.find_faces(photo.pixels, signature, printable(path), which="largest")[0]
         if measure:
             masks = metrics.face_masks(face.placement.to_photo(face.landmarks), photo.pixels.shape[:2])
             colours[face] = _colours(photo.pixels, masks)
@@ -203,9 +204,9 @@ def read_look(item: Found, look: Look, signature: Signature, max_pixels: int, *,
 def read_source(path: Path, signature: Signature, options: Options, *, once: bool = False) -> Source:
     """A source read, with its faces found; once: for one result. PhotoError or FaceError."""
     began = time.monotonic()
-    photo = images.read(path, max_pixels=options.max_pixels)
+    photo = read_photo(path, max_pixels=options.max_pixels)
     read = time.monotonic()
-    aligned = pipeline.find_faces(photo.pixels, signature, images.shown(path), which=options.which)
+    aligned = pipeline.find_faces(photo.pixels, signature, printable(path), which=options.which)
     return Source(path, photo, aligned, {"read": read - began, "detect": time.monotonic() - read}, options.crop, once)
 
 
@@ -239,7 +240,7 @@ def make(
             break
     else:
         reason = (
-            f"{images.shown(source.path)} with {images.shown(look.path)}: even at {share:g} of the strength the"
+            f"{printable(source.path)} with {printable(look.path)}: even at {share:g} of the strength the"
             f" face's distance to itself is {figures['identity']:.2f}, over --min-identity {limit:g}."
         )
         raise BeyondLimitError(replace(outcome, status="failed", reason=reason))
@@ -311,9 +312,9 @@ def with_pictures(outcome: Outcome, source: Source, photos: Sequence[Photo], opt
 def write(photos: Sequence[Photo], files: Sequence[Path], options: Options, *, overwrite: bool) -> None:
     """Write each photo of a result to its file. OutputError."""
     if not overwrite and (taken := [file for file in files if file.exists()]):
-        raise OutputError(f"{images.shown(taken[0])} exists already; allow --overwrite or choose another --out.")
+        raise OutputError(f"{printable(taken[0])} exists already; allow --overwrite or choose another --out.")
     for photo, file in zip(photos, files, strict=True):
-        images.write(
+        write_photo(
             photo,
             file,
             quality=options.quality,

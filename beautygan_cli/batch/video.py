@@ -35,8 +35,9 @@ from beautygan_cli.faces.faces import AlignedFace, Face
 from beautygan_cli.faces.tracking import SEARCH_EVERY, Steady, Tracker
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.pipeline import Made
-from beautygan_cli.photos import images
-from beautygan_cli.photos.images import Photo
+from beautygan_cli.photos.files import opened, printable, whole
+from beautygan_cli.photos.photo import MAX_PIXELS, Photo
+from beautygan_cli.photos.xmp import NEW_XMP
 
 if TYPE_CHECKING:
     from beautygan_cli.model.session import MakeupSession
@@ -113,12 +114,12 @@ def make(
     StoppedError once `stop` is set.
     """
     if options.crop:
-        raise PhotoError(f"{images.shown(path)} is a clip, which --crop does not take; give it without --crop.")
+        raise PhotoError(f"{printable(path)} is a clip, which --crop does not take; give it without --crop.")
     clip = probe(path, options.max_pixels)
     work = Work(clip, look, asked, session, options)
     sound = "copy" if clip.sound and _fits_mp4(clip) else "aac" if clip.sound else ""
     done = 0
-    with images.whole(output, overwrite) as file:
+    with whole(output, overwrite) as file:
         with contextlib.ExitStack() as stack:
             encoder = stack.enter_context(Encoder(clip, Path(file.name), output, options, sound))
             frames = stack.enter_context(contextlib.closing(read(clip)))
@@ -131,12 +132,12 @@ def make(
                     told(path, done, clip.frames)
             if not work.with_face:
                 raise FaceError(
-                    f"no face found in {images.shown(path)}, in none of its {done} frames; use a clip in which the face"
+                    f"no face found in {printable(path)}, in none of its {done} frames; use a clip in which the face"
                     " is larger, upright and uncovered."
                 )
         if options.mark:
             file.seek(0, os.SEEK_END)
-            file.write(_box(_XMP_BOX + images.NEW_XMP))
+            file.write(_box(_XMP_BOX + NEW_XMP))
     return work.outcome(output, done, sound)
 
 
@@ -285,12 +286,12 @@ class Work:
 # Frames in
 
 
-def probe(path: Path, max_pixels: int = images.MAX_PIXELS) -> Clip:
+def probe(path: Path, max_pixels: int = MAX_PIXELS) -> Clip:
     """Look at a clip, and decode its first frame. PhotoError where that can't be done, or ffmpeg is missing."""
-    name = images.shown(path)
+    name = printable(path)
     if not available():
         raise PhotoError(f"{name} is a clip, which takes one more package; run: {INSTALL}")
-    with images.opened(path):  # a folder, a pipe, an empty file: said as of a photo
+    with opened(path):  # a folder, a pipe, an empty file: said as of a photo
         pass
     asked = [*_input(path), "-map", "0:v:0", "-frames:v", "1", "-fps_mode", "cfr"]
     found = _ffmpeg([*asked, "-c:v", "rawvideo", "-pix_fmt", "rgb24", "-f", "framecrc", "-"], words="info")
@@ -346,7 +347,7 @@ def _colours(described: str) -> tuple[str, str, str]:
 def read(clip: Clip) -> Generator[UInt8Array, None, None]:
     """The frames of a clip one by one, (H, W, 3) uint8 RGB, upright, at its constant rate. PhotoError."""
     width, height = clip.size
-    name = images.shown(clip.path)
+    name = printable(clip.path)
     scale = f"scale=in_color_matrix={clip.matrix}:in_range={'pc' if clip.full_range else 'tv'}"
     command = [*_input(clip.path), "-map", "0:v:0", "-vf", f"{scale}:{_CAREFUL},format=rgb24"]
     command += ["-fps_mode", "cfr", "-r", str(clip.rate), "-f", "rawvideo", "-"]
@@ -385,7 +386,7 @@ class Encoder:
     """
 
     def __init__(self, clip: Clip, file: Path, name: Path, options: Options, sound: str) -> None:
-        self.name = images.shown(name)
+        self.name = printable(name)
         self._words: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115, closed on exit
         width, height = clip.size
         command = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size", f"{width}x{height}"]
@@ -521,4 +522,4 @@ def _last_words(text: str) -> str:
     """The last line that ffmpeg wrote, in brackets, without its own addresses."""
     lines = [re.sub(r"^\[[^]]* @ \w+\] *", "", line).strip() for line in text.splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith(("Conversion failed", "Error opening input files"))]
-    return f" (ffmpeg: {images.shown(telling[-1])[:LAST_WORDS].rstrip('.')})" if telling else ""
+    return f" (ffmpeg: {printable(telling[-1])[:LAST_WORDS].rstrip('.')})" if telling else ""

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from beautygan_cli.batch import video
-from beautygan_cli.photos import images
-from beautygan_cli.photos.images import PHOTO_SUFFIXES, SOURCE_SUFFIXES, Found
+from beautygan_cli.photos.find import Found, find_photos
+from beautygan_cli.photos.formats import PHOTO_SUFFIXES, SOURCE_SUFFIXES
 
 SETTLED = 1.0  # seconds without any change of size or time after which a file counts as whole
 LOOK_EVERY = 0.25  # seconds between two looks at files that are still changing
@@ -72,13 +72,13 @@ def _settling(
     given: dict[Path, tuple[int, int]] = {}  # what each file was when it was handed out
     changing: dict[Path, tuple[tuple[int, int], float]] = {}  # what it was when it last changed, and when that was
     # After the observer's start, so that nothing falls between.
-    for found in images.find(folders, suffixes=SOURCE_SUFFIXES)[0]:
+    for found in find_photos(folders, suffixes=SOURCE_SUFFIXES)[0]:
         news.put(found.path)
     idle = False
     while not stop.is_set():
         for path in _all(news, LOOK_EVERY):
             # A folder that arrives as a whole may bring its photos before it can be watched.
-            arrived = images.find([path], suffixes=SOURCE_SUFFIXES)[0] if path.is_dir() else [Found(path, Path())]
+            arrived = find_photos([path], suffixes=SOURCE_SUFFIXES)[0] if path.is_dir() else [Found(path, Path())]
             for found in arrived:
                 if _is_photo(found.path, folders) and wanted(found.path):
                     changing.setdefault(found.path, ((-1, -1), 0.0))

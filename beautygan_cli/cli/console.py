@@ -11,7 +11,7 @@ from types import TracebackType
 from tqdm import tqdm
 
 from beautygan_cli.batch.result import Outcome
-from beautygan_cli.photos import images
+from beautygan_cli.photos.files import printable
 
 LINE_EVERY = 30.0  # seconds between two lines where there is no terminal for a bar
 
@@ -65,11 +65,11 @@ class Progress:
     def frame(self, clip: Path, done: int, total: int | None) -> None:
         """Tell how far a clip is: so many frames done, of so many where that is known."""
         of = f" of {max(done, total)}" if total else ""
-        self._bar.set_postfix_str(f"{images.shown(clip.name)}: frame {done}{of}")
+        self._bar.set_postfix_str(f"{printable(clip.name)}: frame {done}{of}")
         now = time.monotonic()
         if self._lines and now - self._spoke >= LINE_EVERY:
             self._spoke = now
-            self.say(f"{images.shown(clip)}: frame {done}{of}")
+            self.say(f"{printable(clip)}: frame {done}{of}")
 
     def say(self, message: str) -> None:
         """A line on stderr that does not tear the bar."""

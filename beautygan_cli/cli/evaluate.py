@@ -320,9 +320,9 @@ def _cases(options: argparse.Namespace, failed: Callable[[str], None]) -> tuple[
 
 
 def _photos(folder: Path, failed: Callable[[str], None]) -> list[Path]:
-    from beautygan_cli.photos import images
+    from beautygan_cli.photos.find import find_photos
 
-    found, problems = images.find([folder])
+    found, problems = find_photos([folder])
     for problem in problems:
         failed(problem.message)
     return [item.path for item in found]
@@ -544,7 +544,7 @@ def _known(values: dict[str, float]) -> dict[str, float | None]:
 def _check_outputs(options: argparse.Namespace) -> None:
     """Whether the outputs can be written is better known before the work than after it."""
     from beautygan_cli.errors import OutputError
-    from beautygan_cli.photos import images
+    from beautygan_cli.photos.formats import PHOTO_SUFFIXES
 
     for path in filter(None, (options.json, options.csv, options.grid)):
         try:
@@ -553,7 +553,7 @@ def _check_outputs(options: argparse.Namespace) -> None:
             raise OutputError(f"{path} can't be written ({error.strerror}); choose another folder.") from error
         if path.is_dir():
             raise OutputError(f"{path} is a folder; name a file in it.")
-    if options.grid and options.grid.suffix.lower() not in images.PHOTO_SUFFIXES:
+    if options.grid and options.grid.suffix.lower() not in PHOTO_SUFFIXES:
         raise OutputError(f"{options.grid} can't be written: its suffix names no picture; use .jpg or .png.")
 
 
@@ -711,9 +711,9 @@ class Grid:
 
     def write(self, path: Path) -> None:
         """Write the grid; OutputError where it can't be."""
-        from beautygan_cli.photos import images
+        from beautygan_cli.photos.photo import Photo, write_photo
 
-        images.write(images.Photo(pixels=self.picture()), path, quality=92, overwrite=True)
+        write_photo(Photo(pixels=self.picture()), path, quality=92, overwrite=True)
 
 
 def _say(message: str) -> None:

@@ -31,10 +31,14 @@ from beautygan_cli.errors import BeautyGANError, LookError, OutputError, PhotoEr
 from beautygan_cli.makeup import look, pipeline
 from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.makeup.look import Look
-from beautygan_cli.model.session import MakeupSession, bundled_model
+from beautygan_cli.model.checkpoint import bundled_model
+from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.model.signature import Signature
-from beautygan_cli.photos import images, remote
-from beautygan_cli.photos.images import Found, Problem
+from beautygan_cli.photos import remote
+from beautygan_cli.photos.files import printable, sweep
+from beautygan_cli.photos.find import Found, Problem, find_photos
+from beautygan_cli.photos.formats import SOURCE_SUFFIXES, is_clip
+from beautygan_cli.photos.photo import Photo, suffix_for
 from beautygan_cli.report.table import Grid, Rows, Shortened, write_report
 
 DONE, SOME_FAILED, NOT_STARTED = 0, 1, 2
@@ -86,9 +90,9 @@ def make_up(options: Namespace) -> int:
         session, looks = _open(options, given, end, stack)
         settings = _settings(options, stack)
         manifest = stack.enter_context(Manifest(None if options.out == PIPE else settings.out, _command(options)))
-        images.sweep(settings.out)
+        sweep(settings.out)
         for file in filter(None, (options.report, options.grid)):
-            images.sweep(file.parent, below=False)
+            sweep(file.parent, below=False)
         sources = [item for item in given.sources if _is_source(item.path, options, settings.out, manifest)]
         shortened = Shortened([*given.named, settings.out], full=options.full_paths)
         outputs = Outputs(options, settings, looks, len(sources), session, shortened, stack)
@@ -124,12 +128,12 @@ def check(options: Namespace) -> int:
         references = list(dict.fromkeys(path for _, worn in given.looks for path in worn.references))
         for role, paths in (("source", [item.path for item in given.sources]), ("reference", references)):
             for path in paths:
-                if images.is_clip(path):
-                    say(f"{images.shown(path)} is a clip; --check looks at photos alone")
+                if is_clip(path):
+                    say(f"{printable(path)} is a clip; --check looks at photos alone")
                     continue
                 found = faults(*(path, role, signature), which=options.faces, max_pixels=options.max_pixels)
                 for fault in found:
-                    print(_printable(f"{images.shown(path)}: {fault}"), flush=True)
+                    print(_printable(f"{printable(path)}: {fault}"), flush=True)
                 counts["faulty" if found else "sound"] += 1
         if not options.quiet:
             say(f"{counts['sound']} photos are fit, {counts['faulty']} have faults")
@@ -147,7 +151,7 @@ def say(message: str) -> None:
 def _given(options: Namespace, stack: ExitStack) -> Given:
     """The photos that the command names; NothingToDoError where there are none to begin with."""
     names = [_from_stdin(stack) if name == PIPE else name for name in options.no_makeup]
-    sources, problems = _without_clips(*images.find(names, suffixes=images.SOURCE_SUFFIXES), names)
+    sources, problems = _without_clips(*find_photos(names, suffixes=SOURCE_SUFFIXES), names)
     looks, look_problems = _looks(options)
     if options.watch:
         problems = [problem for problem in problems if not problem.path.is_dir()]  # a folder may be empty as yet
@@ -156,7 +160,7 @@ def _given(options: Namespace, stack: ExitStack) -> Given:
     if not looks or not (sources or options.watch):
         raise NothingToDoError("nothing to do: give at least one photo with --no-makeup and one with --ref or --look.")
     if options.watch and (wrong := [name for name in names if not Path(name).is_dir()]):
-        raise NothingToDoError(f"--watch needs folders to watch, and {images.shown(wrong[0])} is none.")
+        raise NothingToDoError(f"--watch needs folders to watch, and {printable(wrong[0])} is none.")
     if options.out == PIPE and len(sources) * len(looks) * len(options.strength) != 1:
         raise NothingToDoError("--out - writes one photo: give one photo, one --ref or --look and one --strength.")
     named = [Path(name) for name in (*names, *options.ref, *options.look, pipeline.bare_face())]
@@ -166,7 +170,7 @@ def _given(options: Namespace, stack: ExitStack) -> Given:
 def _looks(options: Namespace) -> tuple[list[tuple[Found, Look]], list[Problem]]:
     """What is to be worn, by --ref and by --look, and the names that gave nothing."""
     names = [pipeline.bare_face()] if options.remove and not options.ref and not options.look else options.ref
-    references, problems = images.find(names)
+    references, problems = find_photos(names)
     asked = {region: getattr(options, region) for region in look.REGIONS}
     default = dict.fromkeys(look.REGIONS, 1.0) if options.remove else look.USUAL  # a finish comes off as a whole
     usual = {region: default[region] if value is None else value for region, value in asked.items()}
@@ -196,7 +200,7 @@ def _refuse_inputs(options: Namespace, given: Given) -> None:
     inputs = {batch.identity(path) for path in (*(item.path for item in given.sources), *_worn_files(given.looks))}
     for file in filter(None, (options.grid, options.report, options.save_look)):
         if batch.identity(file) in inputs:
-            raise NothingToDoError(f"{images.shown(file)} is one of the files given; choose another.")
+            raise NothingToDoError(f"{printable(file)} is one of the files given; choose another.")
 
 
 def _worn_files(looks: Sequence[tuple[Found, Look]]) -> list[Path]:
@@ -209,7 +213,7 @@ def _without_clips(
 ) -> tuple[list[Found], list[Problem]]:
     """The sources without clips that lie in folders, where the extra for clips is missing; those named will fail."""
     named = {Path(name) for name in names}
-    left_out = [item for item in sources if images.is_clip(item.path) and item.path not in named]
+    left_out = [item for item in sources if is_clip(item.path) and item.path not in named]
     if not left_out or video.available():
         return sources, problems
     say(f"clips in folders are left out ({len(left_out)}); to make them up as well: {video.INSTALL}")
@@ -229,7 +233,7 @@ def _from_stdin(stack: ExitStack) -> Path:
     register_heif_opener()
     try:
         with Image.open(path) as image:
-            suffix = images.suffix_for(images.Photo(np.zeros((1, 1, 3), np.uint8), format=str(image.format)), "same")
+            suffix = suffix_for(Photo(np.zeros((1, 1, 3), np.uint8), format=str(image.format)), "same")
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError):
         suffix = ".png"  # reading it will say what is wrong
     return path.rename(path.with_suffix(suffix))
@@ -241,7 +245,6 @@ def _open(options: Namespace, given: Given, end: End, stack: ExitStack) -> tuple
     # TensorFlow takes seconds to import; the references are read meanwhile.
     starter = stack.enter_context(ThreadPoolExecutor(1))
     threads = thread_counts.use(options.jobs)
-    images.reuse_memory()
     starting = starter.submit(
         MakeupSession,
         options.model,
@@ -262,7 +265,7 @@ def _open(options: Namespace, given: Given, end: End, stack: ExitStack) -> tuple
     mixed = [ready for ready in looks if any(len(mix) > 1 for mix in ready.wearing.mixes.values())]
     if mixed and not session.can_mix:
         raise NothingToDoError(
-            f"{images.shown(mixed[0].path)} mixes references, which the model in {images.shown(session.path)} can't do;"
+            f"{printable(mixed[0].path)} mixes references, which the model in {printable(session.path)} can't do;"
             " give each region one reference."
         )
     if options.verbose:
@@ -337,7 +340,7 @@ def _arrivals(
 
     folders = [Path(name) for name in options.no_makeup]
     if not options.quiet:
-        outputs.progress.say(f"watching {', '.join(images.shown(folder) for folder in folders)}; Ctrl-C ends it")
+        outputs.progress.say(f"watching {', '.join(printable(folder) for folder in folders)}; Ctrl-C ends it")
     return arrivals(folders, end.stop, lambda path: _is_source(path, options, settings.out, manifest))
 
 

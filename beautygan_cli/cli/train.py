@@ -10,7 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from beautygan_cli.errors import BeautyGANError, ModelError
-from beautygan_cli.model.session import bundled_model
+from beautygan_cli.model.checkpoint import bundled_model
 from beautygan_cli.training.examples import VARIATIONS
 from beautygan_cli.training.finetune import Tuning, finetune
 from beautygan_cli.training.train import Settings, train

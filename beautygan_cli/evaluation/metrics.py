@@ -24,7 +24,8 @@ from beautygan_cli.faces.faces import Face
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.composite import Strengths
-from beautygan_cli.photos import images
+from beautygan_cli.photos.files import printable
+from beautygan_cli.photos.photo import read_photo
 
 if TYPE_CHECKING:
     from beautygan_cli.model.session import MakeupSession
@@ -107,7 +108,7 @@ def subject(pixels: UInt8Array, name: str) -> Subject:
 
 def read_subject(path: Path) -> Subject:
     """The photo in a file with its largest face; PhotoError or FaceError where there is none."""
-    return subject(images.read(path).pixels, images.shown(path))
+    return subject(read_photo(path).pixels, printable(path))
 
 
 def make_up(session: MakeupSession, source: Subject, reference: Subject) -> UInt8Array:

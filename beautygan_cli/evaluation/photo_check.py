@@ -20,7 +20,8 @@ from beautygan_cli.faces.analysis import analyse_face
 from beautygan_cli.faces.faces import AlignedFace, Face
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.model.signature import Signature
-from beautygan_cli.photos import images
+from beautygan_cli.photos.files import printable
+from beautygan_cli.photos.photo import MAX_PIXELS, read_photo
 
 FloatArray = NDArray[np.float32]
 UInt8Array = NDArray[np.uint8]
@@ -51,13 +52,13 @@ class Quantities:
 
 
 def faults(
-    path: Path, role: str, signature: Signature, *, which: str = "all", max_pixels: int = images.MAX_PIXELS
+    path: Path, role: str, signature: Signature, *, which: str = "all", max_pixels: int = MAX_PIXELS
 ) -> list[str]:
     """What would spoil a result made with this photo as a "source" or a "reference": a phrase each."""
     try:
-        photo = images.read(path, max_pixels=max_pixels)
+        photo = read_photo(path, max_pixels=max_pixels)
     except PhotoError as error:
-        return [str(error).removeprefix(f"{images.shown(path)} ").rstrip(".")]
+        return [str(error).removeprefix(f"{printable(path)} ").rstrip(".")]
     found = faces.detect(photo.pixels)
     if not found:
         return ["no face found"]

@@ -25,9 +25,19 @@ from numpy.typing import NDArray
 from beautygan_cli.errors import ModelError
 from beautygan_cli.faces import masks as regions
 from beautygan_cli.faces.faces import AlignedFace
-from beautygan_cli.model import session
+from beautygan_cli.model.checkpoint import find_checkpoint, open_reader, read_meta_graph
+from beautygan_cli.model.graph import (
+    check_sizes,
+    check_tensors,
+    functions_of,
+    keep_needed,
+    nodes_by_name,
+    refuse_forbidden,
+    replace_nodes,
+)
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.model.tf_runtime import runtime
+from beautygan_cli.model.weights import constants, find_variables, read_weights, variable_placeholders
 
 FloatArray = NDArray[np.float32]
 UInt8Array = NDArray[np.uint8]
@@ -288,19 +298,19 @@ class _Opened:
     def __init__(self, folder: Path, threads: int | None) -> None:
         tf = runtime()
         signature = Signature.load(folder)
-        files = session.find_checkpoint(folder)
-        meta_graph = session.read_meta_graph(files.meta)
-        nodes = session.nodes_by_name(meta_graph, files.meta)
-        session.check_tensors(nodes, signature, files.meta)
-        kept = session.keep_needed(nodes, signature.made_up, signature, files.meta)
-        session.refuse_forbidden(kept, signature, session.functions_of(meta_graph), files.meta)
-        reader = session.open_reader(files)
-        variables = session.find_variables(kept, reader, files)
-        one_face = {**_placeholders(signature, 1), **session.variable_placeholders(variables)}
-        skeleton = session.replace_nodes(kept, one_face)
-        session.check_sizes(skeleton, (1, SIZE, SIZE, 1), signature.made_up, files.meta)
-        weights = session.constants(session.read_weights(variables, reader, files), variables)
-        frozen = session.replace_nodes(kept, {**_placeholders(signature, None), **weights})
+        files = find_checkpoint(folder)
+        meta_graph = read_meta_graph(files.meta)
+        nodes = nodes_by_name(meta_graph, files.meta)
+        check_tensors(nodes, signature, files.meta)
+        kept = keep_needed(nodes, signature.made_up, signature, files.meta)
+        refuse_forbidden(kept, signature, functions_of(meta_graph), files.meta)
+        reader = open_reader(files)
+        variables = find_variables(kept, reader, files)
+        one_face = {**_placeholders(signature, 1), **variable_placeholders(variables)}
+        skeleton = replace_nodes(kept, one_face)
+        check_sizes(skeleton, (1, SIZE, SIZE, 1), signature.made_up, files.meta)
+        weights = constants(read_weights(variables, reader, files), variables)
+        frozen = replace_nodes(kept, {**_placeholders(signature, None), **weights})
         graph_def = tf.GraphDef(node=frozen)
         graph_def.versions.producer = meta_graph.graph_def.versions.producer
         graph = tf.Graph()

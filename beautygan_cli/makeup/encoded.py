@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.faces.faces import AlignedFace
-from beautygan_cli.model.session import Features, MakeupSession
+from beautygan_cli.model.features import Features
+from beautygan_cli.model.session import MakeupSession
 
 FloatArray = NDArray[np.float32]
 

@@ -31,8 +31,8 @@ from typing import Any
 
 from beautygan_cli.errors import LookError, OutputError
 from beautygan_cli.makeup.composite import USUAL_SKIN, Strengths
-from beautygan_cli.photos import images
-from beautygan_cli.photos.images import Found, Problem
+from beautygan_cli.photos.files import printable, write_text
+from beautygan_cli.photos.find import Found, Problem
 
 REGIONS = ("lips", "eyes", "skin")
 USUAL = {"lips": 1.0, "eyes": 1.0, "skin": USUAL_SKIN}  # strengths where a look names none
@@ -105,13 +105,13 @@ def find(names: Sequence[str | Path]) -> tuple[list[Found], list[Problem]]:
             mode = path.stat().st_mode
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "no such name is possible"
-            problems.append(Problem(path, f"{images.shown(path)} can't be used: {reason}."))
+            problems.append(Problem(path, f"{printable(path)} can't be used: {reason}."))
             continue
         held = [Found(path, PurePath())]
         if stat.S_ISDIR(mode):
             held = [Found(file, file.parent.relative_to(path)) for file in _files_below(path)]
             if not held:
-                problems.append(Problem(path, f"{images.shown(path)} holds no look ({SUFFIX} file)."))
+                problems.append(Problem(path, f"{printable(path)} holds no look ({SUFFIX} file)."))
         for item in held:
             found.setdefault(os.path.realpath(item.path), item)
     return list(found.values()), problems
@@ -142,25 +142,25 @@ def parse(text: str, path: Path) -> Look:
     try:
         values = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise LookError(f"{images.shown(path)} is no look file: {error or 'too deeply nested'}; mend it.") from error
+        raise LookError(f"{printable(path)} is no look file: {error or 'too deeply nested'}; mend it.") from error
     return _Reader(path).look(values)
 
 
 def _text(path: Path) -> str:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise LookError(f"{images.shown(path)} is no file; name a look file ({SUFFIX}).")
+            raise LookError(f"{printable(path)} is no file; name a look file ({SUFFIX}).")
         with path.open("rb") as file:
             content = file.read(LARGEST_FILE + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "no such name is possible"
-        raise LookError(f"{images.shown(path)} can't be read: {reason}; check its name.") from error
+        raise LookError(f"{printable(path)} can't be read: {reason}; check its name.") from error
     if len(content) > LARGEST_FILE:
-        raise LookError(f"{images.shown(path)} has more than {LARGEST_FILE:,} bytes; a look file is a few lines.")
+        raise LookError(f"{printable(path)} has more than {LARGEST_FILE:,} bytes; a look file is a few lines.")
     try:
         return content.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
-        raise LookError(f"{images.shown(path)} is no UTF-8 text; save it as such.") from error
+        raise LookError(f"{printable(path)} is no UTF-8 text; save it as such.") from error
 
 
 class _Reader:
@@ -251,7 +251,7 @@ class _Reader:
                 raise self.wrong(f"it has a key {where!r}", f"the keys allowed there are {', '.join(allowed)}")
 
     def wrong(self, what: str, remedy: str) -> LookError:
-        return LookError(f"{images.shown(self.path)}: {what}; {remedy}.")
+        return LookError(f"{printable(self.path)}: {what}; {remedy}.")
 
 
 def _said(value: Any) -> str:
@@ -267,8 +267,8 @@ def _said(value: Any) -> str:
 def write(look: Look, path: Path, *, overwrite: bool = False) -> None:
     """Save a look so that `read` gives it back, its references' paths relative to the file. OutputError."""
     if path.exists() and not overwrite:
-        raise OutputError(f"{images.shown(path)} exists already; allow --overwrite or choose another name.")
-    images.write_text(path, iter([as_toml(look, path)]))
+        raise OutputError(f"{printable(path)} exists already; allow --overwrite or choose another name.")
+    write_text(path, iter([as_toml(look, path)]))
 
 
 def as_toml(look: Look, path: Path) -> str:
@@ -300,7 +300,7 @@ def _relative(reference: Path, path: Path) -> str:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise OutputError(f"{images.shown(reference)} has a name that no look file can hold; rename it.") from error
+        raise OutputError(f"{printable(reference)} has a name that no look file can hold; rename it.") from error
     return text.replace(os.sep, "/")
 
 

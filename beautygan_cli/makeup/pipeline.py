@@ -24,13 +24,15 @@ from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.makeup.eye_layer import EyeLayer
 from beautygan_cli.makeup.look import REGIONS, SUFFIX, Look
 from beautygan_cli.makeup.look import read as read_look
-from beautygan_cli.model.session import Features, MakeupSession
+from beautygan_cli.model.features import Features
+from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.model.signature import Signature
-from beautygan_cli.photos import images
+from beautygan_cli.photos.files import printable
+from beautygan_cli.photos.photo import Photo, read_photo
 
 UInt8Array = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
-PhotoLike = str | Path | images.Photo | NDArray[np.uint8]
+PhotoLike = str | Path | Photo | NDArray[np.uint8]
 
 
 Mix = tuple[tuple[AlignedFace, float], ...]
@@ -238,7 +240,7 @@ def _pigment(mixes: Sequence[Mix], session: MakeupSession) -> dict[Mix, tuple[Ey
 @lru_cache(maxsize=4)
 def _bare_pair(signature: Signature) -> tuple[AlignedFace, AlignedFace]:
     """The bare face that comes with the package, and the same made up."""
-    bare, worn = (images.read(bare_face().with_name(name)).pixels for name in ("bare_face.jpg", "made_up_face.jpg"))
+    bare, worn = (read_photo(bare_face().with_name(name)).pixels for name in ("bare_face.jpg", "made_up_face.jpg"))
     face = faces.detect(bare)[0]
     first, second = (analyse_face(pixels, face, signature.size, signature.padding) for pixels in (bare, worn))
     return first, second
@@ -356,16 +358,16 @@ def _weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths, remove
 
 
 def _pixels(photo: PhotoLike) -> UInt8Array:
-    if isinstance(photo, images.Photo):
+    if isinstance(photo, Photo):
         return photo.pixels
     if isinstance(photo, np.ndarray):
         if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
             raise ValueError(f"a photo's array must be (H, W, 3) uint8 RGB, but is {photo.shape} {photo.dtype}")
         return photo
-    return images.read(photo).pixels
+    return read_photo(photo).pixels
 
 
 def _name(photo: PhotoLike) -> str:
     if isinstance(photo, np.ndarray):
         return "the photo"
-    return images.shown(photo.path if isinstance(photo, images.Photo) else photo)
+    return printable(photo.path if isinstance(photo, Photo) else photo)

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from beautygan_cli.batch.result import MEASURED, Outcome
 from beautygan_cli.errors import OutputError
-from beautygan_cli.photos import images
+from beautygan_cli.photos.files import printable, write_text
+from beautygan_cli.photos.photo import Photo, write_photo
 from beautygan_cli.report.table import Rows, Shortened
 
 UInt8Array = NDArray[np.uint8]
@@ -35,7 +36,7 @@ class Gallery:
         self.folder = folder
         self.thumbnails = folder / THUMBNAILS
         if self.thumbnails.is_symlink():  # it may lead anywhere
-            raise OutputError(f"{images.shown(self.thumbnails)} is a link; remove it, or choose another --out.")
+            raise OutputError(f"{printable(self.thumbnails)} is a link; remove it, or choose another --out.")
         self.shortened = shortened or Shortened(())
         self._before: Path | None = None
 
@@ -58,7 +59,7 @@ class Gallery:
         """Write the page with a card for each row. OutputError."""
         page = importlib.resources.files("beautygan_cli.report").joinpath("gallery.html").read_text(encoding="utf-8")
         head, tail = page.split(_MARKER)
-        images.write_text(self.folder / PAGE, self._page(head, rows, tail))
+        write_text(self.folder / PAGE, self._page(head, rows, tail))
 
     def _page(self, head: str, rows: Rows, tail: str) -> Iterator[str]:
         yield head
@@ -72,8 +73,8 @@ class Gallery:
     def _card(self, row: Mapping[str, Any]) -> dict[str, Any]:
         told = self.shortened.row(row)
         card = {
-            "source": images.shown(told["source"]),
-            "reference": told["reference"] and images.shown(told["reference"]),
+            "source": printable(told["source"]),
+            "reference": told["reference"] and printable(told["reference"]),
             "status": row["status"],
             "reason": told["reason"],
             "faces": row["faces"],
@@ -104,6 +105,6 @@ def _digest(path: Path) -> str:
 
 def _write_thumbnail(path: Path, pixels: UInt8Array) -> None:
     try:
-        images.write(images.Photo(pixels), path, quality=QUALITY, overwrite=True, mark=False)
+        write_photo(Photo(pixels), path, quality=QUALITY, overwrite=True, mark=False)
     except OutputError as error:
         raise OutputError(f"the gallery's {error}") from error

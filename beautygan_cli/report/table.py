@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.batch.result import MEASURED, STAGES, Outcome, ReadyLook
-from beautygan_cli.photos import images
+from beautygan_cli.photos.files import printable, write_text
+from beautygan_cli.photos.photo import Photo, write_photo
 
 UInt8Array = NDArray[np.uint8]
 
@@ -124,10 +125,10 @@ class Shortened:
         if reason:
             named = [row[name] for name in ("source", "reference", "output") if row[name]]
             for long in sorted(named, key=len, reverse=True):
-                reason = reason.replace(images.shown(long), images.shown(self.path(long)))
+                reason = reason.replace(printable(long), printable(self.path(long)))
             for parent in self.parents:
                 if parent != parent.parent:  # the system's root alone would take every "/" away
-                    reason = reason.replace(f"{images.shown(parent)}{os.sep}", "")
+                    reason = reason.replace(f"{printable(parent)}{os.sep}", "")
             short["reason"] = reason
         return short
 
@@ -138,7 +139,7 @@ def write_report(rows: Iterable[Mapping[str, Any]], path: Path, about: Mapping[s
     `about`: what the JSON says of the run beside its schema and its rows.
     """
     text = _csv(rows) if path.suffix.lower() == ".csv" else _json(rows, about)
-    images.write_text(path, text)
+    write_text(path, text)
 
 
 def _json(rows: Iterable[Mapping[str, Any]], about: Mapping[str, Any]) -> Iterator[str]:
@@ -227,7 +228,7 @@ class Grid:
 
     def write(self, path: Path, *, overwrite: bool) -> None:
         """Write the grid; OutputError where it can't be."""
-        images.write(images.Photo(pixels=self.picture()), path, quality=92, overwrite=overwrite)
+        write_photo(Photo(pixels=self.picture()), path, quality=92, overwrite=overwrite)
 
     def _fit(self, chip: UInt8Array) -> UInt8Array:
         import cv2

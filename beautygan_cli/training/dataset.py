@@ -15,7 +15,8 @@ from beautygan_cli.errors import BeautyGANError, DatasetError
 from beautygan_cli.faces import faces
 from beautygan_cli.faces.masks import lips_mask, skin_mask, smooth_curve
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
-from beautygan_cli.photos import images
+from beautygan_cli.photos.find import find_photos
+from beautygan_cli.photos.photo import read_photo
 
 FloatArray = NDArray[np.float32]
 UInt8Array = NDArray[np.uint8]
@@ -83,7 +84,7 @@ def load(folder: Path, cache: Path | None = None) -> list[Person]:
 
     Raises DatasetError where the folder holds fewer than FEWEST people with a face.
     """
-    found, _ = images.find([folder])
+    found, _ = find_photos([folder])
     digest = hashlib.sha256("\n".join(f"{item.path.name} {item.path.stat().st_size}" for item in found).encode())
     key = f"{digest.hexdigest()} {CHIP_SIZE} {CHIP_PADDING} {REDDEST_SKIN} {USUAL_SKIN}"
     if cache and cache.is_file():
@@ -134,7 +135,7 @@ def evened(people: list[Person]) -> list[Person]:
 
 def _read(path: Path) -> Person | None:
     try:
-        pixels = images.read(path).pixels
+        pixels = read_photo(path).pixels
         found = faces.detect(pixels)
     except BeautyGANError:
         return None

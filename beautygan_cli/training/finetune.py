@@ -19,10 +19,11 @@ from beautygan_cli.faces import masks as region_masks
 from beautygan_cli.faces.analysis import analyse_face
 from beautygan_cli.faces.faces import AlignedFace
 from beautygan_cli.makeup.pipeline import network_chips
-from beautygan_cli.model.session import quiet_tensorflow
 from beautygan_cli.model.signature import Signature
+from beautygan_cli.model.tf_runtime import quiet_tensorflow
 from beautygan_cli.model.value_range import to_uint8
-from beautygan_cli.photos import images
+from beautygan_cli.photos.find import find_photos
+from beautygan_cli.photos.photo import read_photo
 from beautygan_cli.training import dataset, examples, losses, train
 from beautygan_cli.training.dataset import Person
 from beautygan_cli.training.example_buffer import Bank, BankPlan, fill
@@ -369,7 +370,7 @@ def _perhaps_mirrored(face: AlignedFace, rng: np.random.Generator) -> AlignedFac
 
 def _photos(folder: str, learners: list[Person], signature: Signature) -> Photos:
     """The bare faces that are trained on, and everyone in the folder of made-up photos."""
-    found, _ = images.find([Path(folder)])
+    found, _ = find_photos([Path(folder)])
     worn = [face for item in found if (face := _aligned(item.path, signature)) is not None]
     if not worn:
         raise DatasetError(f"{folder} holds no photo with a face to be found; give made-up photos to --makeup")
@@ -383,7 +384,7 @@ def _photos(folder: str, learners: list[Person], signature: Signature) -> Photos
 
 def _aligned(path: Path, signature: Signature) -> AlignedFace | None:
     try:
-        pixels = images.read(path).pixels
+        pixels = read_photo(path).pixels
     except BeautyGANError:
         return None
     found = faces.detect(pixels)

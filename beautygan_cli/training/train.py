@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.errors import ModelError
-from beautygan_cli.model.session import quiet_tensorflow
 from beautygan_cli.model.signature import Signature
-from beautygan_cli.photos import images
+from beautygan_cli.model.tf_runtime import quiet_tensorflow
+from beautygan_cli.photos.photo import Photo, write_photo
 from beautygan_cli.training import examples, networks
 from beautygan_cli.training.dataset import evened, load, split
 from beautygan_cli.training.example_buffer import Bank, BankPlan, fill
@@ -356,7 +356,7 @@ def validate(session: Any, tower: Tower, check: Bank, out: Path, batch: int = 8)
                 rows.append(np.hstack(shown))
     half = len(rows) // 2
     grid = np.vstack([np.hstack([rows[i], rows[i + half]]) for i in range(half)])
-    images.write(images.Photo(pixels=grid), out / "validation.jpg", quality=88, overwrite=True)
+    write_photo(Photo(pixels=grid), out / "validation.jpg", quality=88, overwrite=True)
     return f"validation error {np.mean(errors):.4f}, doing nothing {np.mean(identities):.4f}"
 
 

@@ -17,9 +17,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.errors import ModelError
-from beautygan_cli.model import session as checkpoints
-from beautygan_cli.model.session import MakeupSession, Variable
+from beautygan_cli.model.checkpoint import find_checkpoint, open_reader, read_meta_graph
+from beautygan_cli.model.graph import (
+    check_sizes,
+    check_tensors,
+    fed_placeholders,
+    fed_shape,
+    functions_of,
+    keep_needed,
+    nodes_by_name,
+    refuse_forbidden,
+    replace_nodes,
+)
+from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.model.signature import Signature
+from beautygan_cli.model.tf_runtime import quiet_tensorflow
+from beautygan_cli.model.weights import Variable, find_variables, read_weights, variable_placeholders
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,28 +58,28 @@ class Trainable:
     @classmethod
     def load(cls, folder: Path) -> Trainable:
         """The checkpoint in a folder, once it has passed every check of `MakeupSession`. Raises ModelError."""
-        tf = checkpoints.quiet_tensorflow()
+        tf = quiet_tensorflow()
         with MakeupSession(folder) as opened:
             signature, digest = opened.signature, opened.digest
-        files = checkpoints.find_checkpoint(folder)
-        meta_graph = checkpoints.read_meta_graph(files.meta)
+        files = find_checkpoint(folder)
+        meta_graph = read_meta_graph(files.meta)
         producer = meta_graph.graph_def.versions.producer
-        nodes = checkpoints.nodes_by_name(meta_graph, files.meta)
-        checkpoints.check_tensors(nodes, signature, files.meta)
-        fed = checkpoints.fed_shape(nodes, signature, producer, files.meta)
-        reader = checkpoints.open_reader(files)
+        nodes = nodes_by_name(meta_graph, files.meta)
+        check_tensors(nodes, signature, files.meta)
+        fed = fed_shape(nodes, signature, producer, files.meta)
+        reader = open_reader(files)
         together: dict[str, Any] = {}
         for output in (signature.made_up, signature.removed):
-            kept = checkpoints.keep_needed(nodes, output, signature, files.meta)
-            checkpoints.refuse_forbidden(kept, signature, checkpoints.functions_of(meta_graph), files.meta)
-            placeholders = checkpoints.fed_placeholders(signature, fed.batch or 1, fed.size)
-            variables = checkpoints.find_variables(kept, reader, files)
-            skeleton = checkpoints.replace_nodes(kept, placeholders | checkpoints.variable_placeholders(variables))
-            checkpoints.check_sizes(skeleton, (fed.batch or 1, fed.size, fed.size, 3), output, files.meta)
+            kept = keep_needed(nodes, output, signature, files.meta)
+            refuse_forbidden(kept, signature, functions_of(meta_graph), files.meta)
+            placeholders = fed_placeholders(signature, fed.batch or 1, fed.size)
+            variables = find_variables(kept, reader, files)
+            skeleton = replace_nodes(kept, placeholders | variable_placeholders(variables))
+            check_sizes(skeleton, (fed.batch or 1, fed.size, fed.size, 3), output, files.meta)
             together.update((node.name, node) for node in kept if node.name not in together)
-        variables = checkpoints.find_variables(together.values(), reader, files)
-        weights = checkpoints.read_weights(variables, reader, files)
-        outside = {*variables, *checkpoints.fed_placeholders(signature, fed.batch, fed.size)}
+        variables = find_variables(together.values(), reader, files)
+        weights = read_weights(variables, reader, files)
+        outside = {*variables, *fed_placeholders(signature, fed.batch, fed.size)}
         return cls(
             path=folder,
             signature=dataclasses.replace(signature, size=fed.size, sha256=None),
@@ -76,7 +89,7 @@ class Trainable:
             trained=_trained(meta_graph, variables),
             _variables=variables,
             _resources=frozenset(name for name in variables if together[name].op == "VarHandleOp"),
-            _nodes=tuple(node for node in checkpoints.replace_nodes(together.values(), {}) if node.name not in outside),
+            _nodes=tuple(node for node in replace_nodes(together.values(), {}) if node.name not in outside),
             _producer=producer,
         )
 

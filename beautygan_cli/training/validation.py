@@ -15,7 +15,9 @@ from beautygan_cli.evaluation.metrics import Subject, subject
 from beautygan_cli.faces import faces
 from beautygan_cli.faces.faces import Placement
 from beautygan_cli.model.signature import Signature
-from beautygan_cli.photos import images
+from beautygan_cli.photos.files import printable
+from beautygan_cli.photos.find import find_photos
+from beautygan_cli.photos.photo import read_photo
 from beautygan_cli.training import dataset, examples, rendering
 from beautygan_cli.training.dataset import CHIP_PADDING, CHIP_SIZE, Person
 from beautygan_cli.training.rendering import Style
@@ -103,13 +105,13 @@ class _Canvas:
 
 def paths_of(folder: Path) -> dict[str, Path]:
     """The photos below the folder by the names that `people.load` gives them."""
-    found, _ = images.find([folder])
+    found, _ = find_photos([folder])
     return {f"{item.path.parent.name}/{item.path.stem}": item.path for item in found}
 
 
 def bare_of(person: Person, path: Path) -> Bare:
     """A held-out person's photo at its own size, colours balanced as in training."""
-    photo = subject(images.read(path).pixels, images.shown(path))
+    photo = subject(read_photo(path).pixels, printable(path))
     placement: Placement = faces.place(photo.face.landmarks, CHIP_SIZE, CHIP_PADDING)
     balanced = dataset.balanced(photo.pixels, photo.face.landmarks)
     return Bare(Subject(photo.name, balanced, photo.face), placement.to_photo(person.exact))

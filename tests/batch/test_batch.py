@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from beautygan_cli.batch import batch
+from beautygan_cli.batch import batch, result
 from beautygan_cli.batch.manifest import Manifest
 from beautygan_cli.batch.naming import JOINT, Names
 from beautygan_cli.faces import faces
 from beautygan_cli.makeup import composite
 from beautygan_cli.makeup.look import Look
-from beautygan_cli.photos import images
-from beautygan_cli.photos.images import Found
+from beautygan_cli.photos.find import Found
+from beautygan_cli.photos.formats import FORMATS
+from beautygan_cli.photos.photo import read_photo
 
 needs_case = pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="names differ by case alone")
 
@@ -231,7 +232,7 @@ def test_format_of_results(place, beautygan, tmp_path, choice, suffix):
     place("look.jpg", "worn")
     _, out, _ = beautygan("--no-makeup", "a.png", "--ref", "look.jpg", "--format", choice)
     assert out == [f"made_up/a__look{suffix}"]
-    assert images.FORMATS[suffix] == Image.open(tmp_path / out[0]).format
+    assert FORMATS[suffix] == Image.open(tmp_path / out[0]).format
 
 
 def test_quality_changes_the_size(place, beautygan, tmp_path):
@@ -294,7 +295,7 @@ def test_grid_has_a_row_for_each_source_under_the_references(place, beautygan, t
         [False] * 4,
         [False] * 4,
     ]
-    look = images.read(tmp_path / "looks" / "0.jpg").pixels
+    look = read_photo(tmp_path / "looks" / "0.jpg").pixels
     chip = faces.align(look, faces.detect(look)[0], session.signature.size, session.signature.padding).chip
     assert (cells[0][1][:-4, :-4] == chip).all()
 
@@ -346,7 +347,7 @@ def test_results_do_not_depend_on_the_batch_that_they_were_in(place, session, tm
 
 
 def test_photos_in_memory_are_bounded_by_the_line_and_not_by_the_folder(place, session, tmp_path, monkeypatch):
-    read, alive, most = images.read, weakref.WeakSet(), []
+    read, alive, most = read_photo, weakref.WeakSet(), []
 
     def watched(*arguments, **options):
         photo = read(*arguments, **options)
@@ -356,7 +357,7 @@ def test_photos_in_memory_are_bounded_by_the_line_and_not_by_the_folder(place, s
 
     sources = [place(f"{number:02d}.jpg", "bare") for number in range(14)]
     look = place("look.jpg", "worn")
-    monkeypatch.setattr(images, "read", watched)
+    monkeypatch.setattr(result, "read_photo", watched)
     outcomes = line(sources, [look], session, batch.Options(out=tmp_path / "out", batch_size=1, jobs=2))
     assert [outcome.status for outcome in outcomes] == ["made"] * 14
     on_the_way = 2 * batch.READ_AHEAD + 1 + 1 + 2 * batch.MOST_UNFINISHED + 1

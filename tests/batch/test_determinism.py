@@ -13,8 +13,8 @@ from beautygan_cli.batch.manifest import Manifest
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.look import Look
 from beautygan_cli.model.session import MakeupSession
-from beautygan_cli.photos import images
-from beautygan_cli.photos.images import Found
+from beautygan_cli.photos.find import Found
+from beautygan_cli.photos.photo import read_photo
 
 pytestmark = pytest.mark.promise("Determinism")
 
@@ -67,7 +67,7 @@ def test_batches_workers_and_order_change_no_pixel_by_more_than_one_grey_level(
             items = [Found(source, PurePath()) for source in sources]
             options = batch.Options(out=tmp_path / name, batch_size=size)
             outcomes = batch.run(items[::order], references[::order], session, options, manifest)
-            return {o.output.name: images.read(o.output).pixels for o in outcomes if o.status == "made" and o.output}
+            return {o.output.name: read_photo(o.output).pixels for o in outcomes if o.status == "made" and o.output}
 
     plain = made("plain", 8, None, 1)
     workers = thread_counts.Threads(network=threads or 2, readers=readers, finishers=finishers, opencv=1)
@@ -85,7 +85,7 @@ def test_bf16_differs_from_fp32_by_a_bounded_amount_on_real_faces(photos: Callab
     for precision in ("fp32", "bf16"):
         with MakeupSession(model, precision=precision) as session:
             for number in range(3):
-                source, look = (images.read(photos(kind, number)).pixels for kind in ("bare", "worn"))
+                source, look = (read_photo(photos(kind, number)).pixels for kind in ("bare", "worn"))
                 face = pipeline.find_faces(source, session.signature, "source", which="largest")
                 reference = pipeline.find_faces(look, session.signature, "reference", which="largest")[0]
                 made = pipeline.make_up([(face[0], reference)], session)

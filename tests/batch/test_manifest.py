@@ -239,13 +239,14 @@ def test_retry_failed_makes_a_photo_that_was_damaged_and_leaves_new_ones(place, 
 
 
 def test_retry_failed_makes_what_failed_for_want_of_space(place, beautygan, tmp_path, monkeypatch):
-    from beautygan_cli.photos import images
+    from beautygan_cli.batch import result
+    from beautygan_cli.photos.photo import write_photo
 
     place("a.jpg", "bare", 0)
     place("b.jpg", "bare", 1)
     place("look.jpg", "worn")
     command = ("--no-makeup", "a.jpg", "b.jpg", "--ref", "look.jpg")
-    write = images.write
+    write = write_photo
 
     def full_disk(photo, path, **options):
         if path.name.startswith("b"):
@@ -253,7 +254,7 @@ def test_retry_failed_makes_what_failed_for_want_of_space(place, beautygan, tmp_
         return write(photo, path, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(images, "write", full_disk)
+        patch.setattr(result, "write_photo", full_disk)
         assert beautygan(*command)[:2] == (1, ["made_up/a__look.jpg"])
     assert beautygan(*command, "--retry-failed")[:2] == (0, ["made_up/b__look.jpg"])
 

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 from conftest import bare_photos
 
+from beautygan_cli import errors
 from beautygan_cli.batch.manifest import FILE_NAME, Manifest
-from beautygan_cli.photos import images
+from beautygan_cli.photos.photo import read_photo
 
 Beautygan = Callable[..., tuple[int, list[str], str]]
 Place = Callable[..., Path]
@@ -82,7 +83,7 @@ def test_full_disk_is_named_and_holds_no_partial_file(
     made = files(full)
     assert len(made) == len(out) < 3
     for name in made:
-        assert images.read(full / name).pixels.shape == images.read(tmp_path / "many" / "0.jpg").pixels.shape
+        assert read_photo(full / name).pixels.shape == read_photo(tmp_path / "many" / "0.jpg").pixels.shape
 
 
 def test_disk_that_holds_no_manifest_is_named(beautygan: Beautygan, pair: tuple[str, ...], disk: Callable) -> None:
@@ -154,7 +155,7 @@ def test_folder_of_results_that_vanishes_during_the_run_is_told(
     assert not [name for name in left if name.endswith(".part")]
     for name in left:
         if name.endswith(".jpg"):
-            images.read(tmp_path / name)
+            read_photo(tmp_path / name)
 
 
 @pytest.mark.parametrize("out", ["x" * 300, "a/" * 2500 + "b", "me.png/out", "nul\0"])
@@ -320,7 +321,7 @@ def test_manifest_cut_short_at_any_place_is_refused_in_one_line_or_used(tmp_path
         try:
             with Manifest(tmp_path) as manifest:
                 manifest.result(tmp_path / "a.jpg")
-        except images.OutputError as error:
+        except errors.OutputError as error:
             assert "\n" not in str(error)
 
 

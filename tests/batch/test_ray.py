@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from beautygan_cli import errors
 from beautygan_cli.batch import batch
 from beautygan_cli.batch.manifest import FILE_NAME, Manifest
 from beautygan_cli.batch.ray.cluster import Done, Shared, _Bench, _Ledger, _Planner
 from beautygan_cli.batch.result import Options
 from beautygan_cli.makeup.look import Look
-from beautygan_cli.photos import images, remote
-from beautygan_cli.photos.images import Found
+from beautygan_cli.photos import remote
+from beautygan_cli.photos.find import Found, find_photos
+from beautygan_cli.photos.photo import read_photo, write_photo
 
 slow = pytest.mark.slow
 
@@ -189,15 +191,15 @@ def test_a_remote_path_keeps_its_url(folder):
 def test_photos_are_found_read_and_written_behind_a_url(folder, photos):
     for name in ("b.jpg", "beach/a.jpg", ".hidden/c.jpg", "notes.txt"):
         (folder / name).publish(photos("bare", 0).read_bytes(), overwrite=False)
-    found, problems = images.find([str(folder)])
+    found, problems = find_photos([str(folder)])
     assert ([str(item.inside / item.path.name) for item in found], problems) == (["b.jpg", "beach/a.jpg"], [])
-    photo = images.read(found[0].path)
-    images.write(photo, folder / "copy.png")
-    assert (images.read(folder / "copy.png").pixels == photo.pixels).all()
+    photo = read_photo(found[0].path)
+    write_photo(photo, folder / "copy.png")
+    assert (read_photo(folder / "copy.png").pixels == photo.pixels).all()
     (folder / "empty.jpg").publish(b"", overwrite=False)
     for name, reason in (("none.jpg", "no such file"), ("empty.jpg", "is empty")):
-        with pytest.raises(images.PhotoError, match=reason):
-            images.read(folder / name)
+        with pytest.raises(errors.PhotoError, match=reason):
+            read_photo(folder / name)
 
 
 # On a local cluster

@@ -50,7 +50,7 @@ def test_native_bf16_is_read_from_the_processors_flags(tmp_path, cpuinfo, native
 
 
 def test_auto_is_bf16_for_the_bundled_model_alone_and_where_the_processor_has_it(model):
-    from beautygan_cli.model.session import bundled_model
+    from beautygan_cli.model.checkpoint import bundled_model
 
     with MakeupSession() as bundled, MakeupSession(bundled_model()) as named:
         assert bundled.precision == ("bf16" if native_bf16() else "fp32")

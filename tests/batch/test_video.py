@@ -24,8 +24,9 @@ from beautygan_cli.faces import faces, masks, tracking, warp
 from beautygan_cli.makeup import composite, pipeline
 from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.makeup.look import Look
-from beautygan_cli.photos import images
-from beautygan_cli.photos.images import Found
+from beautygan_cli.photos.files import whole
+from beautygan_cli.photos.find import Found
+from beautygan_cli.photos.xmp import DIGITAL_SOURCE_TYPE
 
 ffmpeg_package = pytest.importorskip("imageio_ffmpeg")
 
@@ -388,7 +389,7 @@ def test_location_is_kept_or_stripped_and_the_mark_is_there_or_not(photos, place
         _, out, _ = beautygan("--no-makeup", "clip.mp4", "--ref", "look.jpg", "--overwrite", *arguments)
         content = (tmp_path / out[0]).read_bytes()
         assert ("+48.1" in ffmpeg("-i", tmp_path / out[0])[1]) == kept
-        assert (images.DIGITAL_SOURCE_TYPE.encode() in content) == marked
+        assert (DIGITAL_SOURCE_TYPE.encode() in content) == marked
         assert len(frames_of(tmp_path / out[0])) == 2
 
 
@@ -514,7 +515,7 @@ def test_failure_while_writing_leaves_nothing_behind(tmp_path):
     output = tmp_path / "out" / "clip__look.mp4"
 
     def fail_halfway():
-        with images.whole(output, False) as file:  # noqa: SIM117
+        with whole(output, False) as file:  # noqa: SIM117
             with video.Encoder(clip, Path(file.name), output, Options(tmp_path), "copy") as encoder:
                 for number, frame in enumerate(video.read(clip)):
                     encoder.write(frame)

@@ -16,7 +16,7 @@ from beautygan_cli.faces import exposure, faces
 from beautygan_cli.faces.masks import lips_mask, openings_mask, skin_mask
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.makeup import pipeline
-from beautygan_cli.photos import images
+from beautygan_cli.photos.photo import read_photo
 
 BARE = sorted((SAMPLES / "no_makeup").glob("*.jpg"))
 LOOKS = sorted((SAMPLES / "makeup").glob("*.jpg"))
@@ -32,7 +32,7 @@ def dim(pixels: np.ndarray, share: float) -> np.ndarray:
 
 @pytest.mark.parametrize("photo", [*BARE, *LOOKS], ids=lambda path: path.stem)
 def test_no_skin_and_no_makeup_is_taken_for_the_dark(photo: Path) -> None:
-    face = aligned(images.read(photo).pixels)
+    face = aligned(read_photo(photo).pixels)
     assert exposure.exposure(face) == 1
     assert exposure.lit(face) is face
 
@@ -40,7 +40,7 @@ def test_no_skin_and_no_makeup_is_taken_for_the_dark(photo: Path) -> None:
 @pytest.mark.parametrize("share", [0.5, 0.35])
 @pytest.mark.parametrize("name", ["bea", "dara"])
 def test_a_dim_photo_is_brightened_and_the_darker_the_more(name: str, share: float) -> None:
-    pixels = images.read(SAMPLES / "no_makeup" / f"{name}.jpg").pixels
+    pixels = read_photo(SAMPLES / "no_makeup" / f"{name}.jpg").pixels
     face = aligned(dim(pixels, share))
     times = exposure.exposure(face)
     assert times is not None and 1.1 < times <= exposure.MOST
@@ -52,7 +52,7 @@ def test_a_dim_photo_is_brightened_and_the_darker_the_more(name: str, share: flo
 
 @pytest.mark.parametrize("look", ["red", "teal"])
 def test_lips_in_a_dim_photo_are_as_dim_as_the_photo(look: str, session: MakeupSession, monkeypatch) -> None:
-    pixels = images.read(SAMPLES / "no_makeup" / "bea.jpg").pixels
+    pixels = read_photo(SAMPLES / "no_makeup" / "bea.jpg").pixels
     reference = SAMPLES / "makeup" / f"{look}.jpg"
     lips = lips_mask(faces.detect(pixels)[0].landmarks, pixels.shape[:2])
 
@@ -68,7 +68,7 @@ def test_lips_in_a_dim_photo_are_as_dim_as_the_photo(look: str, session: MakeupS
 
 
 def test_what_is_not_to_change_in_a_dim_photo_stays_to_the_bit(session: MakeupSession) -> None:
-    pixels = dim(images.read(BARE[0]).pixels, 0.4)
+    pixels = dim(read_photo(BARE[0]).pixels, 0.4)
     reference = SAMPLES / "makeup" / "red.jpg"
     strengths = pipeline.Strengths(lips=1, eyes=0, skin=0)
     result = pipeline.transfer(pixels, reference, strengths, session=session)
@@ -81,7 +81,7 @@ def test_what_is_not_to_change_in_a_dim_photo_stays_to_the_bit(session: MakeupSe
 
 
 def test_shut_eyes_say_nothing() -> None:
-    pixels = images.read(SAMPLES / "no_makeup" / "dara.jpg").pixels
+    pixels = read_photo(SAMPLES / "no_makeup" / "dara.jpg").pixels
     face = aligned(pixels)
     points = face.landmarks.copy()
     for eye in (slice(36, 42), slice(42, 48)):
@@ -91,7 +91,7 @@ def test_shut_eyes_say_nothing() -> None:
 
 
 def test_eyes_full_of_black_makeup_do_not_make_a_bright_photo_dim() -> None:
-    face = aligned(images.read(SAMPLES / "no_makeup" / "emil.jpg").pixels)
+    face = aligned(read_photo(SAMPLES / "no_makeup" / "emil.jpg").pixels)
     eyes = openings_mask(face.landmarks, face.chip.shape[:2], soft=0.02)[..., None]
     skin = np.median(face.chip[skin_mask(face.landmarks, face.chip.shape[:2]) > 0.5].max(axis=-1))
     times = exposure.exposure(replace(face, chip=np.rint(face.chip * (1 - 0.9 * eyes)).astype(np.uint8)))
@@ -100,7 +100,7 @@ def test_eyes_full_of_black_makeup_do_not_make_a_bright_photo_dim() -> None:
 
 def test_a_blink_does_not_flash_in_a_clip() -> None:
     work = video.Work(Namespace(), Namespace(), 1.0, Namespace(), Namespace())
-    pixels = images.read(SAMPLES / "no_makeup" / "bea.jpg").pixels
+    pixels = read_photo(SAMPLES / "no_makeup" / "bea.jpg").pixels
     dark, lit = aligned(dim(pixels, 0.35)), aligned(pixels)
     first = work._steadily_lit(dark, 1).exposure
     assert first is not None and first > 1.3

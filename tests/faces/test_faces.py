@@ -12,7 +12,7 @@ import pytest
 from conftest import REPOSITORY
 
 from beautygan_cli.faces import faces, masks
-from beautygan_cli.photos import images
+from beautygan_cli.photos.photo import read_photo
 
 ROOT = REPOSITORY
 SHARED = ROOT.parent / "shared" / "faces"
@@ -22,7 +22,7 @@ needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared photos
 
 @pytest.fixture(scope="module")
 def alma() -> np.ndarray:
-    return images.read(ROOT / "samples" / "no_makeup" / "alma.jpg").pixels
+    return read_photo(ROOT / "samples" / "no_makeup" / "alma.jpg").pixels
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def alma_face(alma: np.ndarray) -> faces.Face:
 
 @pytest.mark.parametrize("path", BARE, ids=lambda path: path.stem)
 def test_every_sample_has_exactly_one_face(path: Path) -> None:
-    pixels = images.read(path).pixels
+    pixels = read_photo(path).pixels
     found = faces.detect(pixels)
     assert len(found) == 1
     left, top, right, bottom = found[0].box
@@ -206,7 +206,7 @@ def test_crop_keeps_places_when_it_reduces() -> None:
 
 def test_descriptor_tells_people_apart(alma: np.ndarray, alma_face: faces.Face) -> None:
     same = cv2.convertScaleAbs(alma, alpha=0.9, beta=8)
-    other = images.read(ROOT / "samples" / "no_makeup" / "emil.jpg").pixels
+    other = read_photo(ROOT / "samples" / "no_makeup" / "emil.jpg").pixels
     own = faces.descriptor(alma, alma_face)
     assert np.linalg.norm(own - faces.descriptor(same, faces.detect(same)[0])) < 0.3
     assert np.linalg.norm(own - faces.descriptor(other, faces.detect(other)[0])) > 0.6
@@ -217,7 +217,7 @@ def test_descriptor_tells_people_apart(alma: np.ndarray, alma_face: faces.Face) 
 def test_every_unaligned_selfie_has_its_face_where_the_template_says(path: Path) -> None:
     from beautygan_cli.training.dataset import read_template
 
-    found = faces.detect(images.read(path).pixels)
+    found = faces.detect(read_photo(path).pixels)
     assert len(found) == 1
     clicked = read_template(path.with_suffix(".tem"))
     pupils = found[0].landmarks[36:42].mean(axis=0), found[0].landmarks[42:48].mean(axis=0)
@@ -240,7 +240,7 @@ def test_a_doubtful_hit_counts_only_where_the_cnn_sees_a_face_too(
 
 
 def test_threads_find_the_same_faces_at_the_same_time() -> None:
-    photos = [images.read(path).pixels for path in BARE[:3]]
+    photos = [read_photo(path).pixels for path in BARE[:3]]
     alone = [faces.detect(pixels)[0].landmarks for pixels in photos]
     with ThreadPoolExecutor(3) as threads:
         together = [found[0].landmarks for found in threads.map(faces.detect, photos * 2)]

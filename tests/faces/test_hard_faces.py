@@ -22,7 +22,7 @@ from beautygan_cli.imaging.colour import rgb_to_lab
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.model.session import MakeupSession
-from beautygan_cli.photos import images
+from beautygan_cli.photos.photo import read_photo
 
 SIDE = 640  # pixels of a photo: enough for a hair's width to be one
 LOOK = "plum"  # dark lips and dark lids: the one that shows most where it should not be
@@ -64,7 +64,7 @@ class Looks:
 
     def __init__(self, session: MakeupSession) -> None:
         self.session = session
-        pixels = images.read(SAMPLES / "makeup" / f"{LOOK}.jpg").pixels
+        pixels = read_photo(SAMPLES / "makeup" / f"{LOOK}.jpg").pixels
         self.look = pipeline.find_faces(pixels, session.signature, LOOK, which="largest")[0]
         self.known: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 

@@ -11,7 +11,7 @@ from conftest import SAMPLES
 
 from beautygan_cli.faces import faces, masks
 from beautygan_cli.imaging.colour import rgb_to_lab
-from beautygan_cli.photos import images
+from beautygan_cli.photos.photo import read_photo
 
 SHAPE = (256, 256)
 NAMES = ("face", "lips", "eyes", "lids", "brows", "skin", "cheeks", "openings")
@@ -19,7 +19,7 @@ MASKS: dict[str, Callable[..., np.ndarray]] = {name: getattr(masks, f"{name}_mas
 
 
 def aligned(name: str, size: int = 256) -> faces.AlignedFace:
-    pixels = images.read(SAMPLES / "no_makeup" / f"{name}.jpg").pixels
+    pixels = read_photo(SAMPLES / "no_makeup" / f"{name}.jpg").pixels
     return faces.align(pixels, faces.detect(pixels)[0], size, 0.35)
 
 

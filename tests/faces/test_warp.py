@@ -8,13 +8,13 @@ from conftest import SAMPLES
 
 from beautygan_cli.faces import faces, masks
 from beautygan_cli.faces.warp import field_onto, spline, warp_onto
-from beautygan_cli.photos import images
+from beautygan_cli.photos.photo import read_photo
 
 SHAPE = (256, 256)
 
 
 def aligned(path: str) -> faces.AlignedFace:
-    pixels = images.read(SAMPLES / path).pixels
+    pixels = read_photo(SAMPLES / path).pixels
     return faces.align(pixels, faces.detect(pixels)[0], 256, 0.35)
 
 

@@ -20,9 +20,14 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 GUIDING = (  # modules whose branches guide the fuzzer
     *(
-        "beautygan_cli.photos.images",
+        "beautygan_cli.photos.photo",
+        "beautygan_cli.photos.jpeg_scans",
+        "beautygan_cli.photos.exif",
+        "beautygan_cli.photos.xmp",
         "beautygan_cli.batch.manifest",
-        "beautygan_cli.model.session",
+        "beautygan_cli.model.checkpoint",
+        "beautygan_cli.model.graph",
+        "beautygan_cli.model.weights",
         "beautygan_cli.model.signature",
     ),
     *("beautygan_cli.makeup.look", "tomllib" if sys.version_info >= (3, 11) else "tomli", "json", "xml.dom.minidom"),

@@ -20,7 +20,9 @@ from xml.etree import ElementTree
 import numpy as np
 
 from beautygan_cli.errors import BeautyGANError, LookError, ModelError, OutputError, PhotoError
-from beautygan_cli.photos import images
+from beautygan_cli.photos.exif import exif_for_result
+from beautygan_cli.photos.photo import Metadata, Photo, read_photo, write_photo
+from beautygan_cli.photos.xmp import DIGITAL_SOURCE_TYPE, EXIF_SPACE, NEW_XMP, RDF, xmp_for_result
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -53,19 +55,19 @@ def photo(content: bytes) -> None:
     path = folder() / "photo"
     path.write_bytes(content)
     try:
-        read = images.read(path, max_pixels=MAX_PIXELS)
+        read = read_photo(path, max_pixels=MAX_PIXELS)
     except PhotoError as error:
         return in_one_sentence(error)
     assert read.pixels.dtype == np.uint8 and read.pixels.ndim == 3 and read.pixels.shape[2] == 3
     assert read.alpha is None or read.alpha.shape == read.pixels.shape[:2]
-    small = images.Photo(read.pixels[:8, :8], None, read.metadata, path, read.format)
+    small = Photo(read.pixels[:8, :8], None, read.metadata, path, read.format)
     _written(small)
 
 
 def exif(content: bytes) -> None:
     """An EXIF block, edited for a result and written into one."""
-    _written(images.Photo(np.zeros((4, 6, 3), np.uint8), metadata=images.Metadata(exif=content)))
-    edited = images._exif_for_result(content, 6, 4, True)
+    _written(Photo(np.zeros((4, 6, 3), np.uint8), metadata=Metadata(exif=content)))
+    edited = exif_for_result(content, 6, 4, True)
     if edited is not None:
         from PIL import Image
 
@@ -79,19 +81,19 @@ def exif(content: bytes) -> None:
 
 def xmp(content: bytes) -> None:
     """An XMP packet, edited for a result and written into one."""
-    _written(images.Photo(np.zeros((4, 6, 3), np.uint8), metadata=images.Metadata(xmp=content)))
-    edited = images._xmp_for_result(content, True, True)
-    assert edited is not None and images.DIGITAL_SOURCE_TYPE.encode() in edited
+    _written(Photo(np.zeros((4, 6, 3), np.uint8), metadata=Metadata(xmp=content)))
+    edited = xmp_for_result(content, True, True)
+    assert edited is not None and DIGITAL_SOURCE_TYPE.encode() in edited
     root = ElementTree.fromstring(edited)
-    for described in root.iter(f"{{{images._RDF}}}Description"):
+    for described in root.iter(f"{{{RDF}}}Description"):
         told = [*described.attrib, *(child.tag for child in described)]
-        assert not [name for name in told if name.startswith(f"{{{images._EXIF_SPACE}}}GPS")], "the position is there"
+        assert not [name for name in told if name.startswith(f"{{{EXIF_SPACE}}}GPS")], "the position is there"
 
 
-def _written(photo: images.Photo) -> None:
+def _written(photo: Photo) -> None:
     for suffix in (".png", ".jpg", ".tif"):
         try:
-            images.write(photo, folder() / f"result{suffix}", overwrite=True, strip_location=True)
+            write_photo(photo, folder() / f"result{suffix}", overwrite=True, strip_location=True)
         except OutputError as error:
             in_one_sentence(error)
 
@@ -199,7 +201,7 @@ def seeds(target: str) -> Iterator[bytes]:
     elif target == "exif":
         yield _exif_block()
     elif target == "xmp":
-        yield images.NEW_XMP
+        yield NEW_XMP
         yield (
             b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
             b'<rdf:Description rdf:about="" xmlns:tiff="http://ns.adobe.com/tiff/1.0/"'
@@ -234,8 +236,8 @@ def _sound_photo(suffix: str) -> bytes:
         picture.save(content, "GIF", save_all=True, append_images=[picture])
         return content.getvalue()
     path = folder() / f"seed{suffix}"
-    metadata = images.Metadata(exif=_exif_block(), xmp=images.NEW_XMP, dpi=(300, 300))
-    images.write(images.Photo(np.asarray(picture), metadata=metadata), path, overwrite=True)
+    metadata = Metadata(exif=_exif_block(), xmp=NEW_XMP, dpi=(300, 300))
+    write_photo(Photo(np.asarray(picture), metadata=metadata), path, overwrite=True)
     return path.read_bytes()
 
 

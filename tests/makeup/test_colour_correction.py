@@ -9,7 +9,7 @@ from conftest import SAMPLES
 from beautygan_cli.faces import faces, masks
 from beautygan_cli.imaging.colour import ciede2000, lab_to_rgb, rgb_to_lab, weighted_mean
 from beautygan_cli.makeup import colour_correction
-from beautygan_cli.photos import images
+from beautygan_cli.photos.photo import read_photo
 from beautygan_cli.training import rendering
 
 STYLE = rendering.Style(
@@ -20,7 +20,7 @@ STYLE = rendering.Style(
 
 @pytest.fixture(scope="module")
 def face() -> faces.AlignedFace:
-    pixels = images.read(SAMPLES / "no_makeup" / "bea.jpg").pixels
+    pixels = read_photo(SAMPLES / "no_makeup" / "bea.jpg").pixels
     return faces.align(pixels, faces.detect(pixels)[0], 256, 0.35)
 
 
@@ -141,7 +141,7 @@ def test_the_skin_outside_lips_and_eyes_does_not_move(face: faces.AlignedFace, w
 
 @pytest.mark.parametrize("name", ["alma", "bea", "chi", "dara", "emil", "tilted"])
 def test_a_bare_face_has_no_hues_to_take_off(name: str) -> None:
-    pixels = images.read(SAMPLES / "no_makeup" / f"{name}.jpg").pixels
+    pixels = read_photo(SAMPLES / "no_makeup" / f"{name}.jpg").pixels
     face = faces.align(pixels, faces.detect(pixels)[0], 256, 0.35)
     result = colour_correction.bared(face.chip, face.landmarks)
     change = ciede2000(rgb_to_lab(face.chip), rgb_to_lab(result))

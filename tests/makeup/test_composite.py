@@ -15,7 +15,7 @@ from beautygan_cli.faces import masks as region_masks
 from beautygan_cli.imaging.colour import rgb_to_lab, weighted_mean
 from beautygan_cli.makeup import composite
 from beautygan_cli.makeup.composite import Strengths
-from beautygan_cli.photos import images
+from beautygan_cli.photos.photo import read_photo
 from beautygan_cli.training import rendering
 
 FULL = Strengths(1, 1, 1)
@@ -48,13 +48,13 @@ class Case:
 
 @pytest.fixture(scope="module")
 def bea() -> Case:
-    return Case(images.read(SAMPLES / "no_makeup" / "bea.jpg").pixels)
+    return Case(read_photo(SAMPLES / "no_makeup" / "bea.jpg").pixels)
 
 
 @pytest.fixture(scope="module")
 def phone() -> Case:
     """A 12-megapixel photo."""
-    pixels = images.read(SAMPLES / "no_makeup" / "bea.jpg").pixels
+    pixels = read_photo(SAMPLES / "no_makeup" / "bea.jpg").pixels
     large = cv2.resize(pixels, (3464, 3464), interpolation=cv2.INTER_CUBIC)
     grain = np.random.default_rng(0).normal(0, 4, large.shape[:2])[..., None]
     return Case(np.clip(large + grain, 0, 255).astype(np.uint8))
@@ -172,7 +172,7 @@ def test_a_darker_face_before_the_networks_grey_has_no_bright_rim(bea: Case, str
 
 
 def test_teeth_and_eyeballs_stay_as_they_are() -> None:
-    case = Case(images.read(SAMPLES / "no_makeup" / "tilted.jpg").pixels)
+    case = Case(read_photo(SAMPLES / "no_makeup" / "tilted.jpg").pixels)
     # A network that paints everything red, teeth and eyes too.
     painted = case.fed * 0.4 + np.array([200, 20, 40]) * 0.6
     result = composite.paste(case.pixels, case.face, case.fed, painted, FULL)

@@ -20,8 +20,8 @@ from beautygan_cli.faces import masks as region_masks
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.makeup import look, pipeline
 from beautygan_cli.makeup.look import Ingredient, Part
-from beautygan_cli.photos import images
-from beautygan_cli.photos.images import Found
+from beautygan_cli.photos.find import Found
+from beautygan_cli.photos.photo import read_photo
 from beautygan_cli.training import rendering
 from beautygan_cli.training.dataset import HELD_OUT
 
@@ -143,7 +143,7 @@ def test_a_folder_of_looks_is_a_menu(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def bea() -> np.ndarray:
-    return images.read(SAMPLES / "no_makeup" / "bea.jpg").pixels
+    return read_photo(SAMPLES / "no_makeup" / "bea.jpg").pixels
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +181,7 @@ def test_each_region_takes_the_colour_of_its_own_reference(
         got = weighted_mean(lab, measured[region](marks, shape))
         distances = []
         for name in (own, other):
-            pixels = images.read(SAMPLES / "makeup" / f"{name}.jpg").pixels
+            pixels = read_photo(SAMPLES / "makeup" / f"{name}.jpg").pixels
             landmarks = faces.detect(pixels)[0].landmarks
             mask = measured[region](landmarks, pixels.shape[:2])
             distances.append(float(ciede2000(got, weighted_mean(rgb_to_lab(pixels), mask))))
@@ -327,7 +327,7 @@ def test_removal_brings_a_made_up_face_back_to_its_bare_photo(session: MakeupSes
     before: dict[str, list[float]] = {name: [] for name in masks}
     after: dict[str, list[float]] = {name: [] for name in masks}
     for number, path in enumerate(held_out()):
-        bare = cv2.resize(images.read(path).pixels, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        bare = cv2.resize(read_photo(path).pixels, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
         marks = faces.detect(bare)[0].landmarks
         style = rendering.random_style(np.random.default_rng(number))
         worn = np.round(rendering.render(bare.astype(np.float32), marks, style)).clip(0, 255).astype(np.uint8)
@@ -345,7 +345,7 @@ def test_removal_brings_a_made_up_face_back_to_its_bare_photo(session: MakeupSes
 
 def test_coloured_lips_lose_their_colour_on_the_samples(session: MakeupSession) -> None:
     for name in ("berry", "plum", "red", "teal"):
-        worn = images.read(SAMPLES / f"makeup/{name}.jpg").pixels
+        worn = read_photo(SAMPLES / f"makeup/{name}.jpg").pixels
         marks = faces.detect(worn)[0].landmarks
         bare = pipeline.remove(worn, session=session)
         lips = region_masks.lips_mask(marks, worn.shape[:2], soft=0)

@@ -19,7 +19,7 @@ from beautygan_cli.faces import faces as faces_module
 from beautygan_cli.faces.masks import cheeks_mask, face_mask, lids_mask, lips_mask
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.makeup import pipeline
-from beautygan_cli.photos import images
+from beautygan_cli.photos.photo import read_photo
 
 BARE = sorted((SAMPLES / "no_makeup").glob("*.jpg"))
 LOOKS = sorted((SAMPLES / "makeup").glob("*.jpg"))
@@ -43,7 +43,7 @@ def test_the_chips_of_a_pair_are_laid_once_though_three_regions_wear_them(
     session: MakeupSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def face(path: Path) -> faces_module.AlignedFace:
-        return pipeline.find_faces(images.read(path).pixels, session.signature, path.name)[0]
+        return pipeline.find_faces(read_photo(path).pixels, session.signature, path.name)[0]
 
     pairs = [(face(BARE[0]), face(look)) for look in LOOKS[:2]]
     laid = []
@@ -61,10 +61,10 @@ def test_makeup_of_every_look_comes_over_to_every_sample(session: MakeupSession)
     after: dict[str, list[float]] = {"lips": [], "lids": []}
     looks = []
     for look in LOOKS:
-        pixels = images.read(look).pixels
+        pixels = read_photo(look).pixels
         looks.append(mean_colours(pixels, faces_module.detect(pixels)[0].landmarks))
     for path in BARE:
-        pixels = images.read(path).pixels
+        pixels = read_photo(path).pixels
         landmarks = faces_module.detect(pixels)[0].landmarks
         own = mean_colours(pixels, landmarks)
         for look, wanted in zip(LOOKS, looks, strict=True):
@@ -80,7 +80,7 @@ def test_makeup_of_every_look_comes_over_to_every_sample(session: MakeupSession)
 def test_the_person_stays_the_same(session: MakeupSession) -> None:
     distances = []
     for path in BARE:
-        pixels = images.read(path).pixels
+        pixels = read_photo(path).pixels
         face = faces_module.detect(pixels)[0]
         result = transfer(pixels, LOOKS[0], session=session)
         distances.append(np.linalg.norm(faces_module.descriptor(pixels, face) - faces_module.descriptor(result, face)))
@@ -88,15 +88,15 @@ def test_the_person_stays_the_same(session: MakeupSession) -> None:
 
 
 def test_a_path_a_photo_and_an_array_give_the_same(session: MakeupSession) -> None:
-    photo = images.read(BARE[0])
+    photo = read_photo(BARE[0])
     results = [transfer(source, LOOKS[0], session=session) for source in (BARE[0], str(BARE[0]), photo, photo.pixels)]
     assert all(np.array_equal(result, results[0]) for result in results)
 
 
 def test_a_photo_that_is_spare_is_made_up_in_place_and_another_is_left_alone(session: MakeupSession) -> None:
-    kept = images.read(BARE[0]).pixels
+    kept = read_photo(BARE[0]).pixels
     face = pipeline.find_faces(kept, session.signature, "a photo")[0]
-    look = pipeline.find_faces(images.read(LOOKS[0]).pixels, session.signature, "a look")[0]
+    look = pipeline.find_faces(read_photo(LOOKS[0]).pixels, session.signature, "a look")[0]
     made = pipeline.make_up([(face, look)], session)
     spare, before = kept.copy(), kept.copy()
     result = pipeline.apply(kept, [face], made, Strengths())
@@ -107,8 +107,8 @@ def test_a_photo_that_is_spare_is_made_up_in_place_and_another_is_left_alone(ses
 
 def test_every_face_of_a_photo_is_made_up_or_the_largest_alone(session: MakeupSession) -> None:
     two = np.full((800, 1500, 3), 210, dtype=np.uint8)
-    two[:800, :800] = cv2.resize(images.read(BARE[0]).pixels, (800, 800), interpolation=cv2.INTER_AREA)
-    two[100:700, 850:1450] = cv2.resize(images.read(BARE[1]).pixels, (600, 600), interpolation=cv2.INTER_AREA)
+    two[:800, :800] = cv2.resize(read_photo(BARE[0]).pixels, (800, 800), interpolation=cv2.INTER_AREA)
+    two[100:700, 850:1450] = cv2.resize(read_photo(BARE[1]).pixels, (600, 600), interpolation=cv2.INTER_AREA)
     everyone = transfer(two, LOOKS[0], session=session) != two
     assert everyone[:, :800].any()
     assert everyone[:, 850:].any()
@@ -150,12 +150,12 @@ def test_transfer_is_the_function_whatever_was_imported_before() -> None:
 
 
 def test_glasses_and_a_fringe_of_the_reference_leave_no_ghost(session: MakeupSession) -> None:
-    look = images.read(SAMPLES / "makeup" / "plum.jpg").pixels
+    look = read_photo(SAMPLES / "makeup" / "plum.jpg").pixels
     landmarks = faces_module.detect(look)[0].landmarks
     covered = look.copy()
     for eye in (landmarks[36:42].mean(axis=0), landmarks[42:48].mean(axis=0)):
         cv2.ellipse(covered, (int(eye[0]), int(eye[1]) + 12), (92, 74), 0, 0, 360, (15, 15, 20), 8, cv2.LINE_AA)
-    source = images.read(SAMPLES / "no_makeup" / "bea.jpg").pixels
+    source = read_photo(SAMPLES / "no_makeup" / "bea.jpg").pixels
     own = faces_module.detect(source)[0].landmarks
     plain, through = (transfer(source, item, session=session).astype(int) for item in (look, covered))
     cheeks = cheeks_mask(own, source.shape[:2]) > 0.9
@@ -166,7 +166,7 @@ def test_a_model_of_the_published_contract_runs_the_same_way(tmp_path: Path) -> 
     StandIn(width=4, batch=1, blocks=1).save(tmp_path)
     with MakeupSession(tmp_path) as published:
         assert not published.signature.warp_reference
-        pixels = images.read(BARE[0]).pixels
+        pixels = read_photo(BARE[0]).pixels
         result = transfer(pixels, LOOKS[0], session=published)
         assert (published.encoded, published.runs) == (2, 3)  # each encoder, then the decoder
     outside = face_mask(faces_module.detect(pixels)[0].landmarks, pixels.shape[:2], soft=0.2) == 0

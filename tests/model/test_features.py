@@ -7,8 +7,10 @@ import pytest
 from standin import StandIn
 
 from beautygan_cli.errors import ModelError
-from beautygan_cli.model.session import Features, MakeupSession, quiet_tensorflow
+from beautygan_cli.model.features import Features
+from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.model.signature import Signature
+from beautygan_cli.model.tf_runtime import quiet_tensorflow
 
 SIZE = 16
 SMALL = {"size": SIZE, "width": 2}

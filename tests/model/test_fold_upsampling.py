@@ -12,7 +12,7 @@ from standin import StandIn
 
 from beautygan_cli import MakeupSession
 from beautygan_cli.model import fold_upsampling
-from beautygan_cli.model.session import quiet_tensorflow
+from beautygan_cli.model.tf_runtime import quiet_tensorflow
 
 tf = quiet_tensorflow()
 v1 = tf.compat.v1

@@ -9,10 +9,12 @@ from conftest import REPOSITORY
 from standin import StandIn, generator_nodes, published_variables
 
 from beautygan_cli.errors import ModelError
-from beautygan_cli.model import session as session_module
-from beautygan_cli.model.session import MakeupSession, find_checkpoint, quiet_tensorflow
+from beautygan_cli.model import limits
+from beautygan_cli.model.checkpoint import find_checkpoint, open_reader
+from beautygan_cli.model.graph import ALLOWED_OPERATIONS, VARIABLE_OPERATIONS
+from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.model.signature import Signature
-from beautygan_cli.model.tf_runtime import standard_error_held_back
+from beautygan_cli.model.tf_runtime import quiet_tensorflow, standard_error_held_back
 
 OFFICIAL = REPOSITORY.parent / "shared" / "official"
 needs_official = pytest.mark.skipif(not OFFICIAL.is_dir(), reason="the published model's lists are not here")
@@ -212,7 +214,7 @@ class TestLoading:
             assert not [name for name in node_names(other) if "Adam" in name or name.startswith(("save", "gradients"))]
             assert "generator/ys" not in node_names(other)
             types = {operation.type for operation in other._networks[MADE_UP].graph.get_operations()}
-        assert not types & session_module.VARIABLE_OPERATIONS
+        assert not types & VARIABLE_OPERATIONS
         assert not any("Assign" in kind or "Restore" in kind for kind in types)
 
     def test_the_second_output_is_loaded_when_first_needed(self, standins):
@@ -222,7 +224,7 @@ class TestLoading:
             assert list(opened._networks) == [MADE_UP, REMOVED]
 
     def test_only_the_variables_that_are_needed_are_read(self, standins):
-        reader = session_module.open_reader(find_checkpoint(standins(batch=None, training=True, filler=3000)))
+        reader = open_reader(find_checkpoint(standins(batch=None, training=True, filler=3000)))
         with MakeupSession(standins(batch=None, training=True, filler=3000)) as opened:
             variables = {name for name in reader.get_variable_to_shape_map() if name in node_names(opened)}
         # Kernels of one decoder and all before it, less the two that enlargements are folded into; offsets and scales.
@@ -377,7 +379,7 @@ class TestBrokenCheckpoints:
             damaged[random.integers(0, len(damaged), 3)] = random.integers(0, 256, 3)
             (model / "model.index").write_bytes(damaged.tobytes())
             try:
-                session_module.open_reader(files)
+                open_reader(files)
             except ModelError as error:
                 assert "\n" not in str(error)
 
@@ -445,11 +447,11 @@ class TestHostileGraphs:
 
         stateful = {
             name
-            for name in session_module.ALLOWED_OPERATIONS
+            for name in ALLOWED_OPERATIONS
             if (definition := op_def_registry.get(name)) is None or definition.is_stateful
         }
         # Variables and their readings are replaced before TensorFlow sees them.
-        assert stateful <= session_module.VARIABLE_OPERATIONS | {"ReadVariableOp"}
+        assert stateful <= VARIABLE_OPERATIONS | {"ReadVariableOp"}
 
     @pytest.mark.parametrize("attached", ["dead", "control"])
     def test_what_is_not_needed_never_runs(self, model, attached):
@@ -492,7 +494,7 @@ class TestHostileGraphs:
     def test_a_deep_graph_is_walked_without_recursion(self, model):
         def change(graph_def, nodes):
             last = nodes["generator/xs"].input[0]
-            for number in range(session_module.MAX_KEPT_NODES):
+            for number in range(limits.MAX_KEPT_NODES):
                 graph_def.node.add(name=f"deep{number}", op="Identity", input=[last])
                 last = f"deep{number}"
             nodes["generator/xs"].input[0] = last
@@ -577,12 +579,12 @@ class TestHostileGraphs:
 
     @pytest.mark.parametrize("bound", ["MAX_VARIABLES", "MAX_VARIABLE_NUMBERS"])
     def test_too_many_variables_or_too_large_ones_are_refused(self, model, bound, monkeypatch):
-        monkeypatch.setattr(session_module, bound, 10)
+        monkeypatch.setattr(limits, bound, 10)
         assert "use a smaller one" in refusal(model)
 
     @pytest.mark.parametrize("bound", ["MAX_META_BYTES", "MAX_INDEX_BYTES", "MAX_SHARD_BYTES", "MAX_GRAPH_NODES"])
     def test_files_that_are_too_large_are_refused(self, model, bound, monkeypatch):
-        monkeypatch.setattr(session_module, bound, 100)
+        monkeypatch.setattr(limits, bound, 100)
         assert "more than" in (message := refusal(model)) or "larger than" in message
 
     @pytest.mark.parametrize(
@@ -731,7 +733,9 @@ class TestBundledModel:
             installed.mkdir(parents=True)
         if layout in ("checkout", "both"):
             checkout.mkdir(parents=True)
-        result = run_python("from beautygan_cli.model.session import *; print(bundled_model())", folder=root)
+        result = run_python(
+            "from beautygan_cli.model.checkpoint import bundled_model; print(bundled_model())", folder=root
+        )
         if layout == "neither":
             assert "ModelError: the bundled model is missing" in result.stderr
         else:

@@ -23,7 +23,8 @@ import pytest
 from conftest import SAMPLES
 from PIL import Image, ImageCms, PngImagePlugin
 
-from beautygan_cli.photos import images
+from beautygan_cli.photos.files import printable
+from beautygan_cli.photos.photo import read_photo
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes and names of any bytes are Unix's")
 
@@ -297,23 +298,21 @@ def run(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.mark.slow
 @pytest.mark.promise("Hostile photos")
-@pytest.mark.parametrize("name", CASES, ids=lambda name: images.shown(name)[:40])
+@pytest.mark.parametrize("name", CASES, ids=lambda name: printable(name)[:40])
 def test_each_ends_as_a_correct_result_or_as_one_clear_line(run: Run, name: str) -> None:
     expected = CASES[name].expected
     row = run.rows.get(name)
     told = [
-        line
-        for line in run.lines
-        if f"strangers/{images.shown(name)} " in f"{line} " or f"/{images.shown(name)};" in line
+        line for line in run.lines if f"strangers/{printable(name)} " in f"{line} " or f"/{printable(name)};" in line
     ]
     if isinstance(expected, float) or (row and row["status"] == "made"):
         assert isinstance(expected, float) or MADE in expected.split("|")
         assert row is not None and row["status"] == "made" and told == []
-        source, result = images.read(run.folder / "strangers" / name), images.read(run.folder / str(row["output"]))
+        source, result = read_photo(run.folder / "strangers" / name), read_photo(run.folder / str(row["output"]))
         assert result.pixels.shape == source.pixels.shape
         assert (result.alpha is None) == (source.alpha is None or result.format == "JPEG")
         if isinstance(expected, float):
-            plain = images.read(run.folder / str(run.rows["plain.png"]["output"])).pixels
+            plain = read_photo(run.folder / str(run.rows["plain.png"]["output"])).pixels
             assert np.abs(result.pixels.astype(int) - plain).mean() <= expected
         return
     if expected:
@@ -350,7 +349,7 @@ def test_hundreds_of_faces_in_one_photo_are_made_up(model: Path, tmp_path: Path)
     assert done.returncode == 0, done.stderr
     (row,) = json.loads((tmp_path / "report.json").read_text())["results"]
     assert row["faces"] >= 200
-    crowd, result = images.read(tmp_path / "crowd.png").pixels, images.read(tmp_path / row["output"]).pixels
+    crowd, result = read_photo(tmp_path / "crowd.png").pixels, read_photo(tmp_path / row["output"]).pixels
     changed = (crowd != result).any(axis=2).reshape(down, tile.shape[0], across, tile.shape[1]).mean(axis=(1, 3))
     assert (changed > 0.05).sum() >= 200
 
@@ -390,7 +389,7 @@ def test_files_that_vanish_or_change_during_the_run_stop_nothing(model: Path, tm
         (line,) = [line for line in err.splitlines() if f"photos/{path.name} " in line]
         assert re.search(reason, line, re.IGNORECASE), line
     assert len(out.splitlines()) == count - 6  # the first was read before
-    assert images.read(tmp_path / "made_up" / "21__look.png").pixels.shape == face(300).shape
+    assert read_photo(tmp_path / "made_up" / "21__look.png").pixels.shape == face(300).shape
     assert "Traceback" not in err and "program's own" not in err
 
 

@@ -19,9 +19,10 @@ from beautygan_cli import MakeupSession, transfer
 from beautygan_cli.cli.train import _tuning, parser
 from beautygan_cli.cli.train import main as train_command
 from beautygan_cli.errors import DatasetError, ModelError
-from beautygan_cli.model.session import bundled_model, find_checkpoint, quiet_tensorflow, read_meta_graph
+from beautygan_cli.model.checkpoint import bundled_model, find_checkpoint, read_meta_graph
 from beautygan_cli.model.signature import Signature
-from beautygan_cli.photos import images
+from beautygan_cli.model.tf_runtime import quiet_tensorflow
+from beautygan_cli.photos.photo import read_photo
 from beautygan_cli.training import dataset, losses, networks
 from beautygan_cli.training import finetune as module
 from beautygan_cli.training.finetune import Tuning, finetune
@@ -307,7 +308,7 @@ def test_the_worked_example_in_few_steps(model: Path, tmp_path: Path, cast: Path
     (out / "finetuning" / "people.npz").write_bytes(cast.read_bytes())
     arguments = ["--init", model, "--faces", BARE, "--makeup", MADE_UP, "--out", out, "--steps", 2, "--bank", 3]
     assert train_command([str(argument) for argument in arguments]) == 0
-    bare = images.read(BARE / "bea.jpg").pixels
+    bare = read_photo(BARE / "bea.jpg").pixels
     with MakeupSession(model) as before, MakeupSession(out) as after:
         results = [transfer(bare, MADE_UP / "red.jpg", session=session) for session in (before, after)]
     change = np.abs(results[0].astype(int) - results[1]).mean()

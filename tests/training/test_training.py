@@ -17,7 +17,7 @@ from beautygan_cli.errors import DatasetError
 from beautygan_cli.faces import faces, masks
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.model.signature import Signature
-from beautygan_cli.photos import images
+from beautygan_cli.photos.photo import Photo, read_photo, write_photo
 from beautygan_cli.training import dataset, examples, rendering
 from beautygan_cli.training.example_buffer import Bank, BankPlan, fill
 from beautygan_cli.training.rendering import EyeShadow, Finish, Liner, Lipstick, Style
@@ -33,7 +33,7 @@ def everyone(tmp_path_factory: pytest.TempPathFactory) -> list[dataset.Person]:
 
 @pytest.fixture(scope="module")
 def chip() -> faces.AlignedFace:
-    pixels = images.read(BARE / "bea.jpg").pixels
+    pixels = read_photo(BARE / "bea.jpg").pixels
     return faces.align(pixels, faces.detect(pixels)[0], 384, 0.35)
 
 
@@ -77,7 +77,7 @@ def test_lipstick_keeps_the_lips_own_texture(chip: faces.AlignedFace) -> None:
 
 
 def test_lipstick_leaves_teeth_white() -> None:
-    pixels = images.read(BARE / "tilted.jpg").pixels
+    pixels = read_photo(BARE / "tilted.jpg").pixels
     face = faces.align(pixels, faces.detect(pixels)[0], 384, 0.35)
     result = rendering.render(face.chip, face.landmarks, Style(lipstick=Lipstick((30, 50, 20), 1.0)))
     opening = masks.mouth_opening(face.landmarks, (384, 384)) > 0.99
@@ -147,7 +147,7 @@ def test_people_are_held_out_whole() -> None:
 
 
 def test_a_folder_without_faces_is_refused_by_name(tmp_path: Path) -> None:
-    images.write(images.Photo(pixels=np.full((64, 64, 3), 99, np.uint8)), tmp_path / "wall.png")
+    write_photo(Photo(pixels=np.full((64, 64, 3), 99, np.uint8)), tmp_path / "wall.png")
     with pytest.raises(DatasetError, match=str(tmp_path)):
         dataset.load(tmp_path)
 
@@ -206,7 +206,7 @@ def test_the_target_is_the_source_with_the_references_colours(everyone: list[dat
 
 
 def test_skin_is_matched_within_its_bound() -> None:
-    pixels = images.read(BARE / "dara.jpg").pixels
+    pixels = read_photo(BARE / "dara.jpg").pixels
     face = faces.align(pixels, faces.detect(pixels)[0], 256, 0.35)
     own = examples.skin_statistics(face.chip.astype(np.float32), face.landmarks)
     pale = (np.array([90.0, 8.0, 12.0]), own[1])
@@ -226,7 +226,7 @@ def test_light_keeps_what_is_in_range_and_never_leaves_it() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_what_covers_a_face_is_a_layer_with_opacity(seed: int) -> None:
-    pixels = images.read(BARE / "chi.jpg").pixels
+    pixels = read_photo(BARE / "chi.jpg").pixels
     face = faces.align(pixels, faces.detect(pixels)[0], 256, 0.35)
     layer = examples.random_cover(face.landmarks, 256, np.random.default_rng(seed))
     assert layer.shape == (256, 256, 4)
@@ -273,7 +273,7 @@ def test_a_run_trains_saves_resumes_and_its_model_loads(tmp_path: Path, capfd: p
     assert about["step"] == 10
     assert str(tmp_path) not in json.dumps(dict(about))
     with MakeupSession(out) as session:
-        pixels = images.read(BARE / "bea.jpg").pixels
+        pixels = read_photo(BARE / "bea.jpg").pixels
         face = faces.align(pixels, faces.detect(pixels)[0], session.signature.size, session.signature.padding)
         result = session.transfer(face.chip[None], face.chip[None])
     assert result.shape == (1, 256, 256, 3)

@@ -42,8 +42,10 @@ from beautygan_cli.batch.result import Options, Outcome, ReadyLook
 from beautygan_cli.errors import BeautyGANError, OutputError, PhotoError
 from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.model.tf_runtime import standard_error_held_back
-from beautygan_cli.photos import images, remote
-from beautygan_cli.photos.images import Found, Photo
+from beautygan_cli.photos import remote
+from beautygan_cli.photos.files import printable, sweep
+from beautygan_cli.photos.find import Found
+from beautygan_cli.photos.photo import Photo
 
 LARGEST_BLOCK = 16  # photos that a worker takes at a time: what is made again when it dies
 BLOCKS_EACH = 4  # at least for each worker of a small run, so that none waits long for the last
@@ -101,7 +103,7 @@ def run(
         yield from _run(planner, layout)
     finally:
         planner.close()
-        images.sweep(options.out)  # of what a worker that died was writing
+        sweep(options.out)  # of what a worker that died was writing
 
 
 def _run(planner: _Planner, layout: Layout) -> Iterator[Outcome]:
@@ -448,7 +450,7 @@ def _as_cluster_error(what: str) -> Iterator[None]:
         ours = [line for line in lines if "ClusterError: " in line]
         said = ours[-1].rpartition("ClusterError: ")[2] if ours else (lines or [type(error).__name__])[-1]
         raise ClusterError(
-            f"the Ray cluster {what}: {images.shown(said)[:300].rstrip('.')}; what is done is kept, and the same"
+            f"the Ray cluster {what}: {printable(said)[:300].rstrip('.')}; what is done is kept, and the same"
             " command goes on from there."
         ) from error
 
@@ -505,7 +507,6 @@ class _Worker:
                 " version on all machines."
             )
         _limit_threads(cpus)
-        images.reuse_memory()
         _go_to(self.shared)
         with tempfile.TemporaryDirectory(prefix="beautygan-model-") as folder:
             for name, content in self.shared.model.items():
@@ -560,7 +561,7 @@ class _Worker:
             name = str(job.item.path)
             if self._ask("begin_alone", name) > TRIES_ALONE:
                 reason = (
-                    f"{images.shown(name)} ended its worker's process each time, perhaps for want of memory; make it"
+                    f"{printable(name)} ended its worker's process each time, perhaps for want of memory; make it"
                     " smaller or leave it out."
                 )
                 done = Done(_failures(job, self.shared, reason))
@@ -681,7 +682,7 @@ class _Bench(batch._Line):
     def _refuse_protected(self, files: Sequence[Path]) -> None:
         for file in files:
             if str(file) in self.given or os.path.realpath(file) in self.inside:
-                raise OutputError(f"{images.shown(file)} is one of the photos given; choose another folder with --out.")
+                raise OutputError(f"{printable(file)} is one of the photos given; choose another folder with --out.")
 
     def _write(self, photos: Sequence[Photo], files: Sequence[Path], target: batch._Target) -> None:
         """Write a result, which an earlier try of the block may have done; a file that is no result of ours stays."""

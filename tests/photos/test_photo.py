@@ -24,7 +24,11 @@ import pytest
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
 from beautygan_cli.errors import OutputError, PhotoError
-from beautygan_cli.photos import images
+from beautygan_cli.photos.files import claim, publish, sweep
+from beautygan_cli.photos.find import find_photos
+from beautygan_cli.photos.formats import FORMATS
+from beautygan_cli.photos.photo import Metadata, Photo, read_photo, suffix_for, write_photo
+from beautygan_cli.photos.xmp import DIGITAL_SOURCE_TYPE
 
 pillow_heif.register_heif_opener()
 
@@ -86,8 +90,8 @@ def exif(orientation: int = 1, *, location: bool = False, thumbnail: bytes = b""
     return b"Exif\0\0" + bytes(block)
 
 
-def photo(**changes: object) -> images.Photo:
-    return replace(images.Photo(pixels=picture()), **changes)
+def photo(**changes: object) -> Photo:
+    return replace(Photo(pixels=picture()), **changes)
 
 
 def exif_of(path: Path) -> Image.Exif:
@@ -113,7 +117,7 @@ def test_find_searches_below_in_order_and_keeps_the_sub_folder(tmp_path: Path) -
     for name in [*names, ".hidden.jpg", ".cache/x.jpg", "notes.txt", "sub/model.data"]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    found, problems = images.find([tmp_path])
+    found, problems = find_photos([tmp_path])
     assert problems == []
     order = ["a.png", "b.JPG", "g.bmp", "h.heif", "a/f.TIFF", "another/e.webp", "sub/c.heic", "sub/deep/d.avif"]
     assert [str(entry.path.relative_to(tmp_path)) for entry in found] == order
@@ -123,7 +127,7 @@ def test_find_searches_below_in_order_and_keeps_the_sub_folder(tmp_path: Path) -
 def test_find_takes_a_named_file_whatever_its_suffix(tmp_path: Path) -> None:
     (tmp_path / "selfie").touch()
     (tmp_path / ".hidden.jpg").touch()
-    found, problems = images.find([tmp_path / "selfie", str(tmp_path / ".hidden.jpg")])
+    found, problems = find_photos([tmp_path / "selfie", str(tmp_path / ".hidden.jpg")])
     assert [tuple(entry) for entry in found] == [
         (tmp_path / "selfie", PurePath()),
         (tmp_path / ".hidden.jpg", PurePath()),
@@ -137,7 +141,7 @@ def test_find_lists_a_photo_once_and_survives_circles(tmp_path: Path) -> None:
     (tmp_path / "sub/round").symlink_to(tmp_path)
     (tmp_path / "twice").symlink_to(tmp_path / "sub")
     (tmp_path / "z.jpg").symlink_to(tmp_path / "sub/a.jpg")
-    found, problems = images.find([tmp_path, tmp_path / "sub", tmp_path / "sub/a.jpg"])
+    found, problems = find_photos([tmp_path, tmp_path / "sub", tmp_path / "sub/a.jpg"])
     assert len(found) == 1
     assert problems == []
 
@@ -160,7 +164,7 @@ def test_find_names_what_gives_no_photo(tmp_path: Path, monkeypatch: pytest.Monk
         "a\0b",
         "",
     ]
-    found, problems = images.find(named)
+    found, problems = find_photos(named)
     server.close()
     assert found == []
     told = "\n".join(problem.message for problem in problems)
@@ -179,12 +183,12 @@ def test_find_names_what_gives_no_photo(tmp_path: Path, monkeypatch: pytest.Monk
 def test_odd_names_are_shown_on_one_line_of_valid_text(tmp_path: Path) -> None:
     odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/two\nlines \xff.png"))
     Image.fromarray(picture()).save(odd)
-    found, _ = images.find([tmp_path])
+    found, _ = find_photos([tmp_path])
     assert found[0].path == odd
-    assert_near(images.read(odd).pixels, picture(), 0)
+    assert_near(read_photo(odd).pixels, picture(), 0)
     odd.write_bytes(b"")
     with pytest.raises(PhotoError, match="is empty") as caught:
-        images.read(odd)
+        read_photo(odd)
     assert "two\\nlines \\udcff.png" in str(caught.value)
     assert str(caught.value).encode("utf-8").count(b"\n") == 0
 
@@ -196,11 +200,11 @@ def test_odd_names_are_shown_on_one_line_of_valid_text(tmp_path: Path) -> None:
 def test_read_gives_rgb_of_every_format(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"photo{suffix}"
     Image.fromarray(picture()).save(path, quality=95)
-    read = images.read(path)
+    read = read_photo(path)
     assert_near(read.pixels, picture(), 0 if suffix in LOSSLESS else 4)
     assert read.pixels.dtype == np.uint8 and read.pixels.flags.c_contiguous and read.pixels.flags.writeable
     assert read.alpha is None
-    assert read.format == images.FORMATS[suffix]
+    assert read.format == FORMATS[suffix]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -214,10 +218,10 @@ def test_orientation_is_applied_and_then_upright(tmp_path: Path, suffix: str, or
         stored.save(path, quality=95, exif=exif(orientation))
     else:
         stored.save(path, quality=95, exif=exif(orientation), lossless=True)
-    read = images.read(path)
+    read = read_photo(path)
     assert_near(read.pixels, picture(), 6)
-    written = images.write(read, tmp_path / f"result{suffix}")
-    assert_near(images.read(written).pixels, picture(), 6)
+    written = write_photo(read, tmp_path / f"result{suffix}")
+    assert_near(read_photo(written).pixels, picture(), 6)
     tags = exif_of(written)
     assert tags.get(0x0112, 1) == 1
     assert tags[0x010F] == "Lens & Sons"
@@ -245,7 +249,7 @@ def test_alpha_is_kept_aside(tmp_path: Path, mode: str) -> None:
     else:
         image.convert(mode).save(path)
         expected = np.asarray(Image.fromarray(picture()).convert("L").convert("RGB")) if mode == "LA" else expected
-    read = images.read(path)
+    read = read_photo(path)
     assert read.alpha is not None
     assert np.array_equal(read.alpha, alpha)
     assert_near(read.pixels[:, 24:], expected[:, 24:], 0 if mode in ("RGBA", "LA", "RGB") else 12)
@@ -255,24 +259,24 @@ def test_alpha_is_kept_aside(tmp_path: Path, mode: str) -> None:
 
 def test_palette_and_two_levels(tmp_path: Path) -> None:
     Image.fromarray(picture()).quantize(128).save(tmp_path / "palette.png")
-    read = images.read(tmp_path / "palette.png")
+    read = read_photo(tmp_path / "palette.png")
     assert read.alpha is None
     assert_near(read.pixels, picture(), 6)
     Image.fromarray(picture()).convert("1").save(tmp_path / "two.png")
-    assert set(np.unique(images.read(tmp_path / "two.png").pixels)) == {0, 255}
+    assert set(np.unique(read_photo(tmp_path / "two.png").pixels)) == {0, 255}
 
 
 def test_greyscale(tmp_path: Path) -> None:
     grey = picture()[..., 0]
     Image.fromarray(grey).save(tmp_path / "grey.png")
-    assert np.array_equal(images.read(tmp_path / "grey.png").pixels, np.dstack([grey] * 3))
+    assert np.array_equal(read_photo(tmp_path / "grey.png").pixels, np.dstack([grey] * 3))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 def test_16_bit_grey_is_scaled(tmp_path: Path, suffix: str) -> None:
     deep = np.linspace(0, 65535, 48 * 32).round().astype(np.uint16).reshape(32, 48)
     Image.fromarray(deep).save(tmp_path / f"deep{suffix}")
-    read = images.read(tmp_path / f"deep{suffix}").pixels
+    read = read_photo(tmp_path / f"deep{suffix}").pixels
     assert np.array_equal(read[..., 0], np.round(deep / 257))
     assert read[0, 0, 1] == 0 and read[-1, -1, 2] == 255
 
@@ -283,7 +287,7 @@ def test_16_bit_rgb_is_scaled(tmp_path: Path, suffix: str) -> None:
 
     deep = picture().astype(np.uint16) * 257
     cv2.imwrite(str(tmp_path / f"deep{suffix}"), deep[..., ::-1])
-    read = images.read(tmp_path / f"deep{suffix}").pixels
+    read = read_photo(tmp_path / f"deep{suffix}").pixels
     assert np.abs(read.astype(int) - picture()).max() <= 1
 
 
@@ -294,7 +298,7 @@ def test_float_tiff_is_scaled(tmp_path: Path, scale: float) -> None:
     broken = levels * np.float32(scale)
     broken[5, 5] = np.nan
     Image.fromarray(broken).save(tmp_path / "float.tif")
-    read = images.read(tmp_path / "float.tif").pixels[..., 2]
+    read = read_photo(tmp_path / "float.tif").pixels[..., 2]
     assert read[5, 5] == 0
     read[5, 5] = levels[5, 5]
     assert np.abs(read - levels).max() <= 1
@@ -303,7 +307,7 @@ def test_float_tiff_is_scaled(tmp_path: Path, scale: float) -> None:
 def test_32_bit_tiff_is_scaled(tmp_path: Path) -> None:
     levels = picture()[..., 0].astype(np.int32) * 257
     Image.fromarray(levels).save(tmp_path / "deep.tif")
-    assert_near(images.read(tmp_path / "deep.tif").pixels[..., 0], picture()[..., 0], 0)
+    assert_near(read_photo(tmp_path / "deep.tif").pixels[..., 0], picture()[..., 0], 0)
 
 
 def cmyk_profile() -> bytes:
@@ -340,27 +344,27 @@ def cmyk_profile() -> bytes:
 def test_cmyk_goes_through_its_profile(tmp_path: Path) -> None:
     image = Image.fromarray(picture()).convert("CMYK")
     image.save(tmp_path / "plain.jpg", quality=98)
-    plain = images.read(tmp_path / "plain.jpg")
+    plain = read_photo(tmp_path / "plain.jpg")
     assert_near(plain.pixels, picture(), 4)
     image.save(tmp_path / "profiled.jpg", quality=98, icc_profile=cmyk_profile())
-    profiled = images.read(tmp_path / "profiled.jpg")
+    profiled = read_photo(tmp_path / "profiled.jpg")
     red, green, blue = profiled.pixels.reshape(-1, 3).mean(axis=0)
     assert green > red + 50 and green > blue + 50
     assert profiled.metadata.icc_profile is None  # it described CMYK
     image.save(tmp_path / "broken.jpg", quality=98, icc_profile=cmyk_profile()[:200])
-    assert_near(images.read(tmp_path / "broken.jpg").pixels, picture(), 4)
+    assert_near(read_photo(tmp_path / "broken.jpg").pixels, picture(), 4)
 
 
 def test_lab_becomes_srgb(tmp_path: Path) -> None:
     to_lab = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB")
     ImageCms.applyTransform(Image.fromarray(picture()), to_lab).save(tmp_path / "lab.tif")
-    assert_near(images.read(tmp_path / "lab.tif").pixels, picture(), 3)
+    assert_near(read_photo(tmp_path / "lab.tif").pixels, picture(), 3)
 
 
 @pytest.mark.parametrize("profile", [b"nonsense", SRGB[:300], cmyk_profile(), b"\0" * 128])
 def test_a_broken_or_foreign_profile_is_left_out(tmp_path: Path, profile: bytes) -> None:
     Image.fromarray(picture()).save(tmp_path / "photo.png", icc_profile=profile)
-    read = images.read(tmp_path / "photo.png")
+    read = read_photo(tmp_path / "photo.png")
     assert read.metadata.icc_profile is None
     assert np.array_equal(read.pixels, picture())
 
@@ -370,18 +374,18 @@ def test_broken_exif_is_left_out(tmp_path: Path, broken: bytes) -> None:
     for suffix in [".jpg", ".png", ".webp"]:
         path = tmp_path / f"photo{suffix}"
         Image.fromarray(picture()).save(path, exif=broken)
-        read = images.read(path)
+        read = read_photo(path)
         assert_near(read.pixels, picture(), 4)
-        written = images.write(read, tmp_path / f"result{suffix}", overwrite=True)
+        written = write_photo(read, tmp_path / f"result{suffix}", overwrite=True)
         assert not exif_of(written)
 
 
 def test_content_decides_and_not_the_name(tmp_path: Path) -> None:
     Image.fromarray(picture()).save(tmp_path / "photo.jpg", format="PNG")
-    read = images.read(tmp_path / "photo.jpg")
+    read = read_photo(tmp_path / "photo.jpg")
     assert read.format == "PNG"
     assert np.array_equal(read.pixels, picture())
-    assert images.suffix_for(read, "same") == ".png"
+    assert suffix_for(read, "same") == ".png"
 
 
 @pytest.mark.parametrize("photo_format", ["GIF", "PNG", "WEBP"])
@@ -389,7 +393,7 @@ def test_the_first_frame_of_an_animation_counts(tmp_path: Path, photo_format: st
     first, second = Image.fromarray(picture()), Image.new("RGB", (48, 32), "white")
     path = tmp_path / "animated"
     first.save(path, format=photo_format, save_all=True, append_images=[second, second], duration=50, lossless=True)
-    assert_near(images.read(path).pixels, picture(), 12 if photo_format == "GIF" else 1)
+    assert_near(read_photo(path).pixels, picture(), 12 if photo_format == "GIF" else 1)
 
 
 def test_the_main_picture_of_a_heic_and_of_a_multi_picture_jpeg_counts(tmp_path: Path) -> None:
@@ -397,10 +401,10 @@ def test_the_main_picture_of_a_heic_and_of_a_multi_picture_jpeg_counts(tmp_path:
     heic = pillow_heif.from_pillow(other)
     heic.add_from_pillow(Image.fromarray(picture()))
     heic.save(tmp_path / "two.heic", quality=95, primary_index=1)
-    assert_near(images.read(tmp_path / "two.heic").pixels, picture(), 6)
+    assert_near(read_photo(tmp_path / "two.heic").pixels, picture(), 6)
     path = tmp_path / "two.jpg"
     Image.fromarray(picture()).save(path, format="MPO", save_all=True, append_images=[other], quality=95)
-    read = images.read(path)
+    read = read_photo(path)
     assert read.format == "JPEG"
     assert_near(read.pixels, picture(), 4)
 
@@ -409,22 +413,22 @@ def test_the_main_picture_of_a_heic_and_of_a_multi_picture_jpeg_counts(tmp_path:
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif"])
 def test_extreme_shapes(tmp_path: Path, size: tuple[int, int], suffix: str) -> None:
     Image.fromarray(picture(*size)).save(tmp_path / f"photo{suffix}", quality=95, subsampling=0)
-    read = images.read(tmp_path / f"photo{suffix}")
+    read = read_photo(tmp_path / f"photo{suffix}")
     assert_near(read.pixels, picture(*size), 4)
-    written = images.write(read, tmp_path / f"result{suffix}")
-    assert_near(images.read(written).pixels, picture(*size), 5)
+    written = write_photo(read, tmp_path / f"result{suffix}")
+    assert_near(read_photo(written).pixels, picture(*size), 5)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_truncated_photo_is_an_error_with_name_and_remedy(tmp_path: Path, suffix: str) -> None:
     whole = io.BytesIO()
     noisy = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
-    Image.fromarray(noisy).save(whole, format=images.FORMATS[suffix])
+    Image.fromarray(noisy).save(whole, format=FORMATS[suffix])
     path = tmp_path / f"photo{suffix}"
     for share in (0.05, 0.5, 0.8):
         path.write_bytes(whole.getvalue()[: int(len(whole.getvalue()) * share)])
         with pytest.raises(PhotoError, match=f"photo{suffix} is .*; (get|convert)") as caught:
-            images.read(path)
+            read_photo(path)
         assert caught.value.__cause__ is not None
 
 
@@ -449,9 +453,9 @@ def test_what_is_no_photo_is_refused_without_waiting(tmp_path: Path) -> None:
         "nul\0": "no file name may hold",
     }.items():
         with pytest.raises(PhotoError, match=why):
-            images.read(tmp_path / name)
+            read_photo(tmp_path / name)
     with pytest.raises(PhotoError, match="device"):
-        images.read("/dev/zero")
+        read_photo("/dev/zero")
     assert time.monotonic() - began < 5
 
 
@@ -471,22 +475,22 @@ def test_a_decompression_bomb_is_refused_by_its_header(tmp_path: Path, size: tup
     (tmp_path / "bomb.png").write_bytes(png_header(*size))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(PhotoError, match=r"bomb.png has more than 200,000,000 pixels; .*--max-pixels"):
-        images.read(tmp_path / "bomb.png")
+        read_photo(tmp_path / "bomb.png")
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kilobytes
 
 
 def test_max_pixels_is_exact(tmp_path: Path) -> None:
     Image.fromarray(picture()).save(tmp_path / "photo.png")
-    assert images.read(tmp_path / "photo.png", max_pixels=48 * 32).pixels.shape == (32, 48, 3)
+    assert read_photo(tmp_path / "photo.png", max_pixels=48 * 32).pixels.shape == (32, 48, 3)
     with pytest.raises(PhotoError, match="1,535 pixels"):
-        images.read(tmp_path / "photo.png", max_pixels=48 * 32 - 1)
+        read_photo(tmp_path / "photo.png", max_pixels=48 * 32 - 1)
 
 
 def test_a_photo_over_pillows_own_limit_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     for suffix in [".png", ".tif"]:
         Image.fromarray(picture()).save(tmp_path / f"photo{suffix}")
-        assert images.read(tmp_path / f"photo{suffix}", max_pixels=1600).pixels.shape == (32, 48, 3)
+        assert read_photo(tmp_path / f"photo{suffix}", max_pixels=1600).pixels.shape == (32, 48, 3)
     assert Image.MAX_IMAGE_PIXELS == 800
 
 
@@ -507,7 +511,7 @@ def test_a_file_that_changes_while_it_is_read_stops_nothing(tmp_path: Path) -> N
     outcomes = set()
     for _ in range(150):
         try:
-            outcomes.add(images.read(path).pixels.shape)
+            outcomes.add(read_photo(path).pixels.shape)
         except PhotoError:
             outcomes.add(None)
     stop.set()
@@ -522,7 +526,7 @@ def test_hundreds_of_mutated_photos_end_as_a_photo_or_an_error(tmp_path: Path, s
     if suffix == ".png":
         metadata["pnginfo"] = PngImagePlugin.PngInfo()
         metadata["pnginfo"].add_itxt("XML:com.adobe.xmp", XMP.decode())
-    Image.fromarray(picture(16, 16)).save(whole, format=images.FORMATS[suffix], **metadata)
+    Image.fromarray(picture(16, 16)).save(whole, format=FORMATS[suffix], **metadata)
     chance = random.Random(suffix)
     path = tmp_path / f"photo{suffix}"
     for _ in range(60 if suffix in (".heic", ".avif") else 100):
@@ -531,12 +535,12 @@ def test_hundreds_of_mutated_photos_end_as_a_photo_or_an_error(tmp_path: Path, s
             content[chance.randrange(len(content))] = chance.choice([0, 255, chance.randrange(256)])
         path.write_bytes(content)
         try:
-            read = images.read(path, max_pixels=1_000_000)
+            read = read_photo(path, max_pixels=1_000_000)
         except PhotoError:
             continue
         assert read.pixels.ndim == 3 and read.pixels.dtype == np.uint8
-        images.write(read, tmp_path / "result.png", overwrite=True, strip_location=True)
-        images.write(read, tmp_path / "result.tif", overwrite=True)
+        write_photo(read, tmp_path / "result.png", overwrite=True, strip_location=True)
+        write_photo(read, tmp_path / "result.tif", overwrite=True)
 
 
 def test_pillows_warnings_reach_nobody(tmp_path: Path) -> None:
@@ -551,12 +555,12 @@ def test_pillows_warnings_reach_nobody(tmp_path: Path) -> None:
     script = f"""
         from PIL import Image
         Image.MAX_IMAGE_PIXELS = 100_000
-        from beautygan_cli.photos import images
-        images.read({str(tmp_path / "photo.jpg")!r})
-        images.read({str(tmp_path / "large.png")!r})
+        from beautygan_cli.photos.photo import PhotoError, read_photo
+        read_photo({str(tmp_path / "photo.jpg")!r})
+        read_photo({str(tmp_path / "large.png")!r})
         try:
-            images.read({str(tmp_path / "samples.tif")!r})
-        except images.PhotoError:
+            read_photo({str(tmp_path / "samples.tif")!r})
+        except PhotoError:
             pass
     """
     command = [sys.executable, "-W", "always", "-c", textwrap.dedent(script)]
@@ -566,7 +570,7 @@ def test_pillows_warnings_reach_nobody(tmp_path: Path) -> None:
 
 def test_importing_the_module_loads_no_codec() -> None:
     script = (
-        "import sys, beautygan_cli.photos.images; print(sorted({'PIL', 'imageio', 'pillow_heif'} & set(sys.modules)))"
+        "import sys, beautygan_cli.photos.photo; print(sorted({'PIL', 'imageio', 'pillow_heif'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
@@ -578,14 +582,14 @@ def test_importing_the_module_loads_no_codec() -> None:
 @pytest.mark.parametrize("suffix", LOSSLESS)
 def test_lossless_formats_keep_every_bit(tmp_path: Path, suffix: str) -> None:
     noise = np.random.default_rng(2).integers(0, 255, (37, 53, 3), np.uint8)
-    written = images.write(photo(pixels=noise), tmp_path / f"result{suffix}")
-    assert np.array_equal(images.read(written).pixels, noise)
+    written = write_photo(photo(pixels=noise), tmp_path / f"result{suffix}")
+    assert np.array_equal(read_photo(written).pixels, noise)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_alpha_survives_where_the_format_has_it(tmp_path: Path, suffix: str) -> None:
     alpha = np.tile(np.linspace(0, 255, 48).round().astype(np.uint8), (32, 1))
-    read = images.read(images.write(photo(alpha=alpha), tmp_path / f"result{suffix}"))
+    read = read_photo(write_photo(photo(alpha=alpha), tmp_path / f"result{suffix}"))
     assert_near(read.pixels, picture(), 0 if suffix in LOSSLESS else 4)  # the colours themselves, blended with nothing
     if suffix in (".jpg", ".bmp"):
         assert read.alpha is None
@@ -597,19 +601,19 @@ def test_alpha_survives_where_the_format_has_it(tmp_path: Path, suffix: str) -> 
 def test_jpeg_keeps_full_chroma_and_quality_counts(tmp_path: Path) -> None:
     lips = np.full((64, 64, 3), 200, np.uint8)
     lips[21:43] = (200, 0, 40)
-    written = images.write(photo(pixels=lips), tmp_path / "fine.jpg")
+    written = write_photo(photo(pixels=lips), tmp_path / "fine.jpg")
     with Image.open(written) as image:
         assert [layer[1:3] for layer in image.layer] == [(1, 1)] * 3
-    assert np.abs(images.read(written).pixels.astype(int) - lips).max() < 20
-    images.write(photo(pixels=lips), tmp_path / "coarse.jpg", quality=20)
+    assert np.abs(read_photo(written).pixels.astype(int) - lips).max() < 20
+    write_photo(photo(pixels=lips), tmp_path / "coarse.jpg", quality=20)
     assert (tmp_path / "coarse.jpg").stat().st_size < written.stat().st_size
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_metadata_survives_where_the_format_has_it(tmp_path: Path, suffix: str) -> None:
-    kept = images.Metadata(exif=exif(6)[6:], icc_profile=SRGB, dpi=(300, 240), xmp=XMP)
-    written = images.write(photo(metadata=kept), tmp_path / f"result{suffix}")
-    metadata = images.read(written).metadata
+    kept = Metadata(exif=exif(6)[6:], icc_profile=SRGB, dpi=(300, 240), xmp=XMP)
+    written = write_photo(photo(metadata=kept), tmp_path / f"result{suffix}")
+    metadata = read_photo(written).metadata
     if suffix not in (".webp", ".heic", ".avif"):
         assert metadata.dpi == pytest.approx((300, 240), abs=0.1)
     if suffix == ".bmp":
@@ -624,28 +628,28 @@ def test_metadata_survives_where_the_format_has_it(tmp_path: Path, suffix: str) 
     assert MAKER_NOTE in written.read_bytes()
     assert metadata.xmp is not None
     assert "Zo\u00eb &amp; Co" in metadata.xmp.decode()
-    again = images.read(images.write(images.read(written), tmp_path / f"again{suffix}")).metadata
+    again = read_photo(write_photo(read_photo(written), tmp_path / f"again{suffix}")).metadata
     assert again.xmp == metadata.xmp  # a result of a result gains nothing further
     assert again.exif == metadata.exif
 
 
 def test_tiff_tags_travel_to_jpeg_and_back(tmp_path: Path) -> None:
     Image.fromarray(picture()).save(tmp_path / "photo.tif", exif=exif(8, location=True), icc_profile=SRGB, dpi=(72, 96))
-    read = images.read(tmp_path / "photo.tif")
+    read = read_photo(tmp_path / "photo.tif")
     assert read.metadata.dpi == (96, 72)  # turned with the photo
-    tags = exif_of(images.write(read, tmp_path / "result.jpg"))
+    tags = exif_of(write_photo(read, tmp_path / "result.jpg"))
     assert tags[0x010F] == "Lens & Sons"
     assert tags.get_ifd(0x8825)[1] == "N"
     assert 0x0111 not in tags  # where the TIFF kept its pixels
-    back = images.write(images.read(tmp_path / "result.jpg"), tmp_path / "back.tif")
+    back = write_photo(read_photo(tmp_path / "result.jpg"), tmp_path / "back.tif")
     assert exif_of(back).get_ifd(0x8769)[0x9003] == "2024:05:06 07:08:09"
 
 
 def test_maker_notes_stay_where_they_were(tmp_path: Path) -> None:
     """A maker's note counts its offsets from the start of the block."""
     before = exif(6, location=True, thumbnail=b"\xff\xd8 the old face" * 20)[6:]
-    written = images.write(photo(metadata=images.Metadata(exif=before)), tmp_path / "result.jpg", strip_location=True)
-    after = images.read(written).metadata.exif
+    written = write_photo(photo(metadata=Metadata(exif=before)), tmp_path / "result.jpg", strip_location=True)
+    after = read_photo(written).metadata.exif
     assert after is not None
     assert after.index(MAKER_NOTE) == before.index(MAKER_NOTE)
 
@@ -653,8 +657,8 @@ def test_maker_notes_stay_where_they_were(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".heic", ".avif"])
 def test_the_stale_thumbnail_goes(tmp_path: Path, suffix: str) -> None:
     old = b"\xff\xd8 the old face"
-    before = images.Metadata(exif=exif(thumbnail=old * 10)[6:])
-    written = images.write(photo(metadata=before), tmp_path / f"result{suffix}")
+    before = Metadata(exif=exif(thumbnail=old * 10)[6:])
+    written = write_photo(photo(metadata=before), tmp_path / f"result{suffix}")
     assert b"old face" not in written.read_bytes()
     tags = exif_of(written)
     assert tags.get_ifd(0x8769)[0x9003] == "2024:05:06 07:08:09"
@@ -663,11 +667,11 @@ def test_the_stale_thumbnail_goes(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".heic", ".avif"])
 def test_the_location_goes_on_demand(tmp_path: Path, suffix: str) -> None:
-    before = images.Metadata(exif=exif(location=True)[6:], xmp=XMP)
-    kept = images.write(photo(metadata=before), tmp_path / f"kept{suffix}")
+    before = Metadata(exif=exif(location=True)[6:], xmp=XMP)
+    kept = write_photo(photo(metadata=before), tmp_path / f"kept{suffix}")
     assert exif_of(kept).get_ifd(0x8825)[2] == (52.0, 30.0, 11.25)
     assert b"GPSLatitude" in kept.read_bytes()
-    stripped = images.write(photo(metadata=before), tmp_path / f"stripped{suffix}", strip_location=True)
+    stripped = write_photo(photo(metadata=before), tmp_path / f"stripped{suffix}", strip_location=True)
     tags = exif_of(stripped)
     assert tags.get_ifd(0x8825) == {}
     assert 0x8825 not in tags
@@ -692,13 +696,13 @@ def description(xmp: bytes, space: str, local: str) -> list[str]:
 def test_results_are_marked_as_altered_by_a_model(tmp_path: Path, suffix: str) -> None:
     space = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
     for name, before in {"none": None, "some": XMP, "broken": b"<x:xmpmeta"}.items():
-        given = photo(metadata=images.Metadata(xmp=before))
-        xmp = images.read(images.write(given, tmp_path / f"{name}{suffix}")).metadata.xmp
+        given = photo(metadata=Metadata(xmp=before))
+        xmp = read_photo(write_photo(given, tmp_path / f"{name}{suffix}")).metadata.xmp
         assert xmp is not None
-        assert description(xmp, space, "DigitalSourceType") == [images.DIGITAL_SOURCE_TYPE]
-        unmarked = images.read(images.write(given, tmp_path / f"{name}-unmarked{suffix}", mark=False)).metadata.xmp
+        assert description(xmp, space, "DigitalSourceType") == [DIGITAL_SOURCE_TYPE]
+        unmarked = read_photo(write_photo(given, tmp_path / f"{name}-unmarked{suffix}", mark=False)).metadata.xmp
         assert (unmarked is None) == (name != "some")
-        assert images.DIGITAL_SOURCE_TYPE.encode() not in (unmarked or b"")
+        assert DIGITAL_SOURCE_TYPE.encode() not in (unmarked or b"")
 
 
 def test_an_earlier_mark_gives_way_to_the_new_one_alone(tmp_path: Path) -> None:
@@ -706,16 +710,16 @@ def test_an_earlier_mark_gives_way_to_the_new_one_alone(tmp_path: Path) -> None:
     capture = b"http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture"
     other = b'<rdf:Description xmlns:e="' + space.encode() + b'"><e:DigitalSourceType>' + capture
     earlier = XMP.replace(b"</rdf:RDF>", other + b"</e:DigitalSourceType></rdf:Description></rdf:RDF>")
-    given = photo(metadata=images.Metadata(xmp=earlier))
-    for mark, value in {True: images.DIGITAL_SOURCE_TYPE, False: capture.decode()}.items():
-        xmp = images.read(images.write(given, tmp_path / f"{mark}.png", mark=mark)).metadata.xmp
+    given = photo(metadata=Metadata(xmp=earlier))
+    for mark, value in {True: DIGITAL_SOURCE_TYPE, False: capture.decode()}.items():
+        xmp = read_photo(write_photo(given, tmp_path / f"{mark}.png", mark=mark)).metadata.xmp
         assert xmp is not None
         assert description(xmp, space, "DigitalSourceType") == [value]
 
 
 def test_an_edited_packet_keeps_the_rest_as_it_was(tmp_path: Path) -> None:
-    written = images.write(photo(metadata=images.Metadata(xmp=XMP)), tmp_path / "result.png")
-    xmp = images.read(written).metadata.xmp
+    written = write_photo(photo(metadata=Metadata(xmp=XMP)), tmp_path / "result.png")
+    xmp = read_photo(written).metadata.xmp
     assert xmp is not None
     assert xmp.startswith(b'<?xpacket begin="\xef\xbb\xbf"') and xmp.endswith(b'<?xpacket end="w"?>')
     assert description(xmp, "http://ns.adobe.com/tiff/1.0/", "Orientation") == ["1"]
@@ -735,19 +739,19 @@ def test_an_edited_packet_keeps_the_rest_as_it_was(tmp_path: Path) -> None:
     ],
 )
 def test_hostile_xmp_gives_way_to_the_mark(tmp_path: Path, hostile: bytes) -> None:
-    written = images.write(photo(metadata=images.Metadata(xmp=hostile)), tmp_path / "result.jpg")
-    xmp = images.read(written).metadata.xmp
-    assert xmp is not None and images.DIGITAL_SOURCE_TYPE.encode() in xmp
+    written = write_photo(photo(metadata=Metadata(xmp=hostile)), tmp_path / "result.jpg")
+    xmp = read_photo(written).metadata.xmp
+    assert xmp is not None and DIGITAL_SOURCE_TYPE.encode() in xmp
 
 
 def test_metadata_too_long_for_jpeg_stops_nothing(tmp_path: Path) -> None:
     long_exif = exif()[6:] + bytes(70_000)
     long_xmp = XMP.replace(b"Zo", b"Zo" * 40_000)
-    given = photo(metadata=images.Metadata(exif=long_exif, xmp=long_xmp))
-    metadata = images.read(images.write(given, tmp_path / "result.jpg")).metadata
+    given = photo(metadata=Metadata(exif=long_exif, xmp=long_xmp))
+    metadata = read_photo(write_photo(given, tmp_path / "result.jpg")).metadata
     assert metadata.exif is None
-    assert metadata.xmp is not None and images.DIGITAL_SOURCE_TYPE.encode() in metadata.xmp
-    metadata = images.read(images.write(given, tmp_path / "result.png")).metadata
+    assert metadata.xmp is not None and DIGITAL_SOURCE_TYPE.encode() in metadata.xmp
+    metadata = read_photo(write_photo(given, tmp_path / "result.png")).metadata
     assert metadata.exif is not None
     assert metadata.xmp is not None and len(metadata.xmp) > 80_000
 
@@ -759,29 +763,29 @@ def test_hostile_exif_takes_no_time(tmp_path: Path) -> None:
     again = b"II*\0" + struct.pack("<IH", 8, 1) + struct.pack("<HHII", 0x8769, 4, 1, 8) + struct.pack("<I", 8)
     began = time.monotonic()
     for number, hostile in enumerate([block, overlap, again]):
-        given = photo(metadata=images.Metadata(exif=hostile))
-        assert exif_of(images.write(given, tmp_path / f"{number}.png", strip_location=True)) == {}
+        given = photo(metadata=Metadata(exif=hostile))
+        assert exif_of(write_photo(given, tmp_path / f"{number}.png", strip_location=True)) == {}
     assert time.monotonic() - began < 2
 
 
 def test_suffix_for(tmp_path: Path) -> None:
     for suffix in [".jpg", ".JPEG", ".png", ".webp", ".tiff", ".bmp", ".heic", ".HEIF", ".avif"]:
-        given = photo(path=Path(f"a{suffix}"), format=images.FORMATS[suffix.lower()])
-        assert images.suffix_for(given, "same") == suffix
-    assert images.suffix_for(photo(path=Path("a.gif"), format="GIF"), "same") == ".png"
-    assert images.suffix_for(photo(path=Path("a.png"), format="HEIF"), "same") == ".heic"
-    assert images.suffix_for(photo(path=Path("a.png"), format="JPEG"), "same") == ".jpg"
-    assert [images.suffix_for(photo(), choice) for choice in ("jpg", "png", "webp")] == [".jpg", ".png", ".webp"]
+        given = photo(path=Path(f"a{suffix}"), format=FORMATS[suffix.lower()])
+        assert suffix_for(given, "same") == suffix
+    assert suffix_for(photo(path=Path("a.gif"), format="GIF"), "same") == ".png"
+    assert suffix_for(photo(path=Path("a.png"), format="HEIF"), "same") == ".heic"
+    assert suffix_for(photo(path=Path("a.png"), format="JPEG"), "same") == ".jpg"
+    assert [suffix_for(photo(), choice) for choice in ("jpg", "png", "webp")] == [".jpg", ".png", ".webp"]
 
 
 def test_an_earlier_file_stays_unless_allowed(tmp_path: Path) -> None:
     path = tmp_path / "result.png"
     path.write_bytes(b"earlier")
     with pytest.raises(OutputError, match=r"result.png exists already; allow --overwrite"):
-        images.write(photo(), path)
+        write_photo(photo(), path)
     assert path.read_bytes() == b"earlier"
-    images.write(photo(), path, overwrite=True)
-    assert np.array_equal(images.read(path).pixels, picture())
+    write_photo(photo(), path, overwrite=True)
+    assert np.array_equal(read_photo(path).pixels, picture())
     assert entries(tmp_path) == ["result.png"]
 
 
@@ -790,7 +794,7 @@ def test_of_many_writers_one_wins(tmp_path: Path) -> None:
 
     def attempt(level: int) -> None:
         try:
-            images.write(photo(pixels=np.full((8, 8, 3), level, np.uint8)), tmp_path / "result.png")
+            write_photo(photo(pixels=np.full((8, 8, 3), level, np.uint8)), tmp_path / "result.png")
             outcomes.append(level)
         except OutputError:
             pass
@@ -801,7 +805,7 @@ def test_of_many_writers_one_wins(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(outcomes) == 1
-    assert images.read(tmp_path / "result.png").pixels[0, 0, 0] == outcomes[0]
+    assert read_photo(tmp_path / "result.png").pixels[0, 0, 0] == outcomes[0]
     assert entries(tmp_path) == ["result.png"]
 
 
@@ -812,10 +816,10 @@ def test_without_hard_links_a_file_still_appears_whole_and_once(
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", no_links)
-    images.write(photo(), tmp_path / "result.png")
+    write_photo(photo(), tmp_path / "result.png")
     with pytest.raises(OutputError, match="exists already"):
-        images.publish([b"other"], tmp_path / "result.png", overwrite=False)
-    assert np.array_equal(images.read(tmp_path / "result.png").pixels, picture())
+        publish([b"other"], tmp_path / "result.png", overwrite=False)
+    assert np.array_equal(read_photo(tmp_path / "result.png").pixels, picture())
     assert entries(tmp_path) == ["result.png"]
 
 
@@ -823,10 +827,10 @@ def test_the_photo_itself_is_never_replaced(tmp_path: Path) -> None:
     Image.fromarray(picture()).save(tmp_path / "photo.png")
     (tmp_path / "link.png").symlink_to("photo.png")
     content = (tmp_path / "photo.png").read_bytes()
-    read = images.read(tmp_path / "photo.png")
+    read = read_photo(tmp_path / "photo.png")
     for name in ("photo.png", "link.png"):
         with pytest.raises(OutputError, match="is the photo itself"):
-            images.write(read, tmp_path / name, overwrite=True)
+            write_photo(read, tmp_path / name, overwrite=True)
     assert (tmp_path / "photo.png").read_bytes() == content
 
 
@@ -834,7 +838,7 @@ def test_a_link_at_the_output_is_replaced_and_not_followed(tmp_path: Path) -> No
     (tmp_path / "elsewhere.png").write_bytes(b"precious")
     (tmp_path / "out").mkdir()
     (tmp_path / "out/result.png").symlink_to("../elsewhere.png")
-    images.write(photo(), tmp_path / "out/result.png", overwrite=True)
+    write_photo(photo(), tmp_path / "out/result.png", overwrite=True)
     assert (tmp_path / "elsewhere.png").read_bytes() == b"precious"
     assert not (tmp_path / "out/result.png").is_symlink()
 
@@ -843,14 +847,14 @@ def test_a_link_at_the_output_is_replaced_and_not_followed(tmp_path: Path) -> No
 def test_file_modes_follow_the_umask(tmp_path: Path, umask: int, mode: int) -> None:
     before = os.umask(umask)
     try:
-        written = images.write(photo(), tmp_path / "result.jpg")
+        written = write_photo(photo(), tmp_path / "result.jpg")
     finally:
         os.umask(before)
     assert stat.S_IMODE(written.stat().st_mode) == mode
 
 
 def test_folders_on_the_way_are_made(tmp_path: Path) -> None:
-    assert images.write(photo(), tmp_path / "a/b/result.jpg").is_file()
+    assert write_photo(photo(), tmp_path / "a/b/result.jpg").is_file()
 
 
 def test_what_can_not_be_written_is_named_with_a_remedy(tmp_path: Path) -> None:
@@ -864,11 +868,11 @@ def test_what_can_not_be_written_is_named_with_a_remedy(tmp_path: Path) -> None:
         ("result.xyz", "its suffix names no known format", False),
     ]:
         with pytest.raises(OutputError, match=why) as caught:
-            images.write(photo(), tmp_path / name, overwrite=overwrite)
+            write_photo(photo(), tmp_path / name, overwrite=overwrite)
         assert str(tmp_path) in str(caught.value)
     wide = photo(pixels=np.zeros((1, 20_000, 3), np.uint8))
     with pytest.raises(OutputError, match=r"can't be written as WEBP at 20000 x 1 pixels; choose another --format"):
-        images.write(wide, tmp_path / "wide.webp")
+        write_photo(wide, tmp_path / "wide.webp")
     assert entries(tmp_path) == ["file", "folder.png"]
 
 
@@ -887,12 +891,12 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     try:
         noise = np.random.default_rng(3).integers(0, 255, (300, 300, 3), np.uint8)
         with pytest.raises(OutputError, match=r"result.png can't be written: the disk is full, free some space"):
-            images.write(photo(pixels=noise), tmp_path / "result.png")
+            write_photo(photo(pixels=noise), tmp_path / "result.png")
         assert entries(tmp_path) == []
-        images.write(photo(), tmp_path / "small.png")
+        write_photo(photo(), tmp_path / "small.png")
         with pytest.raises(OutputError, match="disk is full"):
-            images.write(photo(pixels=noise), tmp_path / "small.png", overwrite=True)
-        assert np.array_equal(images.read(tmp_path / "small.png").pixels, picture())
+            write_photo(photo(pixels=noise), tmp_path / "small.png", overwrite=True)
+        assert np.array_equal(read_photo(tmp_path / "small.png").pixels, picture())
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)
 
@@ -905,7 +909,7 @@ def test_a_fault_of_the_disk_while_a_photo_is_encoded_is_not_the_formats(
 
     monkeypatch.setattr(Image.Image, "save", fails)
     with pytest.raises(OutputError, match=r"photo\.jpg can't be written: .*fault of the disk"):
-        images.write(images.Photo(picture()), tmp_path / "photo.jpg")
+        write_photo(Photo(picture()), tmp_path / "photo.jpg")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -913,7 +917,7 @@ def test_a_read_only_disk_is_named(tmp_path: Path) -> None:
     in_mounted_folder(tmp_path, "size=64k,ro")
     try:
         with pytest.raises(OutputError, match="the disk is read-only, choose another folder"):
-            images.write(photo(), tmp_path / "result.png")
+            write_photo(photo(), tmp_path / "result.png")
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)
 
@@ -922,7 +926,7 @@ def test_a_read_only_disk_is_named(tmp_path: Path) -> None:
 def test_a_read_only_folder_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(OutputError, match="access is denied"):
-        images.write(photo(), tmp_path / "result.png")
+        write_photo(photo(), tmp_path / "result.png")
     tmp_path.chmod(0o700)
 
 
@@ -931,12 +935,12 @@ def test_a_limit_on_file_size_leaves_nothing(tmp_path: Path) -> None:
         import resource
         import numpy as np
         from pathlib import Path
-        from beautygan_cli.photos import images
+        from beautygan_cli.photos.photo import Photo, write_photo
         from beautygan_cli.errors import OutputError
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
         noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8)
         try:
-            images.write(images.Photo(pixels=noise), Path({str(tmp_path)!r}) / "result.png")
+            write_photo(Photo(pixels=noise), Path({str(tmp_path)!r}) / "result.png")
         except OutputError as error:
             print(error)
     """
@@ -951,24 +955,24 @@ def test_sweep_removes_what_a_killed_run_left(tmp_path: Path) -> None:
         import os
         from pathlib import Path
         import numpy as np
-        from beautygan_cli.photos import images
+        from beautygan_cli.photos.photo import Photo, write_photo
         os.fsync = lambda descriptor: os.kill(os.getpid(), 9)
-        images.write(images.Photo(pixels=np.zeros((8, 8, 3), np.uint8)), Path({str(tmp_path)!r}) / "sub/result.png")
+        write_photo(Photo(pixels=np.zeros((8, 8, 3), np.uint8)), Path({str(tmp_path)!r}) / "sub/result.png")
     """
     assert subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False).returncode == -9
     left = entries(tmp_path / "sub")
     assert len(left) == 1 and left[0].startswith(".beautygan-")
-    assert images.find([tmp_path])[0] == []
+    assert find_photos([tmp_path])[0] == []
     held = tmp_path / ".beautygan-0123456789abcdef.part"
     for name in (held.name, ".beautygan-notes.part", "result.png", ".part"):
         (tmp_path / name).write_bytes(b"x")
     with held.open("rb") as file:
-        assert images._claim(file)
-        assert images.sweep(tmp_path) == 1
+        assert claim(file)
+        assert sweep(tmp_path) == 1
     assert entries(tmp_path / "sub") == []
     assert entries(tmp_path) == [held.name, ".beautygan-notes.part", ".part", "result.png", "sub"]
-    assert images.sweep(tmp_path) == 1
-    assert images.sweep(tmp_path / "missing") == 0
+    assert sweep(tmp_path) == 1
+    assert sweep(tmp_path / "missing") == 0
 
 
 def test_a_jpeg_is_encoded_into_a_real_file_and_so_beside_other_threads(
@@ -981,7 +985,7 @@ def test_a_jpeg_is_encoded_into_a_real_file_and_so_beside_other_threads(
         save(image, file, **options)
 
     monkeypatch.setattr(Image.Image, "save", spied)
-    written = images.write(images.Photo(picture()), tmp_path / "photo.jpg")
+    written = write_photo(Photo(picture()), tmp_path / "photo.jpg")
     assert [status.st_ino for status in given] == [written.stat().st_ino]
 
 
@@ -989,12 +993,11 @@ MEMORY = """
 import sys
 from pathlib import Path
 from PIL import Image
-from beautygan_cli.photos import images
-images.reuse_memory()
+from beautygan_cli.photos.photo import read_photo, write_photo
 for number in range(4):
     if number == 2:
         Image.core.reset_stats()
-    images.write(images.read(sys.argv[1]), Path(sys.argv[1]).with_name(f"{number}.jpg"))
+    write_photo(read_photo(sys.argv[1]), Path(sys.argv[1]).with_name(f"{number}.jpg"))
 stats = Image.core.get_stats()
 print(Image.core.get_blocks_max(), stats["allocated_blocks"], stats["reused_blocks"] > 0)
 """
@@ -1009,7 +1012,7 @@ def test_the_memory_of_a_photo_serves_the_next_one(tmp_path: Path, own: dict[str
 
 
 def test_the_same_photo_gives_the_same_bytes(tmp_path: Path) -> None:
-    given = photo(metadata=images.Metadata(exif=exif(6)[6:], icc_profile=SRGB, dpi=(300, 300), xmp=XMP))
+    given = photo(metadata=Metadata(exif=exif(6)[6:], icc_profile=SRGB, dpi=(300, 300), xmp=XMP))
     for suffix in SUFFIXES:
-        first = images.write(given, tmp_path / f"first{suffix}").read_bytes()
-        assert images.write(given, tmp_path / f"second{suffix}").read_bytes() == first
+        first = write_photo(given, tmp_path / f"first{suffix}").read_bytes()
+        assert write_photo(given, tmp_path / f"second{suffix}").read_bytes() == first

@@ -1,0 +1,23 @@
+"""Bounds on what a model may hold.
+
+The published one: a meta-graph of about 12,000 nodes, an index of 10 KB, a shard of 360 MB. One output of its generator
+takes some 450 nodes and 7.6 million numbers, and no tensor on the way holds more than 4.2 million numbers for one pair
+of chips. The meta-graph may be large: a loss network's weights can be in it.
+"""
+
+from __future__ import annotations
+
+MAX_STATE_BYTES = 1 << 20  # the file `checkpoint`, a few lines of text
+MAX_META_BYTES = 1 << 30
+MAX_INDEX_BYTES = 1 << 24
+MAX_SHARD_BYTES = 1 << 33
+MAX_SHARDS = 100
+MAX_GRAPH_NODES = 500_000
+MAX_KEPT_NODES = 20_000
+MAX_CONSTANT_BYTES = 1 << 28  # all constants of the kept part together
+MAX_VARIABLES = 5_000
+MAX_VARIABLE_NUMBERS = 1 << 27  # all variables of the kept part together
+MAX_TENSOR_NUMBERS = 1 << 26  # one tensor, for one pair of chips
+MAX_ALL_TENSORS_NUMBERS = 1 << 31  # all tensors together, for one pair of chips; most live for a moment only
+MAX_ATTRIBUTE = 1 << 16  # any whole number among an operation's settings
+MAX_FIXED_BATCH = 256

@@ -1,0 +1,233 @@
+"""Files read and written safely: a pipe is never waited for, a result is whole or absent, inputs stay as they are."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import re
+import secrets
+import stat
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePath
+from typing import IO
+
+from beautygan_cli.errors import OutputError, PhotoError
+from beautygan_cli.photos import remote
+
+MAX_FILE_BYTES = 1 << 32  # what a TIFF can address; a file of holes can claim any size and take hours to read
+_TEMPORARY = re.compile(r"\.beautygan-[0-9a-f]{16}\.part")
+
+
+def printable(path: PurePath | str) -> str:
+    """A path for a message: one line, valid UTF-8; newlines and undecodable bytes are escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(path))
+
+
+def not_a_file(path: Path) -> str:
+    return f"{printable(path)} is a device, pipe or socket; name a photo or a folder of photos."
+
+
+def write_text(path: Path, parts: Iterable[str]) -> None:
+    """Write text to a file, in place of an earlier one, whole or not at all. OutputError."""
+    publish((part.encode("utf-8", "backslashreplace") for part in parts), path, overwrite=True)
+
+
+def sweep(folder: Path | str, *, below: bool = True) -> int:
+    """Remove the temporary files that a killed run left in a folder and (`below`) its sub-folders; return how many.
+
+    Those that another run is writing this moment stay, and links are not followed.
+    """
+    removed = 0
+    for current, folders, names in os.walk(folder):
+        folders[:] = sorted(folders) if below else []
+        for name in filter(_TEMPORARY.fullmatch, names):
+            path = Path(current, name)
+            with contextlib.suppress(OSError), os.fdopen(_open_plain(path), "rb") as file:
+                if claim(file):
+                    path.unlink()
+                    removed += 1
+    return removed
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[io.BufferedIOBase]:
+    """A regular file with something in it, open for reading; a pipe or device is refused without waiting for it.
+
+    Raises PhotoError, for whatever the system says against it while it is opened.
+    """
+    name = printable(path)
+    if isinstance(path, remote.RemotePath):
+        yield _fetched(path)
+        return
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise PhotoError(f"{name} is a folder, not a photo; name a photo file.")
+        if not stat.S_ISREG(mode):
+            raise PhotoError(not_a_file(path))
+        descriptor = _open_plain(path)
+    except (OSError, ValueError) as error:
+        raise PhotoError(f"{name} can't be read: {reason_of(error)}.") from error
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise PhotoError(f"{name} is no longer a file; name a photo file.")
+        if status.st_size == 0:
+            raise PhotoError(f"{name} is empty; get a fresh copy of it.")
+        if status.st_size > MAX_FILE_BYTES:
+            raise PhotoError(f"{name} is larger than {MAX_FILE_BYTES >> 30} GB; make it smaller first.")
+        yield file
+
+
+def _fetched(path: remote.RemotePath) -> io.BufferedIOBase:
+    """A remote file with something in it, in memory."""
+    try:
+        file = io.BytesIO(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise PhotoError(f"{printable(path)} can't be read: {reason_of(error)}.") from error
+    if not file.read(1):
+        raise PhotoError(f"{printable(path)} is empty; get a fresh copy of it.")
+    file.seek(0)
+    return file
+
+
+def _open_plain(path: Path) -> int:
+    """A descriptor for reading that never waits, not even when the path became a pipe since it was looked at."""
+    return os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+
+
+def refuse_to_replace(path: Path, source: Path, overwrite: bool) -> None:
+    """Say before the encoding what `publish` would say after it."""
+    with contextlib.suppress(OSError, ValueError):
+        if not overwrite and os.path.lexists(path):
+            raise OutputError(_exists(path))
+        if source.is_file() and path.samefile(source):
+            raise OutputError(f"{printable(path)} is the photo itself and stays as it is; choose another --out.")
+
+
+def _exists(path: Path) -> str:
+    return f"{printable(path)} exists already; allow --overwrite or choose another --out."
+
+
+def publish(content: Iterable[bytes], path: Path, *, overwrite: bool) -> None:
+    """Put content at a path, whole or not at all: a temporary file beside it first, then its name. OutputError."""
+    try:
+        with whole(path, overwrite) as file:
+            file.writelines(content)
+    except OSError as error:
+        raise OutputError(f"{printable(path)} can't be written: {reason_of(error)}.") from error
+
+
+@contextlib.contextmanager
+def whole(path: Path, overwrite: bool) -> Iterator[IO[bytes]]:
+    """A file to write to that gets its name when it is done, and is gone when anything goes wrong. OutputError.
+
+    Another process may write to it, too, by its name. It is locked meanwhile, so that another run's `sweep` leaves it.
+    What goes wrong while it is written is raised as it is.
+    """
+    if isinstance(path, remote.RemotePath):
+        with tempfile.NamedTemporaryFile(prefix="beautygan-") as local:
+            yield local
+            local.flush()
+            content = Path(local.name).read_bytes()
+        try:
+            path.publish(content, overwrite)
+        except FileExistsError as error:
+            raise OutputError(_exists(path)) from error
+        except OSError as error:
+            raise OutputError(f"{printable(path)} can't be written: {reason_of(error)}.") from error
+        return
+    temporary = path.parent / f".beautygan-{secrets.token_hex(8)}.part"
+    of_the_writer: BaseException | None = None
+    try:
+        _make_folder(path.parent)
+        try:
+            with temporary.open("xb") as file:  # mode 0o666 less the umask, and never through a link
+                claim(file)
+                try:
+                    yield file
+                except BaseException as error:
+                    of_the_writer = error
+                    raise
+                file.flush()
+                os.fsync(file.fileno())  # a full disk or quota may show only now
+            if overwrite:
+                temporary.replace(path)
+            else:
+                _name_unless_taken(temporary, path)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+    except (OSError, ValueError) as error:
+        if error is of_the_writer:
+            raise
+        message = f"{printable(path)} can't be written: {reason_of(error)}."
+        raise OutputError(_exists(path) if isinstance(error, FileExistsError) else message) from error
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from error
+
+
+def _name_unless_taken(temporary: Path, path: Path) -> None:
+    """Give a finished file its name, or raise FileExistsError; no moment in between in which it could replace one."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        path.open("xb").close()
+        try:
+            temporary.replace(path)
+        except BaseException:
+            path.unlink()
+            raise
+
+
+_NO_HARD_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK, errno.EINVAL}
+
+
+def claim(file: IO[bytes]) -> bool:
+    """Lock a file for as long as it is open; False when another run holds it. Without fcntl the system itself does."""
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system that knows no locks
+        return True
+    return True
+
+
+_REASONS = {
+    errno.ENOENT: "there is no such file or folder, check the name",
+    errno.ENOTDIR: "a part of its path is a file, not a folder, check the name",
+    errno.EISDIR: "it is a folder, choose another name",
+    errno.EACCES: "access is denied, change its permissions or choose another folder",
+    errno.EPERM: "access is denied, change its permissions or choose another folder",
+    errno.EROFS: "the disk is read-only, choose another folder",
+    errno.ENOSPC: "the disk is full, free some space or choose another folder",
+    errno.EDQUOT: "the disk quota is used up, free some space or choose another folder",
+    errno.EFBIG: "it is larger than files may be here, choose another folder",
+    errno.ENAMETOOLONG: "its name is too long, use shorter names",
+    errno.ELOOP: "its links lead in a circle, name the file itself",
+    errno.EMFILE: "too many files are open, raise the limit with `ulimit -n`",
+}
+
+
+def reason_of(error: OSError | ValueError) -> str:
+    """Why the system refused, with the remedy, as the end of a sentence."""
+    if not isinstance(error, OSError):
+        return "its name holds a character that no file name may hold, check the name"
+    return _REASONS.get(error.errno or 0, f"{error.strerror or error} (a fault of the disk or system, try again)")

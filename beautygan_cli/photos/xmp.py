@@ -1,0 +1,131 @@
+"""XMP: the packet of a photo, edited for a result, with the mark of a photo that a trained model altered."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from xml.dom.minidom import Element
+
+    from PIL import Image
+
+DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+_LONGEST_XMP = 16 << 20
+
+RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+_XMLNS = "http://www.w3.org/2000/xmlns/"
+_TIFF_SPACE = "http://ns.adobe.com/tiff/1.0/"
+EXIF_SPACE = "http://ns.adobe.com/exif/1.0/"
+_IPTC_EXTENSION = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+_STALE_SPACES = {  # these tell of pictures, videos or packets behind the photo, which a result doesn't have
+    "http://ns.adobe.com/hdr-gain-map/1.0/",
+    "http://ns.adobe.com/xmp/note/",
+    "http://ns.google.com/photos/1.0/camera/",
+    "http://ns.google.com/photos/1.0/container/",
+    "http://ns.google.com/photos/1.0/depthmap/",
+    "http://ns.google.com/photos/1.0/image/",
+}
+_STALE = {("http://ns.adobe.com/xap/1.0/", "Thumbnails")}
+_PLACE_NAMES = {
+    ("http://ns.adobe.com/photoshop/1.0/", "City"),
+    ("http://ns.adobe.com/photoshop/1.0/", "State"),
+    ("http://ns.adobe.com/photoshop/1.0/", "Country"),
+    ("http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/", "Location"),
+    ("http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/", "CountryCode"),
+    (_IPTC_EXTENSION, "LocationCreated"),
+    (_IPTC_EXTENSION, "LocationShown"),
+}
+_MARK = (
+    f'<rdf:Description xmlns:rdf="{RDF}" rdf:about="" xmlns:Iptc4xmpExt="{_IPTC_EXTENSION}"'
+    f' Iptc4xmpExt:DigitalSourceType="{DIGITAL_SOURCE_TYPE}"/>'
+)
+NEW_XMP = (
+    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
+    f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{RDF}">{_MARK}</rdf:RDF></x:xmpmeta>'
+    '<?xpacket end="w"?>'
+).encode()
+
+
+def xmp_of(image: Image.Image) -> bytes | None:
+    """The XMP packet of a loaded image, as it stands."""
+    packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+    if isinstance(packet, str):
+        packet = packet.encode("utf-8", "surrogatepass")
+    return bytes(packet) if isinstance(packet, bytes | bytearray) and 0 < len(packet) <= _LONGEST_XMP else None
+
+
+def xmp_for_result(xmp: bytes | None, strip_location: bool, mark: bool, longest: float = math.inf) -> bytes | None:
+    """A packet (UTF-8) made true for an upright result; a broken or too long one gives way to the mark alone."""
+    try:
+        edited = _edited_xmp(xmp, strip_location, mark) if xmp else None
+    except Exception:  # XML of strangers: whatever the parser stumbles over, the photo matters more
+        edited = None
+    if edited is None or len(edited) > longest:
+        return NEW_XMP if mark else None
+    return edited
+
+
+def _edited_xmp(xmp: bytes, strip_location: bool, mark: bool) -> bytes | None:
+    from xml.dom import minidom
+
+    text = xmp.decode("utf-8").strip("\0 \t\r\n")
+    if re.search(r"<!(?!--|\[CDATA\[)", text):  # a document type can declare entities that explode
+        return None
+    document = minidom.parseString(text)
+    roots = document.getElementsByTagNameNS(RDF, "RDF")
+    described = list(document.getElementsByTagNameNS(RDF, "Description"))
+    for description in described:
+        _edit_description(description, strip_location, mark)
+    if mark:
+        _add_mark(roots[0], described)
+    return "".join(node.toxml() for node in document.childNodes).encode("utf-8")
+
+
+def _edit_description(description: Element, strip_location: bool, mark: bool) -> None:
+    """Set the orientation upright and take out what is stale, whether it stands as attributes or as elements.
+
+    A description that is left with nothing to say goes too, so that results of results don't pile them up.
+    """
+    attributes = [description.getAttributeNode(name) for name in list(description.attributes.keys())]
+    elements = [node for node in description.childNodes if node.nodeType == node.ELEMENT_NODE]
+    says = taken = 0
+    for attribute in filter(None, attributes):
+        name = (attribute.namespaceURI, attribute.localName)
+        if _must_go(name, strip_location, mark):
+            description.removeAttributeNode(attribute)
+            taken += 1
+        elif name == (_TIFF_SPACE, "Orientation"):
+            attribute.value = "1"
+        says += name[0] not in (_XMLNS, RDF)
+    for element in elements:
+        name = (element.namespaceURI, element.localName)
+        if name == (_TIFF_SPACE, "Orientation") or _must_go(name, strip_location, mark):
+            description.removeChild(element)
+            taken += 1
+        says += 1
+    if taken == says > 0 and description.parentNode is not None:
+        description.parentNode.removeChild(description)
+
+
+def _must_go(name: tuple[str | None, str | None], strip_location: bool, mark: bool) -> bool:
+    space, local = name
+    if space == _XMLNS:
+        return False
+    is_place = name in _PLACE_NAMES or (space == EXIF_SPACE and (local or "").startswith("GPS"))
+    is_mark = name == (_IPTC_EXTENSION, "DigitalSourceType")  # an earlier one gives way to ours, and only to ours
+    return space in _STALE_SPACES or name in _STALE or (strip_location and is_place) or (mark and is_mark)
+
+
+def _add_mark(root: Element, described: list[Element]) -> None:
+    """Append the mark as a description of its own, about the same thing as the others: that never meets a prefix."""
+    from xml.dom import minidom
+
+    marked = minidom.parseString(_MARK).documentElement
+    if marked is None:
+        return
+    about = described[0].getAttributeNS(RDF, "about") if described else ""
+    marked.setAttributeNS(RDF, "rdf:about", about)
+    if root.ownerDocument is not None:
+        root.appendChild(root.ownerDocument.importNode(marked, True))
