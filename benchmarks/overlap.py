@@ -51,14 +51,14 @@ def print_locks(session: MakeupSession, folder: Path) -> None:
     path = next(iter(sorted((SAMPLES / "no_makeup").glob("*.jpg"))))
     photo = read_photo(path)
     aligned = pipeline.find_faces(photo.pixels, session.signature, str(path))[:1]
-    fed, made_up = pipeline.make_up([(face, face) for face in aligned], session)
+    made = pipeline.make_up([(face, face) for face in aligned], session)
     face = faces.detect(photo.pixels)[0]
     faces.descriptor(photo.pixels, face)  # its network is loaded by the first call
     stations: dict[str, Callable[[], object]] = {
         "read": lambda: read_photo(path),
         "detect": lambda: faces.detect(photo.pixels),
         "network": lambda: pipeline.make_up([(aligned[0], aligned[0])] * 8, session),
-        "composite": lambda: pipeline.apply(photo.pixels, aligned, fed, made_up, Strengths()),
+        "composite": lambda: pipeline.apply(photo.pixels, aligned, made, Strengths()),
         "descriptor": lambda: faces.descriptor(photo.pixels, face),
         "write": lambda: write_photo(photo, folder / "out.jpg", overwrite=True),
     }

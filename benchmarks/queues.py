@@ -299,15 +299,13 @@ def alone(paths: Sequence[Path], look: Any, session: MakeupSession, options: Opt
             sources.append(source)
         pairs = [(source.aligned[0], look.face) for source in sources]
         began = time.monotonic()
-        (fed, made), seconds = processor_seconds(lambda pairs=pairs: pipeline.make_up(pairs, session))
+        made, seconds = processor_seconds(lambda pairs=pairs: pipeline.make_up(pairs, session))
         widths.append(seconds / (time.monotonic() - began))
         spent["network"] += [seconds / len(pairs)] * len(pairs)
-        for source, chip, after in zip(sources, fed, made, strict=True):
+        for source, item in zip(sources, made, strict=True):
             outcome = Outcome(source.path, look.path, None, "made")
             (_, photos), seconds = processor_seconds(
-                lambda source=source, chip=chip, after=after, outcome=outcome: result.make(
-                    source, look, [chip], [after], outcome, options
-                )
+                lambda source=source, item=item, outcome=outcome: result.make(source, look, [item], outcome, options)
             )
             spent["composite"].append(seconds)
             file = options.out / f"alone-{source.path.name}"

@@ -96,8 +96,8 @@ def still(photo: Path, count: int, noise: float, side: int) -> Iterator[NDArray[
 def one_by_one(frame: NDArray[np.uint8], reference: ReadyLook, session: MakeupSession) -> NDArray[np.uint8]:
     """A frame made up as a photo of its own."""
     aligned = pipeline.find_faces(frame, session.signature, "the frame")
-    fed, made_up = pipeline.make_up([(face, reference.face) for face in aligned], session)
-    return pipeline.apply(frame, aligned, fed, made_up, Strengths())
+    made = pipeline.make_up([(face, reference.face) for face in aligned], session)
+    return pipeline.apply(frame, aligned, made, Strengths())
 
 
 def change(frames: Sequence[NDArray[Any]], results: Sequence[NDArray[Any]], over: int = 1) -> float:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
+import itertools
 import json
 import math
+import random
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
@@ -15,10 +18,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from beautygan_cli.evaluation import fault_summary
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from beautygan_cli.evaluation.fault_summary import Summary
     from beautygan_cli.evaluation.metrics import Subject
     from beautygan_cli.model.session import MakeupSession
 
@@ -110,13 +116,17 @@ examples:
   beautygan-evaluate --sources bare/ --refs looks/
   beautygan-evaluate --model mine/ --against models/default --sources bare/ --refs looks/ --json figures.json
   beautygan-evaluate --model mine/ --rendered faces/ --groups people.csv --grid pairs.jpg
+  beautygan-evaluate --faults --sources portraits/ --refs looks/ --count 40 --csv faults.csv --grid pairs.jpg
 
 Each source is made up at its own size with all strengths at 1. In the tables `17.7 > 2.4` means 17.7 before and 2.4
 after. A group's second line gives each figure in parts of the mean over all pairs.
 
 figures:
 """
-EXIT = "exit status: 0 all done; 1 some pair could not be measured, the rest is done; 2 nothing could start."
+EXIT = (
+    "exit status: 0 all done; 1 some pair could not be measured, the rest is done, or --faults found faults beyond the "
+    "limits; 2 nothing could start."
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -124,7 +134,7 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
         prog="beautygan-evaluate",
         description="Measure how well a model transfers makeup, by pair, by group and on average.",
-        epilog=f"{EPILOG}{_definitions()}\n\n{EXIT}",
+        epilog=f"{EPILOG}{_definitions()}\n\nfigures of --faults:\n{_fault_definitions()}\n\n{EXIT}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     result.add_argument("--model", type=Path, metavar="DIR", help="folder of a checkpoint (default: the bundled model)")
@@ -145,8 +155,20 @@ def parser() -> argparse.ArgumentParser:
         help="in place of --sources and --refs: a folder of bare-faced photos to train on; the people that training "
         "holds out get drawn makeup, so that the true answer is known too",
     )
-    result.add_argument("--count", type=_count, default=COUNT, metavar="N", help=f"pairs to render (default: {COUNT})")
-    result.add_argument("--seed", type=int, default=0, metavar="N", help="of the rendered pairs (default: 0)")
+    result.add_argument(
+        "--faults",
+        action="store_true",
+        help="measure what a person sees first in a result that went wrong, in place of the distances to the reference",
+    )
+    result.add_argument(
+        "--count",
+        type=_count,
+        metavar="N",
+        help=f"pairs to render (default: {COUNT}), or pairs to draw from all of --sources with --refs (default: all)",
+    )
+    result.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of the pairs that are rendered or drawn (default: 0)"
+    )
     result.add_argument(
         "--cache", type=Path, metavar="FILE", help="the people.npz of a training run: spares finding all faces again"
     )
@@ -159,6 +181,12 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument("--json", type=Path, metavar="FILE", help="write all figures, unrounded, to this file")
     result.add_argument(
+        "--csv",
+        type=Path,
+        metavar="FILE",
+        help="with --faults: write a row a pair, its figures and faults, to this file",
+    )
+    result.add_argument(
         "--grid", type=Path, metavar="FILE", help="write a picture: source, reference, result (and truth) of each pair"
     )
     result.add_argument("--threads", type=_count, metavar="N", help="threads of the network (default: all cores)")
@@ -169,9 +197,17 @@ def _definitions() -> str:
     lines = []
     for figure in FIGURES:
         known = " (with --rendered only)" if figure.truth else ""
-        text = f"{', '.join(figure.names)}{known}: {figure.meaning}"
-        lines.append(textwrap.fill(text, 118, initial_indent="  ", subsequent_indent="      "))
+        lines.append(_paragraph(f"{', '.join(figure.names)}{known}: {figure.meaning}"))
     return "\n".join(lines)
+
+
+def _fault_definitions() -> str:
+    meanings = [f"{', '.join(figure.names)}: {figure.meaning}" for figure in fault_summary.DEFINITIONS]
+    return "\n".join(map(_paragraph, [*meanings, fault_summary.LIMITS_TEXT]))
+
+
+def _paragraph(text: str) -> str:
+    return textwrap.fill(text, 118, initial_indent="  ", subsequent_indent="      ")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -182,6 +218,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command.error("--rendered makes its own pairs: leave out --sources, --refs and --pairs")
     if not options.rendered and not (options.sources and options.refs):
         command.error("give --sources and --refs, or --rendered")
+    if options.faults and options.against:
+        command.error("--faults measures one model: leave out --against")
+    if options.csv and not options.faults:
+        command.error("--csv goes with --faults alone; use --json")
+    if options.count and options.pairs:
+        command.error("--pairs names the pairs: leave out --count")
     # Nothing heavy before this line, so that --help and a misspelt option answer at once.
     from beautygan_cli.errors import BeautyGANError
 
@@ -217,9 +259,10 @@ class Row:
 def _run(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from beautygan_cli.evaluation import metrics
+    from beautygan_cli.evaluation import faults, metrics
     from beautygan_cli.model.session import MakeupSession
 
+    measure = faults.figures if options.faults else metrics.figures
     groups = read_groups(options.groups) if options.groups else {}
     _check_outputs(options)
     problems: list[str] = []
@@ -237,7 +280,7 @@ def _run(options: argparse.Namespace) -> int:
         grid = Grid(count, len(models) + 2 + bool(options.rendered)) if options.grid else None
         for case in tqdm(cases, total=count, unit="pair", disable=not sys.stderr.isatty(), file=sys.stderr):
             results = [metrics.make_up(model, case.source, case.reference) for model in models]
-            measured = tuple(metrics.figures(case.source, case.reference, result, case.truth) for result in results)
+            measured = tuple(measure(case.source, case.reference, result, case.truth) for result in results)
             rows.append(Row(case.source.name, case.reference.name, group_of(case.source.name, groups), measured))
             if grid:
                 grid.add(case, results)
@@ -248,12 +291,14 @@ def _run(options: argparse.Namespace) -> int:
     if not rows:
         _say("nothing could be measured.")
         return NOT_STARTED
-    print(table(rows, names))
-    if options.json:
-        _write_json(options.json, report(rows, described))
+    too_many = _say_faults(rows, options, described) if options.faults else []
+    if not options.faults:
+        print(table(rows, names))
+        if options.json:
+            _write(options.json, _as_json(report(rows, described)))
     if grid:
         grid.write(options.grid)
-    return SOME_FAILED if problems else DONE
+    return SOME_FAILED if problems or too_many else DONE
 
 
 def _cases(options: argparse.Namespace, failed: Callable[[str], None]) -> tuple[int, Iterator[Case]]:
@@ -262,12 +307,15 @@ def _cases(options: argparse.Namespace, failed: Callable[[str], None]) -> tuple[
         # Imported here alone: training is beside this package's layers.
         from beautygan_cli.training import validation
 
-        drawn = validation.cases(options.rendered, options.count, options.seed, options.cache)
-        return options.count, (Case(case.source, case.reference, case.truth) for case in drawn)
+        count = options.count or COUNT
+        drawn = validation.cases(options.rendered, count, options.seed, options.cache)
+        return count, (Case(case.source, case.reference, case.truth) for case in drawn)
     pairs = read_pairs(options.pairs, options.sources, options.refs) if options.pairs else None
     if pairs is None:
         sources, references = (_photos(folder, failed) for folder in (options.sources, options.refs))
         pairs = [(source, reference) for source in sources for reference in references]
+        if options.count and options.count < len(pairs):
+            pairs = draw_pairs(sources, references, options.count, options.seed)
     return len(pairs), _read_cases(pairs, failed)
 
 
@@ -297,6 +345,17 @@ def _read_cases(pairs: Sequence[tuple[Path, Path]], failed: Callable[[str], None
         reference = read_reference(reference_path) if source else None
         if source and reference:
             yield Case(source, reference)
+
+
+def draw_pairs(sources: Sequence[Path], references: Sequence[Path], count: int, seed: int) -> list[tuple[Path, Path]]:
+    """`count` different pairs, the same for a seed, in which each source and each reference is about equally often.
+
+    Those of one source follow each other, so that it is read once.
+    """
+    order = random.Random(seed)
+    first, second = (order.sample(list(paths), len(paths)) for paths in (sources, references))
+    places = ((i, (i + turn) % len(second)) for turn in range(len(second)) for i in range(len(first)))
+    return [(first[i], second[j]) for i, j in sorted(itertools.islice(places, count))]
 
 
 def read_pairs(file: Path, sources: Path, references: Path) -> list[tuple[Path, Path]]:
@@ -487,7 +546,7 @@ def _check_outputs(options: argparse.Namespace) -> None:
     from beautygan_cli.errors import OutputError
     from beautygan_cli.photos.formats import PHOTO_SUFFIXES
 
-    for path in filter(None, (options.json, options.grid)):
+    for path in filter(None, (options.json, options.csv, options.grid)):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -498,13 +557,118 @@ def _check_outputs(options: argparse.Namespace) -> None:
         raise OutputError(f"{options.grid} can't be written: its suffix names no picture; use .jpg or .png.")
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
+def _as_json(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
     from beautygan_cli.errors import OutputError
 
     try:
-        path.write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{path} can't be written ({error.strerror}); choose another file.") from error
+
+
+# Faults
+
+
+def _say_faults(rows: Sequence[Row], options: argparse.Namespace, models: Sequence[dict[str, str]]) -> list[str]:
+    """Print what was found, write it where asked; what is beyond the limits, a sentence each."""
+    whole = fault_summary.summarise([row.figures[0] for row in rows])
+    groups = {
+        name: fault_summary.summarise([row.figures[0] for row in members]) for name, members in by_group(rows).items()
+    }
+    too_many = fault_summary.beyond(whole, groups)
+    print(fault_table(rows, whole))
+    for line in too_many:
+        print(f"beyond the limit: {line}")
+    if options.json:
+        _write(options.json, _as_json(fault_report(rows, whole, groups, too_many, models)))
+    if options.csv:
+        _write(options.csv, fault_csv(rows))
+    return too_many
+
+
+SHOWN = ("lids_ratio", "patches", "hair", "eyes", "teeth", "near", "smudge", "step", "alike", "brows")
+
+
+def fault_table(rows: Sequence[Row], whole: Summary) -> str:
+    """A line a pair, its figures and faults, then the means where they are judged and the pairs with each fault."""
+    lines = [["pair", *(name.replace("_", " ") for name in SHOWN), "faults"]]
+
+    def add(label: str, values: dict[str, float], last: str) -> None:
+        cells = ("-" if math.isnan(values[name]) else f"{values[name]:.2f}" for name in SHOWN)
+        lines.append([label, *cells, last])
+
+    for row in rows:
+        figures = row.figures[0]
+        label = f"{Path(row.source).stem} < {Path(row.reference).stem}"
+        add(label, figures, " ".join(fault_summary.faults_of(figures)))
+    add(f"mean ({len(rows)})", whole.means, "")
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    text = [
+        "  ".join(
+            cell.rjust(width) if 0 < i <= len(SHOWN) else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]
+    shares = ", ".join(f"{name} {share:.1f} %" for name, share in whole.shares.items())
+    return "\n".join([*text, f"pairs with a fault: {shares}"])
+
+
+def fault_report(
+    rows: Sequence[Row],
+    whole: Summary,
+    groups: dict[str, Summary],
+    too_many: Sequence[str],
+    models: Sequence[dict[str, str]],
+) -> dict[str, Any]:
+    """All that --faults measured, as JSON takes it: NaN is null."""
+
+    def summary(of: Summary) -> dict[str, Any]:
+        return {
+            "pairs": of.pairs,
+            "shares": of.shares,
+            "figures": _known(of.means),
+            "judged": of.counts,
+            "faults_a_pair": of.a_pair,
+        }
+
+    return {
+        "schema": SCHEMA,
+        "definitions": {name: item.meaning for item in fault_summary.DEFINITIONS for name in item.names},
+        "limits": fault_summary.LIMITS_TEXT,
+        "models": list(models),
+        "pairs": [
+            {
+                "source": row.source,
+                "reference": row.reference,
+                "group": row.group,
+                "figures": _known(row.figures[0]),
+                "faults": fault_summary.faults_of(row.figures[0]),
+            }
+            for row in rows
+        ],
+        "groups": {name: summary(group) for name, group in groups.items()},
+        "summary": summary(whole),
+        "beyond": list(too_many),
+    }
+
+
+def fault_csv(rows: Sequence[Row]) -> str:
+    """The same pairs as a table: a figure that is not known is empty, faults are separated by blanks."""
+    text = io.StringIO()
+    names = list(rows[0].figures[0])
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["source", "reference", "group", *names, "faults"])
+    for row in rows:
+        values = _known(row.figures[0])
+        faults = " ".join(fault_summary.faults_of(row.figures[0]))
+        cells = ["" if values[name] is None else f"{values[name]:.4f}" for name in names]
+        writer.writerow([row.source, row.reference, row.group, *cells, faults])
+    return text.getvalue()
 
 
 class Grid:

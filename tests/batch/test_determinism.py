@@ -88,9 +88,9 @@ def test_bf16_differs_from_fp32_by_a_bounded_amount_on_real_faces(photos: Callab
                 source, look = (read_photo(photos(kind, number)).pixels for kind in ("bare", "worn"))
                 face = pipeline.find_faces(source, session.signature, "source", which="largest")
                 reference = pipeline.find_faces(look, session.signature, "reference", which="largest")[0]
-                fed, made_up = pipeline.make_up([(face[0], reference)], session)
-                chips[precision, number] = made_up[0]
-                results[precision, number] = pipeline.apply(source, face, fed, made_up, pipeline.Strengths())
+                made = pipeline.make_up([(face[0], reference)], session)
+                chips[precision, number] = made[0].made_up
+                results[precision, number] = pipeline.apply(source, face, made, pipeline.Strengths())
     chip = np.stack([np.abs(chips["fp32", n].astype(float) - chips["bf16", n]) for n in range(3)])
     result = [np.abs(results["fp32", n].astype(int) - results["bf16", n]) for n in range(3)]
     print(f"bf16 against fp32, grey levels: chips mean {chip.mean():.3f}, largest {chip.max():.1f};", end=" ")

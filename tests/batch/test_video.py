@@ -126,8 +126,8 @@ def test_makeup_of_a_still_face_changes_less_than_half_as_much_as_frame_by_frame
     alone = []
     for frame in frames:
         aligned = pipeline.find_faces(frame, session.signature, "frame")
-        fed, made_up = pipeline.make_up([(face, worker.look.face) for face in aligned], session)
-        alone.append(pipeline.apply(frame, aligned, fed, made_up, Strengths()))
+        made = pipeline.make_up([(face, worker.look.face) for face in aligned], session)
+        alone.append(pipeline.apply(frame, aligned, made, Strengths()))
     assert flicker(frames, alone) > 0
     assert flicker(frames[3:], steady[3:]) < 0.5 * flicker(frames[3:], alone[3:])
     # Steadiness is no weakness: as much makeup lies on the face.

@@ -18,7 +18,7 @@ from beautygan_cli.faces import faces, occlusion
 from beautygan_cli.faces import masks as regions
 from beautygan_cli.training import rendering as makeup
 
-SAMPLES = Path(__file__).resolve().parent.parent / "samples"
+SAMPLES = Path(__file__).resolve().parent.parent.parent / "samples"
 SIZE = 256
 BARE = ("alma", "bea", "chi", "dara", "emil")
 

@@ -65,9 +65,9 @@ def bare() -> faces.AlignedFace:
 
 def apart(source: faces.AlignedFace, look: faces.AlignedFace, session: MakeupSession) -> float:
     """How differently a look makes up the two lids of a face: CIEDE2000, less what they differ by of their own."""
-    fed, made_up = pipeline.make_up([(source, look)], session)
-    left, right = lids(made_up[0], source.landmarks)
-    return float(ciede2000(left, right)) - float(ciede2000(*lids(fed[0], source.landmarks)))
+    made = pipeline.make_up([(source, look)], session)
+    left, right = lids(made[0].made_up, source.landmarks)
+    return float(ciede2000(left, right)) - float(ciede2000(*lids(made[0].fed, source.landmarks)))
 
 
 @pytest.mark.parametrize("flip", [False, True], ids=["right", "left"])
