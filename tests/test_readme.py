@@ -18,6 +18,7 @@ CARD = (ROOT / "models" / "README.md").read_text()
 # The packages from the ground up: a module imports only from its own package and from those below it.
 LAYERS = (
     "errors",
+    "types",
     "imaging",
     "photos",
     "model",

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from beautygan_cli.batch import result, thread_counts, video
 from beautygan_cli.batch.naming import Names, face_path, output_name
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
     from beautygan_cli.model.session import MakeupSession
     from beautygan_cli.model.signature import Signature
 
-FloatArray = NDArray[np.float32]
 
 # Threads, not processes: dlib's detector, OpenCV, TensorFlow and the codecs work without the interpreter's lock, as
 # `benchmarks/overlap.py` shows; dlib's descriptor alone holds it.

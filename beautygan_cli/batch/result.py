@@ -24,12 +24,11 @@ from beautygan_cli.makeup.pipeline import Made, Wearing
 from beautygan_cli.photos.files import printable
 from beautygan_cli.photos.find import Found
 from beautygan_cli.photos.photo import MAX_PIXELS, Photo, read_photo, write_photo
+from beautygan_cli.types import UInt8Array
 
 if TYPE_CHECKING:
     from beautygan_cli.model.signature import Signature
 
-UInt8Array = NDArray[np.uint8]
-FloatArray = NDArray[np.float32]
 Figures = Mapping[str, float | None]  # by name of MEASURED; None where a photo gives no ground for one
 
 STAGES = ("read", "detect", "network", "composite", "measure", "write")

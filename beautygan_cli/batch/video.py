@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from beautygan_cli.batch import result
 from beautygan_cli.batch.result import Options, Outcome, ReadyLook, Source
@@ -38,11 +37,11 @@ from beautygan_cli.makeup.pipeline import Made
 from beautygan_cli.photos.files import opened, printable, whole
 from beautygan_cli.photos.photo import MAX_PIXELS, Photo
 from beautygan_cli.photos.xmp import NEW_XMP
+from beautygan_cli.types import UInt8Array
 
 if TYPE_CHECKING:
     from beautygan_cli.model.session import MakeupSession
 
-UInt8Array = NDArray[np.uint8]
 Told = Callable[[Path, int, int | None], None]  # a clip's frames so far, and how many there will be if that is known
 
 INSTALL = "pip install 'beautygan-cli[video]'"

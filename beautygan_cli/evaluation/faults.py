@@ -20,10 +20,9 @@ from beautygan_cli.faces.analysis import analyse_face
 from beautygan_cli.faces.faces import Placement
 from beautygan_cli.faces.occlusion import COVERED, occlusion_of, refine
 from beautygan_cli.imaging.colour import linear_light, rgb_to_lab
+from beautygan_cli.types import FloatArray, UInt8Array
 
-FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
-UInt8Array = NDArray[np.uint8]
 
 PADDING = 0.35  # of the crop, which the occlusion network wants
 ANALYSED = 256  # pixels of the chip that shut eyes are told on, as the bundled model's

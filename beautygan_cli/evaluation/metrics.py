@@ -26,12 +26,11 @@ from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.photos.files import printable
 from beautygan_cli.photos.photo import read_photo
+from beautygan_cli.types import FloatArray, UInt8Array
 
 if TYPE_CHECKING:
     from beautygan_cli.model.session import MakeupSession
 
-FloatArray = NDArray[np.float32]
-UInt8Array = NDArray[np.uint8]
 
 REGIONS = ("lips", "lids", "skin")
 LEVELS = 256  # quantiles of a histogram: one for each grey level that 8 bits can tell apart

@@ -22,9 +22,7 @@ from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos.files import printable
 from beautygan_cli.photos.photo import MAX_PIXELS, read_photo
-
-FloatArray = NDArray[np.float32]
-UInt8Array = NDArray[np.uint8]
+from beautygan_cli.types import FloatArray, UInt8Array
 
 LARGEST_TILT = 30.0  # degrees between the eyes' line and the horizon; from there on detection gets unsure
 LEAST_SYMMETRY = 0.5  # narrower half of the face to the wider one; sound faces have 0.6 to 1

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from beautygan_cli.faces import faces, shut_eyes
 from beautygan_cli.faces.faces import AlignedFace, Face
-
-UInt8Array = NDArray[np.uint8]
+from beautygan_cli.types import UInt8Array
 
 
 def analyse_face(

@@ -11,13 +11,10 @@ from dataclasses import replace
 from functools import reduce
 
 import numpy as np
-from numpy.typing import NDArray
 
 from beautygan_cli.faces import masks
 from beautygan_cli.faces.faces import AlignedFace
-
-FloatArray = NDArray[np.float32]
-UInt8Array = NDArray[np.uint8]
+from beautygan_cli.types import FloatArray
 
 # Grey levels that the brightest part of open eyes has at least in a well lit photo, where it is so many times as bright
 # as the skin. Of 244 studio photos of all skins three lie below, by a tenth at most.

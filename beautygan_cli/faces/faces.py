@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.errors import BeautyGANError
+from beautygan_cli.types import FloatArray, UInt8Array
 
-FloatArray = NDArray[np.float32]
-UInt8Array = NDArray[np.uint8]
 T = TypeVar("T")
 
 SCAN_SIDES = (800, 1440, 3600)  # longest side of the copies that the frontal detector searches, one after the other
@@ -144,11 +143,6 @@ def detect(pixels: UInt8Array, *, thorough: bool = True) -> list[Face]:
     """
     faces = [Face(box, _landmarks(pixels, box)) for box in _search(pixels, thorough)]
     return sorted(faces, key=lambda face: -face.size)
-
-
-def landmarks(pixels: UInt8Array, box: tuple[float, float, float, float]) -> FloatArray:
-    """The (68, 2) landmarks of the face in a box (left, top, right, bottom), all in photo pixels."""
-    return _landmarks(pixels, box)
 
 
 def seen_at(pixels: UInt8Array, box: tuple[float, float, float, float], *, thorough: bool = False) -> bool:
@@ -381,6 +375,7 @@ def overlap(first: tuple[float, ...], second: tuple[float, ...]) -> float:
 
 
 def _landmarks(pixels: UInt8Array, box: tuple[float, float, float, float]) -> FloatArray:
+    """The (68, 2) landmarks of the face in a box (left, top, right, bottom), all in photo pixels."""
     import dlib
 
     predictor = _load("shape_predictor_68_face_landmarks.dat", dlib.shape_predictor)

@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float32]
-Box = tuple[slice, slice]  # rows and columns of an image
+from beautygan_cli.types import Box, FloatArray
 
 JAW = slice(0, 17)
 BROWS = (np.array([21, 20, 19, 18, 17]), np.array([22, 23, 24, 25, 26]))  # inner end first

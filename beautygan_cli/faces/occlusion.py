@@ -38,9 +38,7 @@ from beautygan_cli.model.graph import (
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.model.tf_runtime import runtime
 from beautygan_cli.model.weights import constants, find_variables, read_weights, variable_placeholders
-
-FloatArray = NDArray[np.float32]
-UInt8Array = NDArray[np.uint8]
+from beautygan_cli.types import FloatArray, UInt8Array
 
 SIZE = 128  # pixels of the chip that the network sees, both sides
 BATCH = 16  # faces per run: more gain nothing on two cores and take more memory

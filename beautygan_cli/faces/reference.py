@@ -12,8 +12,7 @@ from beautygan_cli.faces.faces import AlignedFace
 from beautygan_cli.faces.occlusion import occlusion_of
 from beautygan_cli.faces.warp import warp_onto
 from beautygan_cli.imaging.colour import rgb_to_lab, weighted_mean
-
-FloatArray = NDArray[np.float32]
+from beautygan_cli.types import FloatArray
 
 TURNED = (0.2, 0.45)  # `turn` of a reference from which its far half is replaced in part, and wholly
 SHADES_REACH = 0.12  # units: what differs between the two halves over less than that is detail, not light

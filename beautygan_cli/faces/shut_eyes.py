@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from beautygan_cli.faces import masks
 from beautygan_cli.imaging.colour import rgb_to_lab
-
-FloatArray = NDArray[np.float32]
+from beautygan_cli.types import FloatArray
 
 LID_HUE = 5.0  # a*b* distance within which the eye's place shows the lid's hue ...
 LID_SHARE = 0.93  # ... on this share of it where the eye is shut or covered; iris and white leave less than 0.87

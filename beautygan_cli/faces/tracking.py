@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 
 from beautygan_cli.faces import faces, masks
 from beautygan_cli.faces.faces import Face
-
-FloatArray = NDArray[np.float32]
-UInt8Array = NDArray[np.uint8]
+from beautygan_cli.types import FloatArray, UInt8Array
 
 SEARCH_EVERY = 10  # frames between two searches for faces that came in: a third of a second at the usual rates
 THOROUGH_EVERY = 2.0  # seconds between two searches by the slow detectors, while the quick one finds nothing

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.faces.masks import EYES, forehead, unit
-
-FloatArray = NDArray[np.float32]
+from beautygan_cli.types import FloatArray
 
 FAR_POINTS = 12  # held in place around the face, so that the spline ends there
 FAR_RADIUS = 3.5  # of that circle, in units: well outside the longest chin, or the spline would fold there

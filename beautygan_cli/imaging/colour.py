@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float32]
-
+from beautygan_cli.types import FloatArray
 
 LEVELS_PER_GREY = 16  # steps of the table for linear light: finer than any noise, exact for whole grey levels
 

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from beautygan_cli.faces import masks
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
-
-FloatArray = NDArray[np.float32]
+from beautygan_cli.types import FloatArray
 
 GAINS = {"lips": (1.05, 1.5), "eyes": (1.15, 1.2), "skin": (1.0, 1.1)}
 SHIFTS = {"lips": 3.0, "eyes": 0.5, "skin": 3.0}  # L*a*b* distance; never more than the network's own change either

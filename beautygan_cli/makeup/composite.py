@@ -15,13 +15,10 @@ from numpy.typing import NDArray
 
 from beautygan_cli.faces import masks
 from beautygan_cli.faces.faces import AlignedFace, Placement, crop, divisible, footprint
-from beautygan_cli.faces.masks import Box
 from beautygan_cli.faces.occlusion import occlusion_of, refine
 from beautygan_cli.imaging.colour import lab_to_rgb, linear_light, rgb_to_lab, weighted_mean
 from beautygan_cli.makeup.tiled_upsampling import Laid
-
-FloatArray = NDArray[np.float32]
-UInt8Array = NDArray[np.uint8]
+from beautygan_cli.types import Box, FloatArray, UInt8Array
 
 RADIUS = 3  # chip pixels around each pixel in which the change is fitted: a lid's crease is about that wide
 SMOOTHING = 6.0**2  # grey levels squared: contrast below this is noise and does not steer the change

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from beautygan_cli.faces.faces import AlignedFace
 from beautygan_cli.model.features import Features
 from beautygan_cli.model.session import MakeupSession
-
-FloatArray = NDArray[np.float32]
+from beautygan_cli.types import FloatArray
 
 MOST_KEPT_BYTES = 1 << 28  # of features of each side; the published model's take 2 MB a face
 

@@ -28,9 +28,7 @@ from beautygan_cli.faces.reference import far_share, turn
 from beautygan_cli.imaging.colour import linear_light, weighted_mean
 from beautygan_cli.makeup.composite import fitted_change, seen_in
 from beautygan_cli.model.session import MakeupSession
-
-FloatArray = NDArray[np.float32]
-UInt8Array = NDArray[np.uint8]
+from beautygan_cli.types import Box, FloatArray, UInt8Array
 
 DARKEST = 0.004  # of linear light, added before the logarithm: below it is noise
 ACROSS, UP = (-0.45, 1.75), (-0.45, 1.05)  # u and v that a layer holds
@@ -173,9 +171,6 @@ def _explained(session: MakeupSession, bare: AlignedFace, worn: AlignedFace) -> 
     lids = masks.lids_mask(worn.landmarks, (fed.shape[0], fed.shape[1]))[..., None]
     true, left = _log_light(clean) - _log_light(fed), _log_light(clean) - _log_light(bared)
     return 1 - float((np.abs(left) * lids).sum() / max(float((np.abs(true) * lids).sum()), 1e-6))
-
-
-Box = tuple[slice, slice]
 
 
 def places(face: AlignedFace, shape: tuple[int, int]) -> tuple[Box, Box]:

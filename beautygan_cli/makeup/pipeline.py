@@ -29,9 +29,8 @@ from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos.files import printable
 from beautygan_cli.photos.photo import Photo, read_photo
+from beautygan_cli.types import FloatArray, UInt8Array
 
-UInt8Array = NDArray[np.uint8]
-FloatArray = NDArray[np.float32]
 PhotoLike = str | Path | Photo | NDArray[np.uint8]
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from beautygan_cli.faces.faces import Placement
-
-FloatArray = NDArray[np.float32]
+from beautygan_cli.types import FloatArray
 
 
 class Laid:

@@ -11,16 +11,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import numpy as np
-from numpy.typing import NDArray
-
 from beautygan_cli.batch.result import MEASURED, Outcome
 from beautygan_cli.errors import OutputError
 from beautygan_cli.photos.files import printable, write_text
 from beautygan_cli.photos.photo import Photo, write_photo
 from beautygan_cli.report.table import Rows, Shortened
-
-UInt8Array = NDArray[np.uint8]
+from beautygan_cli.types import UInt8Array
 
 PAGE = "index.html"
 THUMBNAILS = "thumbnails"  # folder of the small pictures, beside the page

@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from beautygan_cli.batch.result import MEASURED, STAGES, Outcome, ReadyLook
 from beautygan_cli.photos.files import printable, write_text
 from beautygan_cli.photos.photo import Photo, write_photo
-
-UInt8Array = NDArray[np.uint8]
+from beautygan_cli.types import UInt8Array
 
 SCHEMA = 1  # of the JSON report; raised when a field changes its meaning or goes
 SUFFIXES = (".json", ".csv")

@@ -17,9 +17,7 @@ from beautygan_cli.faces.masks import lips_mask, skin_mask, smooth_curve
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
 from beautygan_cli.photos.find import find_photos
 from beautygan_cli.photos.photo import read_photo
-
-FloatArray = NDArray[np.float32]
-UInt8Array = NDArray[np.uint8]
+from beautygan_cli.types import FloatArray, UInt8Array
 
 CHIP_SIZE = 448  # a chip cut wide and large, so that turning and scaling it later loses nothing
 CHIP_PADDING = 0.75

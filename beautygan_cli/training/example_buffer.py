@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.training.dataset import Person
 from beautygan_cli.training.examples import VARIATIONS, TrainingSet, make_set
+from beautygan_cli.types import UInt8Array
 
-UInt8Array = NDArray[np.uint8]
 CHANNELS = {"source": 3, "reference": 3, "target": 3, "removed": 3, "masks": 3, "face": 1}
 RESTING = 0.25  # share of its time in which a worker goes on once the ring is full, leaving the cores to training
 

@@ -24,9 +24,7 @@ from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.training import rendering
 from beautygan_cli.training.dataset import Person
-
-FloatArray = NDArray[np.float32]
-UInt8Array = NDArray[np.uint8]
+from beautygan_cli.types import FloatArray, UInt8Array
 
 # What is varied, each by itself to be left out: faces of nobody (morphs of two people), the head's place, turn and
 # perspective, light and tone curve, glasses, hair and patches in front, and blur, noise and JPEG of the camera.

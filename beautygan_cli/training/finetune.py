@@ -29,8 +29,7 @@ from beautygan_cli.training.dataset import Person
 from beautygan_cli.training.example_buffer import Bank, BankPlan, fill
 from beautygan_cli.training.train import Progress, Tower
 from beautygan_cli.training.trainable import Trainable, load_values
-
-UInt8Array = NDArray[np.uint8]
+from beautygan_cli.types import UInt8Array
 
 VALIDATION_SETS = 16
 READY = 16  # training sets to wait for before the first step

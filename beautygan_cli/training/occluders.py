@@ -23,9 +23,8 @@ from beautygan_cli.faces import masks as regions
 from beautygan_cli.faces.masks import blur, smoothstep
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab
 from beautygan_cli.training.dataset import Person
+from beautygan_cli.types import FloatArray, UInt8Array
 
-FloatArray = NDArray[np.float32]
-UInt8Array = NDArray[np.uint8]
 Generator = np.random.Generator
 
 # L*, its spread, a* and b* of hair: the spread is what the texture's contrast is scaled to.

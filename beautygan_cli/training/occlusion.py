@@ -36,9 +36,7 @@ from beautygan_cli.model.tf_runtime import quiet_tensorflow
 from beautygan_cli.training import occluders
 from beautygan_cli.training import rendering as makeup
 from beautygan_cli.training.dataset import Person, load, split
-
-FloatArray = NDArray[np.float32]
-UInt8Array = NDArray[np.uint8]
+from beautygan_cli.types import FloatArray, UInt8Array
 
 FOLD = 4  # pixels of each side that become channels before the first layer: most of the cost is saved, nothing is lost
 CHANNELS = (32, 48, 64)  # of the network at 1/4, 1/8 and 1/16 of its size: 0.21 million weights in all

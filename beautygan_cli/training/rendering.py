@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from beautygan_cli.faces import masks
 from beautygan_cli.faces.masks import EyeGrid, blur, smoothstep
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
+from beautygan_cli.types import FloatArray
 
-FloatArray = NDArray[np.float32]
 Colour = tuple[float, float, float]  # L*a*b*
 
 

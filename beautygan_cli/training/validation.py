@@ -21,9 +21,7 @@ from beautygan_cli.photos.photo import read_photo
 from beautygan_cli.training import dataset, examples, rendering
 from beautygan_cli.training.dataset import CHIP_PADDING, CHIP_SIZE, Person
 from beautygan_cli.training.rendering import Style
-
-FloatArray = NDArray[np.float32]
-UInt8Array = NDArray[np.uint8]
+from beautygan_cli.types import FloatArray, UInt8Array
 
 FADE = 0.03  # of the drawn part's height: over it, drawn makeup ends softly where a chip would end
 
