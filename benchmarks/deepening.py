@@ -16,7 +16,7 @@ import numpy as np
 
 from beautygan_cli import MakeupSession
 from beautygan_cli.cli import evaluate
-from beautygan_cli.faces import faces, masks
+from beautygan_cli.faces import alignment, masks
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.makeup import colour_correction, composite, pipeline
 
@@ -34,7 +34,7 @@ OTHERS = {
 class Pair(NamedTuple):
     """A rendered pair at the chip's size, as far as the network."""
 
-    face: faces.AlignedFace
+    face: alignment.AlignedFace
     fed: Any
     raw: Any
     look: Any
@@ -63,11 +63,12 @@ def pair(case: evaluate.Case, session: MakeupSession) -> Pair:
     """One case through the network."""
     signature = session.signature
     source, look = (
-        faces.align(item.pixels, item.face, signature.size, signature.padding) for item in (case.source, case.reference)
+        alignment.align(item.pixels, item.face, signature.size, signature.padding)
+        for item in (case.source, case.reference)
     )
     fed, worn = pipeline.network_chips(source, look, signature)
     raw = session.transfer(fed[None], worn[None])[0]
-    answer = faces.crop(case.truth, source.placement)
+    answer = alignment.crop(case.truth, source.placement)
     truth = colours(answer, source.landmarks)
     return Pair(source, fed, raw, worn, truth, colours(look.chip, look.landmarks), rgb_to_lab(answer))
 
@@ -83,7 +84,7 @@ def distances(item: Pair) -> list[list[float]]:
     marks = item.face.landmarks
     deepened = colour_correction.deepen(item.fed, item.raw, marks, item.look, marks)
     size = item.face.placement.size
-    alone = faces.AlignedFace(item.face.chip, faces.Placement(np.float32([[1, 0, 0], [0, 1, 0]]), size), marks)
+    alone = alignment.AlignedFace(item.face.chip, alignment.Placement(np.float32([[1, 0, 0], [0, 1, 0]]), size), marks)
     result = composite.paste(item.face.chip, alone, item.fed, deepened, composite.Strengths(1, 1, 1))
     own = colours(result, marks)
     apart = ciede2000(rgb_to_lab(result), item.answer)[..., None]

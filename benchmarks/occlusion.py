@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from beautygan_cli.faces import faces, occlusion
+from beautygan_cli.faces import alignment, occlusion
 from beautygan_cli.faces import masks as regions
 from beautygan_cli.training import occlusion as training
 from beautygan_cli.training.dataset import load, split
@@ -55,8 +55,8 @@ def made_covers(network: occlusion.OcclusionNetwork, held: list, count: int) -> 
 
 
 def real_faces(network: occlusion.OcclusionNetwork, held: list) -> None:
-    placed = [faces.place(person.landmarks, SIZE, 0.35) for person in held]
-    chips = np.stack([faces.crop(person.chip, place) for person, place in zip(held, placed, strict=True)])
+    placed = [alignment.place(person.landmarks, SIZE, 0.35) for person in held]
+    chips = np.stack([alignment.crop(person.chip, place) for person, place in zip(held, placed, strict=True)])
     marks = np.stack([place.to_chip(person.landmarks) for person, place in zip(held, placed, strict=True)])
     network.predict(chips[:16], marks[:16])
     began = time.perf_counter()

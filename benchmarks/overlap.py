@@ -22,7 +22,8 @@ from folder import SAMPLES, generate
 from beautygan_cli.batch import batch
 from beautygan_cli.batch.manifest import Manifest
 from beautygan_cli.batch.result import Options
-from beautygan_cli.faces import faces
+from beautygan_cli.faces import detection
+from beautygan_cli.faces.recognition import descriptor
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.makeup.look import Look
@@ -52,14 +53,14 @@ def print_locks(session: MakeupSession, folder: Path) -> None:
     photo = read_photo(path)
     aligned = pipeline.find_faces(photo.pixels, session.signature, str(path))[:1]
     made = pipeline.make_up([(face, face) for face in aligned], session)
-    face = faces.detect(photo.pixels)[0]
-    faces.descriptor(photo.pixels, face)  # its network is loaded by the first call
+    face = detection.detect(photo.pixels)[0]
+    descriptor(photo.pixels, face)  # its network is loaded by the first call
     stations: dict[str, Callable[[], object]] = {
         "read": lambda: read_photo(path),
-        "detect": lambda: faces.detect(photo.pixels),
+        "detect": lambda: detection.detect(photo.pixels),
         "network": lambda: pipeline.make_up([(aligned[0], aligned[0])] * 8, session),
         "composite": lambda: pipeline.apply(photo.pixels, aligned, made, Strengths()),
-        "descriptor": lambda: faces.descriptor(photo.pixels, face),
+        "descriptor": lambda: descriptor(photo.pixels, face),
         "write": lambda: write_photo(photo, folder / "out.jpg", overwrite=True),
     }
     print("station      seconds  longest wait of another thread")

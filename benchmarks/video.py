@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from beautygan_cli.batch import result, video
 from beautygan_cli.batch.result import Options, ReadyLook
-from beautygan_cli.faces import faces
+from beautygan_cli.faces import detection
 from beautygan_cli.faces.tracking import SEARCH_EVERY, Tracker
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.composite import Strengths
@@ -110,7 +110,7 @@ def change(frames: Sequence[NDArray[Any]], results: Sequence[NDArray[Any]], over
 
 def jitter(frames: Sequence[NDArray[np.uint8]]) -> tuple[float, float]:
     """Standard deviation of the landmarks' steps: detected in each frame, and tracked."""
-    detected = [faces.detect(frame)[0].landmarks for frame in frames]
+    detected = [detection.detect(frame)[0].landmarks for frame in frames]
     tracker, tracked = Tracker(RATE), []
     for start in range(0, len(frames), SEARCH_EVERY):
         part = frames[start : start + SEARCH_EVERY]

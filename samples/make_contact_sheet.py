@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from beautygan_cli.faces import faces
+from beautygan_cli.faces import alignment, detection
 from beautygan_cli.photos.photo import Photo, read_photo, write_photo
 from beautygan_cli.training import examples, rendering
 
@@ -25,16 +25,16 @@ SEED = 3  # of the styles; another one gives another sheet
 MAX_BYTES = 900_000
 
 
-def bare_faces() -> list[faces.AlignedFace]:
+def bare_faces() -> list[alignment.AlignedFace]:
     """The sample faces, at the size that makeup is drawn at."""
     found = []
     for path in sorted((HERE / "no_makeup").glob("*.jpg")):
         pixels = read_photo(path).pixels
-        found.append(faces.align(pixels, faces.detect(pixels)[0], DRAWN, PADDING))
+        found.append(alignment.align(pixels, detection.detect(pixels)[0], DRAWN, PADDING))
     return found
 
 
-def made_up(face: faces.AlignedFace, number: int) -> np.ndarray:
+def made_up(face: alignment.AlignedFace, number: int) -> np.ndarray:
     """The face in style `number` of the sheet, (SIDE, SIDE, 3) uint8 RGB."""
     style = rendering.random_style(np.random.default_rng([SEED, number]))
     bare = examples.Bare(face.chip.astype(np.float32), face.landmarks, face.landmarks)

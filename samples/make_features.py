@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from beautygan_cli import MakeupSession
-from beautygan_cli.faces import faces
+from beautygan_cli.faces import alignment, detection
 from beautygan_cli.makeup import look, pipeline
 from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.photos.photo import Photo, read_photo, write_photo
@@ -28,8 +28,8 @@ SWEEP = (0.25, 0.5, 0.75, 1.0)
 
 def portrait(pixels: np.ndarray, label: str = "") -> np.ndarray:
     """The head, SIZE pixels wide, with a label in its corner."""
-    face = faces.detect(pixels)[0]
-    chip = faces.crop(pixels, faces.place(face.landmarks, 2 * SIZE, 0.42))
+    face = detection.detect(pixels)[0]
+    chip = alignment.crop(pixels, alignment.place(face.landmarks, 2 * SIZE, 0.42))
     chip = cv2.resize(chip, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
     if label:
         font, scale = cv2.FONT_HERSHEY_SIMPLEX, 0.55

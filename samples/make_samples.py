@@ -17,7 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from beautygan_cli.faces import faces, masks
+from beautygan_cli.faces import detection, masks
 from beautygan_cli.faces.warp import warp_onto
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
 from beautygan_cli.photos.photo import Photo, read_photo, write_photo
@@ -162,7 +162,7 @@ def make(sample: Sample, folder: Path) -> np.ndarray:
 def _read(folder: Path, person: str, smiling: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     path = folder / ("london_smiling" if smiling else "london_neutral") / f"{person}_{'08' if smiling else '03'}.jpg"
     pixels = read_photo(path).pixels
-    landmarks = faces.detect(pixels)[0].landmarks
+    landmarks = detection.detect(pixels)[0].landmarks
     template = path.with_suffix(".tem")
     exact = with_template(landmarks, read_template(template)) if template.is_file() else landmarks
     return pixels, landmarks, exact

@@ -14,7 +14,7 @@ import numpy as np
 
 from beautygan_cli import MakeupSession, transfer
 from beautygan_cli.cli.main import main as beautygan
-from beautygan_cli.faces import faces
+from beautygan_cli.faces import alignment, detection
 from beautygan_cli.photos.photo import Photo, read_photo, write_photo
 
 HERE = Path(__file__).parent
@@ -40,10 +40,10 @@ def strip() -> np.ndarray:
         for source, look in PAIRS:
             bare = read_photo(HERE / "no_makeup" / f"{source}.jpg").pixels
             worn = read_photo(HERE / "makeup" / f"{look}.jpg").pixels
-            landmarks = faces.detect(bare)[0].landmarks
+            landmarks = detection.detect(bare)[0].landmarks
             before = portrait(bare, landmarks)
             after = portrait(transfer(bare, worn, session=session), landmarks)
-            reference = faces.align(worn, faces.detect(worn)[0], INSET, 0.3).chip
+            reference = alignment.align(worn, detection.detect(worn)[0], INSET, 0.3).chip
             framed = cv2.copyMakeBorder(reference, 3, 3, 3, 3, cv2.BORDER_CONSTANT, value=(255, 255, 255))
             after[-framed.shape[0] :, -framed.shape[1] :] = framed
             cells.append(np.vstack([before, np.full((GAP, before.shape[1], 3), 255, np.uint8), after]))

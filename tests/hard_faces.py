@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli.faces import faces, masks
+from beautygan_cli.faces import detection, masks
 from beautygan_cli.faces.warp import warp_onto
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab
 from beautygan_cli.photos.photo import read_photo
@@ -76,7 +76,7 @@ def read(path: Path, side: int = 900) -> Bare:
     scale = min(1.0, side / max(pixels.shape[:2]))
     if scale < 1:
         pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    return Bare(pixels, faces.detect(pixels)[0].landmarks)
+    return Bare(pixels, detection.detect(pixels)[0].landmarks)
 
 
 def glasses(bare: Bare, kind: str = "black") -> Hard:

@@ -69,7 +69,7 @@ def test_packages_import_downward_only() -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        *("cli/main", "model/session", "model/signature", "faces/faces", "faces/masks"),
+        *("cli/main", "model/session", "model/signature", "faces/detection", "faces/alignment", "faces/masks"),
         *("photos/photo", "imaging/colour"),
     ],
 )

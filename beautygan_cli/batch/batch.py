@@ -26,7 +26,7 @@ from beautygan_cli.batch import result, thread_counts, video
 from beautygan_cli.batch.naming import Names, face_path, output_name
 from beautygan_cli.batch.result import MEASURED, Options, Outcome, ReadyLook, Source
 from beautygan_cli.errors import BeautyGANError, FaceError, OutputError, PhotoError
-from beautygan_cli.faces.faces import AlignedFace
+from beautygan_cli.faces.alignment import AlignedFace
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.look import REGIONS, Look
 from beautygan_cli.photos.files import printable

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from beautygan_cli.errors import BeautyGANError, OutputError
 from beautygan_cli.evaluation import metrics
-from beautygan_cli.faces import faces, occlusion
-from beautygan_cli.faces.faces import AlignedFace, Face, Placement
+from beautygan_cli.faces import alignment, occlusion
+from beautygan_cli.faces.alignment import AlignedFace, Placement
+from beautygan_cli.faces.detection import Face
+from beautygan_cli.faces.recognition import descriptor
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.composite import Strengths
@@ -280,7 +282,7 @@ def measure(source: Source, look: ReadyLook, photos: Sequence[Photo], *, everyth
         values["detail"] = metrics.detail_correlation(first.pixels, result, first.masks)
     of_each = [photo.pixels for photo in photos] if source.crop else [result] * len(subjects)
     values["identity"] = max(
-        float(np.linalg.norm(subject.descriptor - faces.descriptor(pixels, subject.face)))
+        float(np.linalg.norm(subject.descriptor - descriptor(pixels, subject.face)))
         for subject, pixels in zip(subjects, of_each, strict=True)
     )
     figures: dict[str, float | None] = dict.fromkeys(MEASURED) if everything else {}
@@ -298,7 +300,7 @@ def with_pictures(outcome: Outcome, source: Source, photos: Sequence[Photo], opt
     face, result = source.aligned[0], photos[0].pixels
     if options.chips:
         lies = _itself(face.placement.size) if source.crop else face.placement
-        outcome = replace(outcome, chips=(face.chip, faces.crop(result, lies)))
+        outcome = replace(outcome, chips=(face.chip, alignment.crop(result, lies)))
     if options.previews:
         before = face.chip if source.crop else source.photo.pixels
         part = np.s_[:, :] if source.crop else _around(source.aligned, before.shape[:2])
@@ -330,7 +332,7 @@ def _itself(size: int) -> Placement:
 
 def _around(aligned: Sequence[AlignedFace], shape: tuple[int, int]) -> tuple[slice, slice]:
     """The part of a photo that shows its faces and something around them."""
-    boxes = np.array([faces.footprint(face.placement, shape) for face in aligned])
+    boxes = np.array([alignment.footprint(face.placement, shape) for face in aligned])
     (left, top), (right, bottom) = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
     half = round(PREVIEW_MARGIN * max(right - left, bottom - top) / 2)
     x, y = (left + right) // 2, (top + bottom) // 2

@@ -29,8 +29,9 @@ from beautygan_cli.batch import result
 from beautygan_cli.batch.result import Options, Outcome, ReadyLook, Source
 from beautygan_cli.errors import FaceError, OutputError, PhotoError
 from beautygan_cli.faces import exposure
+from beautygan_cli.faces.alignment import AlignedFace
 from beautygan_cli.faces.analysis import analyse_face
-from beautygan_cli.faces.faces import AlignedFace, Face
+from beautygan_cli.faces.detection import Face
 from beautygan_cli.faces.tracking import SEARCH_EVERY, Steady, Tracker
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.pipeline import Made

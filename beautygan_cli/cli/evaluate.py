@@ -682,7 +682,7 @@ class Grid:
 
     def add(self, case: Case, results: Sequence[NDArray[np.uint8]]) -> None:
         """Take in a pair."""
-        from beautygan_cli.faces import faces
+        from beautygan_cli.faces import alignment
         from beautygan_cli.model.signature import Signature
 
         cells = []
@@ -691,7 +691,7 @@ class Grid:
         if case.truth is not None:
             pictures.append((case.source, case.truth))
         for whose, pixels in pictures:
-            cells.append(faces.align(pixels, whose.face, self.cell, Signature.padding).chip)
+            cells.append(alignment.align(pixels, whose.face, self.cell, Signature.padding).chip)
         self.pairs.append(cells)
 
     def picture(self) -> NDArray[np.uint8]:

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from beautygan_cli.evaluation.fault_summary import DARK
 from beautygan_cli.evaluation.metrics import Subject
-from beautygan_cli.faces import faces, masks
+from beautygan_cli.faces import alignment, masks
+from beautygan_cli.faces.alignment import Placement
 from beautygan_cli.faces.analysis import analyse_face
-from beautygan_cli.faces.faces import Placement
 from beautygan_cli.faces.occlusion import COVERED, occlusion_of, refine
 from beautygan_cli.imaging.colour import linear_light, rgb_to_lab
 from beautygan_cli.types import FloatArray, UInt8Array
@@ -69,16 +69,16 @@ class CroppedFace:
 
     def crop(self, photo: UInt8Array) -> UInt8Array:
         """The same part of another photo of the same size, such as a result."""
-        return faces.crop(photo, self.placement)
+        return alignment.crop(photo, self.placement)
 
 
 def crop_face(subject: Subject) -> CroppedFace:
     """The crop of a photo's largest face, at the photo's own size up to MOST_CROP pixels."""
     analysed = analyse_face(subject.pixels, subject.face, ANALYSED, PADDING)
     size = int(np.clip(round(ANALYSED / analysed.placement.scale), LEAST_CROP, MOST_CROP))
-    placement = faces.place(subject.face.landmarks, size, PADDING)
+    placement = alignment.place(subject.face.landmarks, size, PADDING)
     landmarks = placement.to_chip(analysed.placement.to_photo(analysed.landmarks))
-    pixels = faces.crop(subject.pixels, placement)
+    pixels = alignment.crop(subject.pixels, placement)
     return CroppedFace(pixels, placement, landmarks, refine(occlusion_of(analysed), pixels))
 
 

@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.errors import FaceError
-from beautygan_cli.faces import faces
+from beautygan_cli.faces import detection
 from beautygan_cli.faces import masks as region_masks
 from beautygan_cli.faces.analysis import analyse_face
-from beautygan_cli.faces.faces import Face
+from beautygan_cli.faces.detection import Face
+from beautygan_cli.faces.recognition import descriptor
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.composite import Strengths
@@ -94,12 +95,12 @@ class Subject:
     @cached_property
     def descriptor(self) -> NDArray[np.float64]:
         """Dlib's description of who it is."""
-        return faces.descriptor(self.pixels, self.face)
+        return descriptor(self.pixels, self.face)
 
 
 def subject(pixels: UInt8Array, name: str) -> Subject:
     """The photo with its largest face; FaceError, naming the photo, without one."""
-    found = faces.detect(pixels)
+    found = detection.detect(pixels)
     if not found:
         raise FaceError(f"no face found in {name}; take it out of the photos to evaluate, or use a clearer one.")
     return Subject(name, pixels, found[0])
@@ -153,7 +154,7 @@ def figures(
 
 def _identity(source: Subject, other: UInt8Array) -> float:
     # The source's own landmarks align both, so that the distance is that of the pixels, not of two detections.
-    return float(np.linalg.norm(source.descriptor - faces.descriptor(other, source.face)))
+    return float(np.linalg.norm(source.descriptor - descriptor(other, source.face)))
 
 
 def face_masks(landmarks: NDArray[Any], shape: tuple[int, int]) -> FaceMasks:

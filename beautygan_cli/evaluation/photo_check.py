@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.errors import PhotoError
-from beautygan_cli.faces import faces, masks
+from beautygan_cli.faces import detection, masks
+from beautygan_cli.faces.alignment import AlignedFace
 from beautygan_cli.faces.analysis import analyse_face
-from beautygan_cli.faces.faces import AlignedFace, Face
+from beautygan_cli.faces.detection import Face
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos.files import printable
@@ -57,7 +58,7 @@ def faults(
         photo = read_photo(path, max_pixels=max_pixels)
     except PhotoError as error:
         return [str(error).removeprefix(f"{printable(path)} ").rstrip(".")]
-    found = faces.detect(photo.pixels)
+    found = detection.detect(photo.pixels)
     if not found:
         return ["no face found"]
     complaints = []

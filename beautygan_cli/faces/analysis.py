@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from beautygan_cli.faces import faces, shut_eyes
-from beautygan_cli.faces.faces import AlignedFace, Face
+from beautygan_cli.faces import alignment, shut_eyes
+from beautygan_cli.faces.alignment import AlignedFace
+from beautygan_cli.faces.detection import Face
 from beautygan_cli.types import UInt8Array
 
 
@@ -17,10 +18,10 @@ def analyse_face(
     pixels: (H, W, 3) uint8 RGB, upright; face: where it is; size, padding: of the chip, as the model's signature says;
     exposure: times by which it must be brightened to be well lit, where that is known better than from this photo.
     """
-    aligned = faces.align(pixels, face, size, padding)
+    aligned = alignment.align(pixels, face, size, padding)
     return replace(
         aligned,
         landmarks=shut_eyes.seen_landmarks(aligned.landmarks, aligned.chip),
         exposure=exposure,
-        eyes=faces.eye_patches(pixels, face.landmarks),
+        eyes=alignment.eye_patches(pixels, face.landmarks),
     )

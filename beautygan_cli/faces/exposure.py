@@ -13,7 +13,7 @@ from functools import reduce
 import numpy as np
 
 from beautygan_cli.faces import masks
-from beautygan_cli.faces.faces import AlignedFace
+from beautygan_cli.faces.alignment import AlignedFace
 from beautygan_cli.types import FloatArray
 
 # Grey levels that the brightest part of open eyes has at least in a well lit photo, where it is so many times as bright

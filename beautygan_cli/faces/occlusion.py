@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from beautygan_cli.errors import ModelError
 from beautygan_cli.faces import masks as regions
-from beautygan_cli.faces.faces import AlignedFace
+from beautygan_cli.faces.alignment import AlignedFace
 from beautygan_cli.model.checkpoint import find_checkpoint, open_reader, read_meta_graph
 from beautygan_cli.model.graph import (
     check_sizes,

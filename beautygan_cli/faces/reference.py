@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.faces import masks
-from beautygan_cli.faces.faces import AlignedFace
+from beautygan_cli.faces.alignment import AlignedFace
 from beautygan_cli.faces.occlusion import occlusion_of
 from beautygan_cli.faces.warp import warp_onto
 from beautygan_cli.imaging.colour import rgb_to_lab, weighted_mean

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli.faces import faces, masks
-from beautygan_cli.faces.faces import Face
+from beautygan_cli.faces import alignment, detection, masks
+from beautygan_cli.faces.detection import Face
+from beautygan_cli.faces.landmarks import find_landmarks
 from beautygan_cli.types import FloatArray, UInt8Array
 
 SEARCH_EVERY = 10  # frames between two searches for faces that came in: a third of a second at the usual rates
@@ -105,14 +106,14 @@ class Tracker:
                 continue
             if found is None:
                 found = self._search(frame, time)
-            again = max(found, key=lambda face: faces.overlap(face.box, track.box), default=None)
-            if again is None or faces.overlap(again.box, track.box) < SAME_FACE:
+            again = max(found, key=lambda face: detection.overlap(face.box, track.box), default=None)
+            if again is None or detection.overlap(again.box, track.box) < SAME_FACE:
                 self._tracks.remove(track)
             else:
                 track.restart(again)
                 seen[number][track] = track.landmarks
         for older, younger in itertools.combinations(list(self._tracks), 2):
-            if faces.overlap(older.box, younger.box) >= ONE_FACE and younger in self._tracks:
+            if detection.overlap(older.box, younger.box) >= ONE_FACE and younger in self._tracks:
                 self._tracks.remove(younger)
                 seen[number].pop(younger, None)
 
@@ -123,7 +124,7 @@ class Tracker:
         if self._which == "largest" and self._tracks:
             return
         for face in self._search(frames[-1], times[-1]):
-            if any(faces.overlap(face.box, track.box) >= SAME_FACE for track in self._tracks):
+            if any(detection.overlap(face.box, track.box) >= SAME_FACE for track in self._tracks):
                 continue
             track = self._begin(frames[-1], face, times[-1])
             if track is None:
@@ -136,16 +137,16 @@ class Tracker:
                     break
                 if not back.watch(frames[number], patient=False):
                     break
-                if any(faces.overlap(_box(back.landmarks), other) >= SAME_FACE for other in others):
+                if any(detection.overlap(_box(back.landmarks), other) >= SAME_FACE for other in others):
                     break
                 seen[number][track] = back.landmarks
 
     def _search(self, frame: UInt8Array, time: float) -> list[Face]:
         self.searches += 1
-        found = faces.detect(frame, thorough=False)
+        found = detection.detect(frame, thorough=False)
         if not found and not self._tracks and time - self._searched >= THOROUGH_EVERY:
             self._searched = time
-            found = faces.detect(frame)
+            found = detection.detect(frame)
         return found
 
     def _begin(self, frame: UInt8Array, face: Face, time: float) -> _Track | None:
@@ -169,7 +170,7 @@ class _Track:
         """Begin anew with a face that was found."""
         self.landmarks = face.landmarks
         self._speed = np.zeros_like(face.landmarks)
-        placement = faces.place(face.landmarks, 100, 0.25)
+        placement = alignment.place(face.landmarks, 100, 0.25)
         left, top, right, bottom = face.box
         self._centre = placement.to_chip(np.array([[(left + right) / 2, (top + bottom) / 2]]))
         self._half = (right - left) / 2 * placement.scale
@@ -186,7 +187,7 @@ class _Track:
         return self._box_of(self.landmarks)
 
     def _box_of(self, landmarks: FloatArray) -> tuple[float, float, float, float]:
-        placement = faces.place(landmarks, 100, 0.25)
+        placement = alignment.place(landmarks, 100, 0.25)
         x, y = (float(value) for value in placement.to_photo(self._centre)[0])
         half = self._half / placement.scale
         return x - half, y - half, x + half, y + half
@@ -200,7 +201,7 @@ class _Track:
         if not _inside(carried, frame.shape[:2]):
             return False
         unit = masks.unit(carried)
-        beside = (faces.landmarks(frame, self._box_of(carried)) - carried) / unit
+        beside = (find_landmarks(frame, self._box_of(carried)) - carried) / unit
         if float(np.linalg.norm(beside, axis=1).mean()) > STRAYED:
             return False
         # Formula: G. Casiez, N. Roussel, D. Vogel, "1 Euro Filter" (CHI 2012), in the frame that moves with the face,
@@ -212,13 +213,13 @@ class _Track:
 
     def watch(self, frame: UInt8Array, *, patient: bool = True) -> bool:
         """Whether it is still a face: the frontal detector is asked, and after some frames in vain the slow one."""
-        if faces.seen_at(frame, self.box):
+        if detection.seen_at(frame, self.box):
             self.unseen = 0
             return True
         self.unseen += 1
         if patient and self.unseen < PATIENCE:
             return True
-        if faces.seen_at(frame, self.box, thorough=True):
+        if detection.seen_at(frame, self.box, thorough=True):
             self.unseen = 0
             return True
         return False
@@ -238,7 +239,7 @@ def _motion(before: UInt8Array, after: UInt8Array, landmarks: FloatArray) -> NDA
     height, width = before.shape[:2]
     x0, y0 = (int(max(0, value)) for value in low - 0.6 * size)
     x1, y1 = int(min(width, high[0] + 0.6 * size)) + 1, int(min(height, high[1] + 0.6 * size)) + 1
-    if x1 - x0 < faces.SMALLEST_SIDE or y1 - y0 < faces.SMALLEST_SIDE:
+    if x1 - x0 < detection.SMALLEST_SIDE or y1 - y0 < detection.SMALLEST_SIDE:
         return None
     scale = min(1.0, FLOW_FACE / size)
     parts = [_grey(frame[y0:y1, x0:x1], scale) for frame in (before, after)]

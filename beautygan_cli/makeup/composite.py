@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.faces import masks
-from beautygan_cli.faces.faces import AlignedFace, Placement, crop, divisible, footprint
+from beautygan_cli.faces.alignment import AlignedFace, Placement, crop, footprint
 from beautygan_cli.faces.occlusion import occlusion_of, refine
 from beautygan_cli.imaging.colour import lab_to_rgb, linear_light, rgb_to_lab, weighted_mean
+from beautygan_cli.imaging.resize import divisible
 from beautygan_cli.makeup.tiled_upsampling import Laid
 from beautygan_cli.types import Box, FloatArray, UInt8Array
 

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli.faces.faces import AlignedFace
+from beautygan_cli.faces.alignment import AlignedFace
 from beautygan_cli.model.features import Features
 from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.types import FloatArray

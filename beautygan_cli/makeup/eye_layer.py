@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from beautygan_cli.errors import ModelError
 from beautygan_cli.faces import masks
-from beautygan_cli.faces.faces import AlignedFace, EyePatch
+from beautygan_cli.faces.alignment import AlignedFace, EyePatch
 from beautygan_cli.faces.reference import far_share, turn
 from beautygan_cli.imaging.colour import linear_light, weighted_mean
 from beautygan_cli.makeup.composite import fitted_change, seen_in

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.errors import FaceError
-from beautygan_cli.faces import exposure, faces
+from beautygan_cli.faces import detection, exposure
 from beautygan_cli.faces import masks as region_masks
+from beautygan_cli.faces.alignment import AlignedFace
 from beautygan_cli.faces.analysis import analyse_face
-from beautygan_cli.faces.faces import AlignedFace
 from beautygan_cli.faces.reference import reference_chip
 from beautygan_cli.faces.warp import warp_onto
 from beautygan_cli.makeup import colour_correction, composite, encoded, eye_layer
@@ -157,7 +157,7 @@ def _worn(look: PhotoLike | Look, signature: Signature) -> tuple[Wearing, Streng
 
 def find_faces(pixels: UInt8Array, signature: Signature, name: str, *, which: str = "all") -> list[AlignedFace]:
     """The aligned faces of an (H, W, 3) uint8 RGB photo, largest first; FaceError, naming the photo, without one."""
-    found = faces.detect(pixels)
+    found = detection.detect(pixels)
     if not found:
         raise FaceError(f"no face found in {name}; use a photo in which the face is larger, upright and uncovered.")
     chosen = found[:1] if which == "largest" else found
@@ -240,7 +240,7 @@ def _pigment(mixes: Sequence[Mix], session: MakeupSession) -> dict[Mix, tuple[Ey
 def _bare_pair(signature: Signature) -> tuple[AlignedFace, AlignedFace]:
     """The bare face that comes with the package, and the same made up."""
     bare, worn = (read_photo(bare_face().with_name(name)).pixels for name in ("bare_face.jpg", "made_up_face.jpg"))
-    face = faces.detect(bare)[0]
+    face = detection.detect(bare)[0]
     first, second = (analyse_face(pixels, face, signature.size, signature.padding) for pixels in (bare, worn))
     return first, second
 

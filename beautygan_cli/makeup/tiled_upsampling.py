@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from beautygan_cli.faces.faces import Placement
+from beautygan_cli.faces.alignment import Placement
 from beautygan_cli.types import FloatArray
 
 

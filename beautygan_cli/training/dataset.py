@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.errors import BeautyGANError, DatasetError
-from beautygan_cli.faces import faces
+from beautygan_cli.faces import alignment, detection
 from beautygan_cli.faces.masks import lips_mask, skin_mask, smooth_curve
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
 from beautygan_cli.photos.find import find_photos
@@ -134,14 +134,14 @@ def evened(people: list[Person]) -> list[Person]:
 def _read(path: Path) -> Person | None:
     try:
         pixels = read_photo(path).pixels
-        found = faces.detect(pixels)
+        found = detection.detect(pixels)
     except BeautyGANError:
         return None
     if not found:
         return None
     face = found[0]
-    placement = faces.place(face.landmarks, CHIP_SIZE, CHIP_PADDING)
-    chip = faces.crop(pixels, placement)
+    placement = alignment.place(face.landmarks, CHIP_SIZE, CHIP_PADDING)
+    chip = alignment.crop(pixels, placement)
     landmarks = placement.to_chip(face.landmarks)
     template = path.with_suffix(".tem")
     exact = landmarks

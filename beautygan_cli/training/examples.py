@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli.faces import faces
+from beautygan_cli.faces import alignment
 from beautygan_cli.faces import masks as region_masks
 from beautygan_cli.faces.masks import blur
 from beautygan_cli.faces.reference import tidied
@@ -214,7 +214,9 @@ def _posed(
     if "morphs" in varied and rng.random() < 0.35:
         person = morph(person, people[int(rng.integers(len(people)))], float(rng.uniform(0.25, 0.75)))
     size = signature.size
-    matrix = np.vstack([faces.place(person.landmarks, size, signature.padding).matrix, [0, 0, 1]]).astype(np.float64)
+    matrix = np.vstack([alignment.place(person.landmarks, size, signature.padding).matrix, [0, 0, 1]]).astype(
+        np.float64
+    )
     if "poses" in varied:
         angle, scale = np.radians(rng.normal(0, 3.5)), np.exp(rng.normal(0, 0.05))
         turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])

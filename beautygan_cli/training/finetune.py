@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.errors import BeautyGANError, DatasetError, ModelError
-from beautygan_cli.faces import faces
+from beautygan_cli.faces import alignment, detection
 from beautygan_cli.faces import masks as region_masks
+from beautygan_cli.faces.alignment import AlignedFace
 from beautygan_cli.faces.analysis import analyse_face
-from beautygan_cli.faces.faces import AlignedFace
 from beautygan_cli.makeup.pipeline import network_chips
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.model.tf_runtime import quiet_tensorflow
@@ -375,8 +375,8 @@ def _photos(folder: str, learners: list[Person], signature: Signature) -> Photos
         raise DatasetError(f"{folder} holds no photo with a face to be found; give made-up photos to --makeup")
     bare = []
     for person in learners:
-        placement = faces.place(person.landmarks, signature.size, signature.padding)
-        chip = faces.crop(person.chip, placement)
+        placement = alignment.place(person.landmarks, signature.size, signature.padding)
+        chip = alignment.crop(person.chip, placement)
         bare.append(AlignedFace(chip, placement, placement.to_chip(person.landmarks)))
     return Photos(bare, worn)
 
@@ -386,7 +386,7 @@ def _aligned(path: Path, signature: Signature) -> AlignedFace | None:
         pixels = read_photo(path).pixels
     except BeautyGANError:
         return None
-    found = faces.detect(pixels)
+    found = detection.detect(pixels)
     return analyse_face(pixels, found[0], signature.size, signature.padding) if found else None
 
 

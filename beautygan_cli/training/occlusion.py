@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli.faces import faces
+from beautygan_cli.faces import alignment
 from beautygan_cli.faces import masks as regions
 from beautygan_cli.faces.masks import blur, smoothstep
 from beautygan_cli.faces.occlusion import SIZE
@@ -359,7 +359,7 @@ def by_network(
             for variable in tf.compat.v1.trainable_variables():
                 variable.load(weights[variable.op.name], session)
             for person in people:
-                matrix = faces.place(person.landmarks, SIZE, PADDING).matrix
+                matrix = alignment.place(person.landmarks, SIZE, PADDING).matrix
                 chip = _warped(person.chip, matrix, SIZE).astype(np.float32)
                 mask = regions.face_mask(_moved(person.landmarks, matrix), (SIZE, SIZE))
                 both = np.stack([chip, chip[:, ::-1]]), np.stack([mask, mask[:, ::-1]])[..., None]
@@ -398,7 +398,7 @@ def make_example(
     """A photo turned, made up, covered and lit at random. kind: of `occluders.KINDS`, "" for no cover, None for any."""
     import cv2
 
-    matrix = np.vstack([faces.place(person.landmarks, CANVAS, PADDING).matrix, [0, 0, 1]]).astype(np.float64)
+    matrix = np.vstack([alignment.place(person.landmarks, CANVAS, PADDING).matrix, [0, 0, 1]]).astype(np.float64)
     angle, scale = np.radians(rng.normal(0, 5)), np.exp(rng.normal(0, 0.06))
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     middle = np.full(2, CANVAS / 2)

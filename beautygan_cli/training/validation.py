@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from beautygan_cli.errors import DatasetError
 from beautygan_cli.evaluation.metrics import Subject, subject
-from beautygan_cli.faces import faces
-from beautygan_cli.faces.faces import Placement
+from beautygan_cli.faces import alignment
+from beautygan_cli.faces.alignment import Placement
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos.files import printable
 from beautygan_cli.photos.find import find_photos
@@ -79,7 +79,7 @@ class _Canvas:
 
     def __init__(self, bare: Bare) -> None:
         photo, signature = bare.photo, Signature()
-        placement = faces.place(photo.face.landmarks, signature.size, signature.padding)
+        placement = alignment.place(photo.face.landmarks, signature.size, signature.padding)
         half = signature.size / 2 / placement.scale
         centre = placement.to_photo(np.full((1, 2), (signature.size - 1) / 2, dtype=np.float32))[0]
         height, width = photo.pixels.shape[:2]
@@ -110,6 +110,6 @@ def paths_of(folder: Path) -> dict[str, Path]:
 def bare_of(person: Person, path: Path) -> Bare:
     """A held-out person's photo at its own size, colours balanced as in training."""
     photo = subject(read_photo(path).pixels, printable(path))
-    placement: Placement = faces.place(photo.face.landmarks, CHIP_SIZE, CHIP_PADDING)
+    placement: Placement = alignment.place(photo.face.landmarks, CHIP_SIZE, CHIP_PADDING)
     balanced = dataset.balanced(photo.pixels, photo.face.landmarks)
     return Bare(Subject(photo.name, balanced, photo.face), placement.to_photo(person.exact))

@@ -13,7 +13,7 @@ from PIL import Image
 from beautygan_cli.batch import batch, result
 from beautygan_cli.batch.manifest import Manifest
 from beautygan_cli.batch.naming import JOINT, Names
-from beautygan_cli.faces import faces
+from beautygan_cli.faces import alignment, detection
 from beautygan_cli.makeup import composite
 from beautygan_cli.makeup.look import Look
 from beautygan_cli.photos.find import Found
@@ -257,7 +257,7 @@ def test_full_strength_makes_up_the_face_and_nothing_else(place, beautygan, tmp_
     place("look.jpg", "worn")
     _, out, _ = beautygan("--no-makeup", "a.png", "--ref", "look.jpg")
     changed = (iio.imread(tmp_path / out[0]) != source).any(axis=-1)
-    left, top, right, bottom = (round(value) for value in faces.detect(source)[0].box)
+    left, top, right, bottom = (round(value) for value in detection.detect(source)[0].box)
     margin = round(0.6 * (right - left))  # forehead and chin reach over dlib's box
     inside = changed[max(0, top - margin) : bottom + margin, max(0, left - margin) : right + margin]
     assert inside.sum() == changed.sum() > 0.2 * (right - left) * (bottom - top)
@@ -296,7 +296,7 @@ def test_grid_has_a_row_for_each_source_under_the_references(place, beautygan, t
         [False] * 4,
     ]
     look = read_photo(tmp_path / "looks" / "0.jpg").pixels
-    chip = faces.align(look, faces.detect(look)[0], session.signature.size, session.signature.padding).chip
+    chip = alignment.align(look, detection.detect(look)[0], session.signature.size, session.signature.padding).chip
     assert (cells[0][1][:-4, :-4] == chip).all()
 
 
@@ -305,8 +305,8 @@ def test_grid_has_a_row_for_each_source_under_the_references(place, beautygan, t
 
 def test_one_photo_with_nine_references_is_detected_once_and_run_in_full_batches(place, session, tmp_path, monkeypatch):
     detections = []
-    detect = faces.detect
-    monkeypatch.setattr(faces, "detect", lambda pixels: detections.append(pixels.shape) or detect(pixels))
+    detect = detection.detect
+    monkeypatch.setattr(detection, "detect", lambda pixels: detections.append(pixels.shape) or detect(pixels))
     source = place("a.jpg", "bare")
     looks = [place(f"looks/{number}.jpg", "worn", number) for number in range(9)]
     runs = session.runs

@@ -195,15 +195,15 @@ def test_results_beside_the_photos_are_not_taken_for_photos(place, beautygan):
 
 
 def test_failure_is_told_again_without_the_work_and_retried_on_request(place, beautygan, no_face, monkeypatch):
-    from beautygan_cli.faces import faces
+    from beautygan_cli.faces import detection
 
     place("me.jpg", "bare")
     place("look.jpg", "worn")
     command = ("--no-makeup", "me.jpg", no_face, "--ref", "look.jpg")
     assert beautygan(*command)[0] == 1
     searched = []
-    detect = faces.detect
-    monkeypatch.setattr(faces, "detect", lambda pixels: searched.append(pixels.shape) or detect(pixels))
+    detect = detection.detect
+    monkeypatch.setattr(detection, "detect", lambda pixels: searched.append(pixels.shape) or detect(pixels))
     status, out, err = beautygan(*command)
     assert (status, out, len(searched)) == (1, [], 1)  # the look alone
     assert "no face found in" in err and "1 kept as they were, 1 failed" in err

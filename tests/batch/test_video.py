@@ -20,7 +20,7 @@ from conftest import REPOSITORY
 
 from beautygan_cli.batch import result, video
 from beautygan_cli.batch.result import Options
-from beautygan_cli.faces import faces, masks, tracking, warp
+from beautygan_cli.faces import detection, masks, tracking, warp
 from beautygan_cli.makeup import composite, pipeline
 from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.makeup.look import Look
@@ -147,7 +147,7 @@ def follow(frames, **options):
 def test_landmarks_of_a_still_face_jitter_less_than_half_as_much_as_detected_ones(photos):
     frames = list(shot(photos("bare", 0), 20, motion=lambda _: np.eye(2, 3)))
     tracked = np.stack([found[0].landmarks for found in follow(frames)[0]])
-    detected = np.stack([faces.detect(frame)[0].landmarks for frame in frames])
+    detected = np.stack([detection.detect(frame)[0].landmarks for frame in frames])
     assert np.diff(tracked, axis=0).std() < 0.5 * np.diff(detected, axis=0).std()
     assert np.abs(tracked.mean(axis=0) - detected.mean(axis=0)).max() < 0.03 * np.ptp(detected[0][:, 0])
 
@@ -155,7 +155,7 @@ def test_landmarks_of_a_still_face_jitter_less_than_half_as_much_as_detected_one
 def test_landmarks_keep_up_with_a_head_that_moves(photos):
     """Smoothing that lagged behind would leave the lips where they were: 2 pixels a frame are 25 in half a second."""
     frames = list(shot(photos("bare", 0), 30, motion=walking))
-    first = faces.detect(next(shot(photos("bare", 0), 1, motion=lambda _: np.eye(2, 3), noise=0)))[0].landmarks
+    first = detection.detect(next(shot(photos("bare", 0), 1, motion=lambda _: np.eye(2, 3), noise=0)))[0].landmarks
     seen, _ = follow(frames)
     assert [len(found) for found in seen] == [1] * 30 and len({found[0].track for found in seen}) == 1
     errors = []
@@ -170,7 +170,7 @@ def test_landmarks_keep_up_with_a_mouth_that_moves(photos):
     """A mouth that widens by a third within a quarter of a second."""
     pixels = iio.imread(photos("bare", 0)).astype(np.float32)
     pixels = pixels[: pixels.shape[0] // 2 * 2, : pixels.shape[1] // 2 * 2]
-    rest = faces.detect(pixels.astype(np.uint8))[0].landmarks
+    rest = detection.detect(pixels.astype(np.uint8))[0].landmarks
     wide, mouth = rest.copy(), slice(48, 68)
     wide[mouth, 0] += (rest[mouth, 0] - rest[mouth, 0].mean()) / 3
     shares = [*[0.0] * 6, *np.linspace(0, 1, 7), *[1.0] * 7]
@@ -182,7 +182,7 @@ def test_landmarks_keep_up_with_a_mouth_that_moves(photos):
     unit = masks.unit(rest)
     tracked, detected = (
         np.array([np.linalg.norm(a - b, axis=1)[mouth].mean() / unit for a, b in zip(found, true, strict=True)])
-        for found in ([face[0].landmarks for face in seen], [faces.detect(frame)[0].landmarks for frame in frames])
+        for found in ([face[0].landmarks for face in seen], [detection.detect(frame)[0].landmarks for frame in frames])
     )
     assert (tracked < detected + 0.025).all()
 
@@ -225,7 +225,7 @@ def test_face_is_made_up_from_the_frame_in_which_it_comes_to_the_one_in_which_it
 
 def test_average_holds_noise_back_and_lets_news_through(photos):
     frames = list(shot(photos("bare", 0), 12, motion=lambda _: np.eye(2, 3)))
-    landmarks = faces.detect(frames[0])[0].landmarks
+    landmarks = detection.detect(frames[0])[0].landmarks
     middle = landmarks[30].round().astype(int)
     part = np.s_[middle[1] - 12 : middle[1] + 12, middle[0] - 12 : middle[0] + 12]
     for frame in frames[-1:]:
@@ -244,7 +244,7 @@ def test_strength_0_gives_each_frame_back_and_the_rest_of_a_frame_is_never_touch
     unworn, _ = worker(frames, asked=0.0)
     assert (np.stack(unworn) == np.stack(frames)).all()
     for made, frame in zip(worker(frames)[0], frames, strict=True):
-        left, top, right, bottom = (round(value) for value in faces.detect(frame)[0].box)
+        left, top, right, bottom = (round(value) for value in detection.detect(frame)[0].box)
         margin = round(0.6 * (right - left))
         around = np.ones(frame.shape[:2], bool)
         around[max(0, top - margin) : bottom + margin, max(0, left - margin) : right + margin] = False

@@ -16,7 +16,7 @@ from beautygan_cli.errors import DatasetError
 from beautygan_cli.evaluation import metrics
 from beautygan_cli.evaluation.metrics import FaceMasks, RegionColours
 from beautygan_cli.faces import masks as region_masks
-from beautygan_cli.faces.faces import descriptor
+from beautygan_cli.faces.recognition import descriptor
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab
 
 RNG = np.random.default_rng(5)

@@ -9,7 +9,7 @@ import pytest
 from conftest import bare_photos, worn_photos
 
 from beautygan_cli.evaluation import photo_check
-from beautygan_cli.faces import faces
+from beautygan_cli.faces import detection
 from beautygan_cli.model.signature import Signature
 
 SIGNATURE = Signature()
@@ -19,7 +19,7 @@ SIGNATURE = Signature()
 def sound(sharp_photo):
     """A photo without a fault, and its face."""
     pixels = iio.imread(sharp_photo)
-    return pixels, faces.detect(pixels)[0]
+    return pixels, detection.detect(pixels)[0]
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from conftest import SAMPLES
 
 from beautygan_cli import MakeupSession
 from beautygan_cli.batch import video
-from beautygan_cli.faces import exposure, faces
+from beautygan_cli.faces import alignment, detection, exposure
 from beautygan_cli.faces.masks import lips_mask, openings_mask, skin_mask
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.makeup import pipeline
@@ -22,8 +22,8 @@ BARE = sorted((SAMPLES / "no_makeup").glob("*.jpg"))
 LOOKS = sorted((SAMPLES / "makeup").glob("*.jpg"))
 
 
-def aligned(pixels: np.ndarray) -> faces.AlignedFace:
-    return faces.align(pixels, faces.detect(pixels)[0], 256, 0.35)
+def aligned(pixels: np.ndarray) -> alignment.AlignedFace:
+    return alignment.align(pixels, detection.detect(pixels)[0], 256, 0.35)
 
 
 def dim(pixels: np.ndarray, share: float) -> np.ndarray:
@@ -54,7 +54,7 @@ def test_a_dim_photo_is_brightened_and_the_darker_the_more(name: str, share: flo
 def test_lips_in_a_dim_photo_are_as_dim_as_the_photo(look: str, session: MakeupSession, monkeypatch) -> None:
     pixels = read_photo(SAMPLES / "no_makeup" / "bea.jpg").pixels
     reference = SAMPLES / "makeup" / f"{look}.jpg"
-    lips = lips_mask(faces.detect(pixels)[0].landmarks, pixels.shape[:2])
+    lips = lips_mask(detection.detect(pixels)[0].landmarks, pixels.shape[:2])
 
     def colour(result: np.ndarray) -> np.ndarray:
         return weighted_mean(rgb_to_lab(result), lips)
@@ -75,7 +75,7 @@ def test_what_is_not_to_change_in_a_dim_photo_stays_to_the_bit(session: MakeupSe
     changed = np.abs(result.astype(int) - pixels).max(axis=-1) > 0
     assert changed.any()
     rows, columns = np.nonzero(changed)
-    marks = faces.detect(pixels)[0].landmarks
+    marks = detection.detect(pixels)[0].landmarks
     assert rows.min() > marks[30:36, 1].min() and rows.max() < marks[8, 1]
     assert columns.min() > marks[4, 0] and columns.max() < marks[12, 0]
 

@@ -16,8 +16,8 @@ import pytest
 from conftest import SAMPLES, SHARED
 from hard_faces import Bare, Hard
 
-from beautygan_cli.faces import faces, masks, shut_eyes
-from beautygan_cli.faces.faces import AlignedFace
+from beautygan_cli.faces import alignment, detection, masks, shut_eyes
+from beautygan_cli.faces.alignment import AlignedFace
 from beautygan_cli.imaging.colour import rgb_to_lab
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.composite import Strengths
@@ -206,7 +206,7 @@ def test_the_eyes_of_the_shared_photos_are_open(number: str) -> None:
 
 def check_open(bare: Bare) -> None:
     """Open eyes are not taken for shut ones."""
-    face = faces.align(bare.pixels, faces.Face((0, 0, 1, 1), bare.landmarks), 256, 0.35)
+    face = alignment.align(bare.pixels, detection.Face((0, 0, 1, 1), bare.landmarks), 256, 0.35)
     assert np.array_equal(shut_eyes.seen_landmarks(face.landmarks, face.chip), face.landmarks)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from beautygan_cli.errors import ModelError
-from beautygan_cli.faces import faces, occlusion
+from beautygan_cli.faces import alignment, detection, occlusion
 from beautygan_cli.faces import masks as regions
 from beautygan_cli.training import rendering as makeup
 
@@ -35,7 +35,7 @@ def people():
     result = {}
     for name in BARE:
         pixels = iio.imread(SAMPLES / "no_makeup" / f"{name}.jpg", plugin="pillow", mode="RGB")
-        aligned = faces.align(pixels, faces.detect(pixels)[0], SIZE, 0.35)
+        aligned = alignment.align(pixels, detection.detect(pixels)[0], SIZE, 0.35)
         result[name] = (aligned.chip, aligned.landmarks)
     return result
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import SAMPLES
 
-from beautygan_cli.faces import faces, masks, reference
+from beautygan_cli.faces import alignment, detection, masks, reference
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.model.session import MakeupSession
@@ -18,15 +18,15 @@ PHOTOS = sorted(SAMPLES.glob("*/*.jpg"))
 LOOK = SAMPLES / "makeup" / "plum.jpg"
 
 
-def aligned(hard: hard_faces.Hard) -> faces.AlignedFace:
-    return faces.align(hard.pixels, faces.Face((0, 0, 1, 1), hard.bare.landmarks), 256, 0.35)
+def aligned(hard: hard_faces.Hard) -> alignment.AlignedFace:
+    return alignment.align(hard.pixels, detection.Face((0, 0, 1, 1), hard.bare.landmarks), 256, 0.35)
 
 
-def frontal(photo: hard_faces.Bare) -> faces.AlignedFace:
+def frontal(photo: hard_faces.Bare) -> alignment.AlignedFace:
     return aligned(hard_faces.Hard(photo.pixels, photo, np.zeros(photo.shape, np.float32)))
 
 
-def mirror_image(face: faces.AlignedFace) -> faces.AlignedFace:
+def mirror_image(face: alignment.AlignedFace) -> alignment.AlignedFace:
     chip = np.ascontiguousarray(face.chip[:, ::-1])
     return replace(face, chip=chip, landmarks=masks.mirrored(face.landmarks, chip.shape[1]))
 
@@ -58,12 +58,12 @@ def lids(chip: np.ndarray, landmarks: np.ndarray) -> list[np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def bare() -> faces.AlignedFace:
+def bare() -> alignment.AlignedFace:
     photo = hard_faces.read(SAMPLES / "no_makeup" / "bea.jpg", 640)
-    return faces.align(photo.pixels, faces.Face((0, 0, 1, 1), photo.landmarks), 256, 0.35)
+    return alignment.align(photo.pixels, detection.Face((0, 0, 1, 1), photo.landmarks), 256, 0.35)
 
 
-def apart(source: faces.AlignedFace, look: faces.AlignedFace, session: MakeupSession) -> float:
+def apart(source: alignment.AlignedFace, look: alignment.AlignedFace, session: MakeupSession) -> float:
     """How differently a look makes up the two lids of a face: CIEDE2000, less what they differ by of their own."""
     made = pipeline.make_up([(source, look)], session)
     left, right = lids(made[0].made_up, source.landmarks)
@@ -72,7 +72,7 @@ def apart(source: faces.AlignedFace, look: faces.AlignedFace, session: MakeupSes
 
 @pytest.mark.parametrize("flip", [False, True], ids=["right", "left"])
 def test_a_reference_under_light_from_a_side_makes_up_both_lids_alike(
-    flip: bool, bare: faces.AlignedFace, session: MakeupSession
+    flip: bool, bare: alignment.AlignedFace, session: MakeupSession
 ) -> None:
     look = frontal(hard_faces.read(LOOK, 640))
     dark = np.linspace(0, 1, 256)[None, :, None] * np.array([0.85, 0.75, 0.3])
@@ -83,9 +83,9 @@ def test_a_reference_under_light_from_a_side_makes_up_both_lids_alike(
 
 @pytest.mark.parametrize("flip", [False, True], ids=["right", "left"])
 def test_a_smudge_on_the_far_lid_of_a_turned_reference_does_not_come_along(
-    flip: bool, bare: faces.AlignedFace, session: MakeupSession
+    flip: bool, bare: alignment.AlignedFace, session: MakeupSession
 ) -> None:
-    def with_smudge(look: faces.AlignedFace) -> faces.AlignedFace:
+    def with_smudge(look: alignment.AlignedFace) -> alignment.AlignedFace:
         """The look with its right lid, or left for `flip`, under a dark green smudge."""
         size = masks.unit(look.landmarks)
         spot = look.landmarks[43:45].mean(axis=0) - [0, 0.12 * size]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import SAMPLES
 
-from beautygan_cli.faces import faces, masks
+from beautygan_cli.faces import alignment, detection, masks
 from beautygan_cli.imaging.colour import ciede2000, lab_to_rgb, rgb_to_lab, weighted_mean
 from beautygan_cli.makeup import colour_correction
 from beautygan_cli.photos.photo import read_photo
@@ -19,13 +19,13 @@ STYLE = rendering.Style(
 
 
 @pytest.fixture(scope="module")
-def face() -> faces.AlignedFace:
+def face() -> alignment.AlignedFace:
     pixels = read_photo(SAMPLES / "no_makeup" / "bea.jpg").pixels
-    return faces.align(pixels, faces.detect(pixels)[0], 256, 0.35)
+    return alignment.align(pixels, detection.detect(pixels)[0], 256, 0.35)
 
 
 @pytest.fixture(scope="module")
-def worn(face: faces.AlignedFace) -> np.ndarray:
+def worn(face: alignment.AlignedFace) -> np.ndarray:
     return rendering.render(face.chip, face.landmarks, STYLE)
 
 
@@ -33,12 +33,12 @@ def distance(pixels: np.ndarray, wanted: np.ndarray, mask: np.ndarray) -> float:
     return float(ciede2000(*(weighted_mean(rgb_to_lab(item), mask) for item in (pixels, wanted))))
 
 
-def masks_of(face: faces.AlignedFace) -> dict[str, np.ndarray]:
+def masks_of(face: alignment.AlignedFace) -> dict[str, np.ndarray]:
     lips, lids = masks.lips_mask(face.landmarks, (256, 256), soft=0), masks.lids_mask(face.landmarks, (256, 256))
     return {"lips": lips, "eyes": lids}
 
 
-def gains(face: faces.AlignedFace, made_up: np.ndarray, result: np.ndarray) -> dict[str, float]:
+def gains(face: alignment.AlignedFace, made_up: np.ndarray, result: np.ndarray) -> dict[str, float]:
     """How many times as far as before the result is from the bare face, in the mean of each region."""
     skin = masks.cheeks_mask(face.landmarks, (256, 256))
     bare, before, after = (rgb_to_lab(item) for item in (face.chip, made_up, result))
@@ -52,7 +52,7 @@ def gains(face: faces.AlignedFace, made_up: np.ndarray, result: np.ndarray) -> d
 
 @pytest.mark.parametrize("share", [0.85, 0.9])
 def test_makeup_at_part_of_its_depth_is_brought_to_the_references(
-    share: float, face: faces.AlignedFace, worn: np.ndarray
+    share: float, face: alignment.AlignedFace, worn: np.ndarray
 ) -> None:
     fed = face.chip.astype(np.float32)
     weak = fed + share * (worn - fed)
@@ -66,7 +66,7 @@ def test_the_change_is_scaled_within_its_limits(
     share: float,
     of_reference: float,
     end: int,
-    face: faces.AlignedFace,
+    face: alignment.AlignedFace,
     worn: np.ndarray,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -80,7 +80,7 @@ def test_the_change_is_scaled_within_its_limits(
 
 
 def test_what_scaling_leaves_is_added_up_to_a_limit(
-    face: faces.AlignedFace, worn: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    face: alignment.AlignedFace, worn: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The reference is of another colour than what the network painted, a little or much; lips move with skin."""
     monkeypatch.setattr(colour_correction, "GAINS", dict.fromkeys(colour_correction.GAINS, (1.0, 1.0)))
@@ -98,7 +98,7 @@ def test_what_scaling_leaves_is_added_up_to_a_limit(
         )
 
 
-def test_another_skins_tone_is_not_taken_over(face: faces.AlignedFace) -> None:
+def test_another_skins_tone_is_not_taken_over(face: alignment.AlignedFace) -> None:
     """What lies far from what the network made of it is another person's skin or another lamp."""
     cheeks = masks.cheeks_mask(face.landmarks, (256, 256))
     lab = rgb_to_lab(face.chip)
@@ -109,7 +109,7 @@ def test_another_skins_tone_is_not_taken_over(face: faces.AlignedFace) -> None:
 
 
 def test_the_skins_shade_reaches_the_references_and_comes_back_no_further_than_its_limit(
-    face: faces.AlignedFace,
+    face: alignment.AlignedFace,
 ) -> None:
     fed = face.chip.astype(np.float32)
     cheeks = masks.cheeks_mask(face.landmarks, (256, 256))
@@ -123,12 +123,12 @@ def test_the_skins_shade_reaches_the_references_and_comes_back_no_further_than_i
     assert moves == pytest.approx([wanted, 0, colour_correction.SHIFTS["skin"]], abs=0.15)
 
 
-def test_where_nothing_was_painted_nothing_is_deepened(face: faces.AlignedFace, worn: np.ndarray) -> None:
+def test_where_nothing_was_painted_nothing_is_deepened(face: alignment.AlignedFace, worn: np.ndarray) -> None:
     result = colour_correction.deepen(face.chip, face.chip, face.landmarks, worn, face.landmarks)
     assert np.abs(result - face.chip).max() < 1
 
 
-def test_the_skin_outside_lips_and_eyes_does_not_move(face: faces.AlignedFace, worn: np.ndarray) -> None:
+def test_the_skin_outside_lips_and_eyes_does_not_move(face: alignment.AlignedFace, worn: np.ndarray) -> None:
     fed = face.chip.astype(np.float32)
     weak = fed + 0.5 * (worn - fed)
     result = colour_correction.deepen(fed, weak, face.landmarks, worn, face.landmarks)
@@ -142,14 +142,14 @@ def test_the_skin_outside_lips_and_eyes_does_not_move(face: faces.AlignedFace, w
 @pytest.mark.parametrize("name", ["alma", "bea", "chi", "dara", "emil", "tilted"])
 def test_a_bare_face_has_no_hues_to_take_off(name: str) -> None:
     pixels = read_photo(SAMPLES / "no_makeup" / f"{name}.jpg").pixels
-    face = faces.align(pixels, faces.detect(pixels)[0], 256, 0.35)
+    face = alignment.align(pixels, detection.detect(pixels)[0], 256, 0.35)
     result = colour_correction.bared(face.chip, face.landmarks)
     change = ciede2000(rgb_to_lab(face.chip), rgb_to_lab(result))
     whole = masks.face_mask(face.landmarks, (256, 256))
     assert float((change * whole).sum() / whole.sum()) < 1.0
 
 
-def test_coloured_lids_and_lips_get_the_hues_of_bare_ones(face: faces.AlignedFace, worn: np.ndarray) -> None:
+def test_coloured_lids_and_lips_get_the_hues_of_bare_ones(face: alignment.AlignedFace, worn: np.ndarray) -> None:
     result = colour_correction.bared(worn, face.landmarks)
     lids = masks.lids_mask(face.landmarks, (256, 256))
     skin = masks.cheeks_mask(face.landmarks, (256, 256))
@@ -161,13 +161,13 @@ def test_coloured_lids_and_lips_get_the_hues_of_bare_ones(face: faces.AlignedFac
     assert np.hypot(*(after - own)) < 0.5 * np.hypot(*(before - own))
 
 
-def test_eyeballs_and_lightness_stay_where_makeup_comes_off(face: faces.AlignedFace, worn: np.ndarray) -> None:
+def test_eyeballs_and_lightness_stay_where_makeup_comes_off(face: alignment.AlignedFace, worn: np.ndarray) -> None:
     result = colour_correction.bared(worn, face.landmarks)
     eyeballs = masks.openings_mask(face.landmarks, (256, 256), soft=0) > 0.99
     assert np.abs(result - worn)[eyeballs].mean() < 2
     assert np.abs(rgb_to_lab(result)[..., 0] - rgb_to_lab(worn)[..., 0]).mean() < 0.5
 
 
-def test_a_chip_without_skin_stays_as_it_is(face: faces.AlignedFace) -> None:
+def test_a_chip_without_skin_stays_as_it_is(face: alignment.AlignedFace) -> None:
     nowhere = face.landmarks + 2000
     assert np.array_equal(colour_correction.bared(face.chip, nowhere), face.chip.astype(np.float32))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import SAMPLES
 
-from beautygan_cli.faces import faces
+from beautygan_cli.faces import alignment, detection
 from beautygan_cli.faces import masks as region_masks
 from beautygan_cli.imaging.colour import rgb_to_lab, weighted_mean
 from beautygan_cli.makeup import composite
@@ -30,9 +30,9 @@ class Case:
 
     def __init__(self, pixels: np.ndarray, style: rendering.Style = RED) -> None:
         self.pixels = pixels
-        found = faces.detect(pixels)[0]
+        found = detection.detect(pixels)[0]
         self.landmarks = found.landmarks
-        self.face = faces.align(pixels, found, 256, 0.35)
+        self.face = alignment.align(pixels, found, 256, 0.35)
         self.fed = self.face.chip.astype(np.float32)
         self.made_up = rendering.render(self.fed, self.face.landmarks, style)
 
@@ -143,7 +143,9 @@ def test_a_line_drawn_over_plain_lid_stands_out(bea: Case) -> None:
     cv2.line(chip, start, end, (20.0, 16.0, 16.0), 2, cv2.LINE_AA)
     drawn = cv2.line(np.zeros(chip.shape[:2], np.uint8), start, end, 1, 1) > 0
     result = composite.paste(bea.pixels, bea.face, bea.fed, chip, FULL)
-    change = faces.crop(result, bea.face.placement).astype(np.float32) - faces.crop(bea.pixels, bea.face.placement)
+    change = alignment.crop(result, bea.face.placement).astype(np.float32) - alignment.crop(
+        bea.pixels, bea.face.placement
+    )
     assert change[drawn].mean() < 0.5 * (chip - bea.fed)[drawn].mean()
 
 
@@ -197,10 +199,10 @@ def test_the_default_keeps_the_skins_own_lightness(bea: Case) -> None:
 
 
 def test_a_chip_over_the_photos_edge_leaves_no_mark(bea: Case) -> None:
-    left, top, right, bottom = (int(v) for v in faces.detect(bea.pixels)[0].box)
+    left, top, right, bottom = (int(v) for v in detection.detect(bea.pixels)[0].box)
     tight = Case(np.ascontiguousarray(bea.pixels[top - 30 : bottom + 30, left - 5 : right + 5]))
     # The network may do as it likes in what lies outside the photo: here it paints it black.
-    inside = faces.crop(np.full_like(tight.pixels, 255), tight.face.placement)
+    inside = alignment.crop(np.full_like(tight.pixels, 255), tight.face.placement)
     assert inside.min() == 255  # repeated, not filled
     change = np.abs(tight.paste().astype(int) - tight.pixels).sum(axis=2)
     assert change[:, 0].max() < 60
@@ -243,7 +245,7 @@ def test_half_of_a_large_photos_size_is_fine_enough_for_the_change(
 def test_a_large_face_that_fills_a_photo_of_any_size_is_made_up_to_its_last_pixel(
     phone: Case, rows: int, columns: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left, top, right, bottom = (int(v) // 2 * 2 for v in faces.detect(phone.pixels)[0].box)
+    left, top, right, bottom = (int(v) // 2 * 2 for v in detection.detect(phone.pixels)[0].box)
     tight = Case(np.ascontiguousarray(phone.pixels[top : bottom - rows, left : right - columns]))
     assert 1 / tight.face.placement.scale >= composite.FINE
     halved = tight.paste()
@@ -265,8 +267,8 @@ def test_a_large_photo_is_never_copied_as_floats(phone: Case) -> None:
 @pytest.mark.parametrize(("scale", "side"), [(0.1, 820), (1.0, 820), (2.0, 410), (4.0, 206), (100.0, 102)])
 def test_masks_are_drawn_no_larger_than_chip_or_photo_need(scale: float, side: int) -> None:
     matrix = np.array([[scale, 0, 7], [0, scale, -3]], dtype=np.float32)
-    canvas = composite.mask_canvas(faces.Placement(matrix, 256))
+    canvas = composite.mask_canvas(alignment.Placement(matrix, 256))
     assert canvas.size == pytest.approx(side, abs=4)
     # The chip's middle stays in the canvas's.
-    middle = faces.Placement(matrix, 256).to_photo(np.array([[127.5, 127.5]], dtype=np.float32))
+    middle = alignment.Placement(matrix, 256).to_photo(np.array([[127.5, 127.5]], dtype=np.float32))
     np.testing.assert_allclose(canvas.to_chip(middle), (canvas.size - 1) / 2, atol=0.5)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from standin import StandIn
 
-from beautygan_cli.faces.faces import AlignedFace, Placement
+from beautygan_cli.faces.alignment import AlignedFace, Placement
 from beautygan_cli.makeup import encoded
 from beautygan_cli.model.session import MakeupSession
 

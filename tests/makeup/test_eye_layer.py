@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import SAMPLES
 
-from beautygan_cli.faces import faces, masks
+from beautygan_cli.faces import alignment, detection, masks
 from beautygan_cli.imaging.colour import linear_light
 from beautygan_cli.makeup import eye_layer, pipeline
 from beautygan_cli.makeup.composite import Strengths
@@ -32,10 +32,10 @@ def photo(name: str) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def reference(session: MakeupSession) -> faces.AlignedFace:
+def reference(session: MakeupSession) -> alignment.AlignedFace:
     """A cat-eye drawn on another sample, found anew as in a user's photo."""
     bare = photo("bea")
-    worn = rendering.render(bare, faces.detect(bare)[0].landmarks, CAT_EYE)
+    worn = rendering.render(bare, detection.detect(bare)[0].landmarks, CAT_EYE)
     pixels = np.clip(np.rint(worn), 0, 255).astype(np.uint8)
     return pipeline.find_faces(pixels, session.signature, "a cat-eye", which="largest")[0]
 
@@ -57,7 +57,7 @@ def profiles(before: np.ndarray, after: np.ndarray, landmarks: np.ndarray) -> tu
 
 
 def worn_by(
-    name: str, reference: faces.AlignedFace, session: MakeupSession, layer: bool = True
+    name: str, reference: alignment.AlignedFace, session: MakeupSession, layer: bool = True
 ) -> tuple[np.ndarray, ...]:
     before = photo(name)
     face = pipeline.find_faces(before, session.signature, name, which="largest")[0]

@@ -15,7 +15,7 @@ from beautygan_cli.batch import batch
 from beautygan_cli.batch.manifest import Manifest
 from beautygan_cli.batch.result import Options
 from beautygan_cli.errors import LookError, OutputError
-from beautygan_cli.faces import faces
+from beautygan_cli.faces import detection
 from beautygan_cli.faces import masks as region_masks
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.makeup import look, pipeline
@@ -148,7 +148,7 @@ def bea() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def marks(bea: np.ndarray) -> np.ndarray:
-    return faces.detect(bea)[0].landmarks
+    return detection.detect(bea)[0].landmarks
 
 
 def core(region: str, marks: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -182,7 +182,7 @@ def test_each_region_takes_the_colour_of_its_own_reference(
         distances = []
         for name in (own, other):
             pixels = read_photo(SAMPLES / "makeup" / f"{name}.jpg").pixels
-            landmarks = faces.detect(pixels)[0].landmarks
+            landmarks = detection.detect(pixels)[0].landmarks
             mask = measured[region](landmarks, pixels.shape[:2])
             distances.append(float(ciede2000(got, weighted_mean(rgb_to_lab(pixels), mask))))
         assert distances[0] < 0.5 * distances[1], region
@@ -328,7 +328,7 @@ def test_removal_brings_a_made_up_face_back_to_its_bare_photo(session: MakeupSes
     after: dict[str, list[float]] = {name: [] for name in masks}
     for number, path in enumerate(held_out()):
         bare = cv2.resize(read_photo(path).pixels, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-        marks = faces.detect(bare)[0].landmarks
+        marks = detection.detect(bare)[0].landmarks
         style = rendering.random_style(np.random.default_rng(number))
         worn = np.round(rendering.render(bare.astype(np.float32), marks, style)).clip(0, 255).astype(np.uint8)
         removed = pipeline.remove(worn, session=session)
@@ -346,7 +346,7 @@ def test_removal_brings_a_made_up_face_back_to_its_bare_photo(session: MakeupSes
 def test_coloured_lips_lose_their_colour_on_the_samples(session: MakeupSession) -> None:
     for name in ("berry", "plum", "red", "teal"):
         worn = read_photo(SAMPLES / f"makeup/{name}.jpg").pixels
-        marks = faces.detect(worn)[0].landmarks
+        marks = detection.detect(worn)[0].landmarks
         bare = pipeline.remove(worn, session=session)
         lips = region_masks.lips_mask(marks, worn.shape[:2], soft=0)
         before, after = (weighted_mean(rgb_to_lab(pixels), lips) for pixels in (worn, bare))

@@ -15,8 +15,9 @@ from standin import StandIn
 
 from beautygan_cli import MakeupSession, Strengths, transfer
 from beautygan_cli.errors import FaceError, PhotoError
-from beautygan_cli.faces import faces as faces_module
+from beautygan_cli.faces import alignment, detection
 from beautygan_cli.faces.masks import cheeks_mask, face_mask, lids_mask, lips_mask
+from beautygan_cli.faces.recognition import descriptor
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.photos.photo import read_photo
@@ -42,7 +43,7 @@ def mean_colours(pixels: np.ndarray, landmarks: np.ndarray) -> dict[str, np.ndar
 def test_the_chips_of_a_pair_are_laid_once_though_three_regions_wear_them(
     session: MakeupSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def face(path: Path) -> faces_module.AlignedFace:
+    def face(path: Path) -> alignment.AlignedFace:
         return pipeline.find_faces(read_photo(path).pixels, session.signature, path.name)[0]
 
     pairs = [(face(BARE[0]), face(look)) for look in LOOKS[:2]]
@@ -62,10 +63,10 @@ def test_makeup_of_every_look_comes_over_to_every_sample(session: MakeupSession)
     looks = []
     for look in LOOKS:
         pixels = read_photo(look).pixels
-        looks.append(mean_colours(pixels, faces_module.detect(pixels)[0].landmarks))
+        looks.append(mean_colours(pixels, detection.detect(pixels)[0].landmarks))
     for path in BARE:
         pixels = read_photo(path).pixels
-        landmarks = faces_module.detect(pixels)[0].landmarks
+        landmarks = detection.detect(pixels)[0].landmarks
         own = mean_colours(pixels, landmarks)
         for look, wanted in zip(LOOKS, looks, strict=True):
             got = mean_colours(transfer(pixels, look, session=session, strengths=Strengths(1, 1, 1)), landmarks)
@@ -81,9 +82,9 @@ def test_the_person_stays_the_same(session: MakeupSession) -> None:
     distances = []
     for path in BARE:
         pixels = read_photo(path).pixels
-        face = faces_module.detect(pixels)[0]
+        face = detection.detect(pixels)[0]
         result = transfer(pixels, LOOKS[0], session=session)
-        distances.append(np.linalg.norm(faces_module.descriptor(pixels, face) - faces_module.descriptor(result, face)))
+        distances.append(np.linalg.norm(descriptor(pixels, face) - descriptor(result, face)))
     assert np.mean(distances) < 0.32  # strangers lie 0.6 apart
 
 
@@ -151,12 +152,12 @@ def test_transfer_is_the_function_whatever_was_imported_before() -> None:
 
 def test_glasses_and_a_fringe_of_the_reference_leave_no_ghost(session: MakeupSession) -> None:
     look = read_photo(SAMPLES / "makeup" / "plum.jpg").pixels
-    landmarks = faces_module.detect(look)[0].landmarks
+    landmarks = detection.detect(look)[0].landmarks
     covered = look.copy()
     for eye in (landmarks[36:42].mean(axis=0), landmarks[42:48].mean(axis=0)):
         cv2.ellipse(covered, (int(eye[0]), int(eye[1]) + 12), (92, 74), 0, 0, 360, (15, 15, 20), 8, cv2.LINE_AA)
     source = read_photo(SAMPLES / "no_makeup" / "bea.jpg").pixels
-    own = faces_module.detect(source)[0].landmarks
+    own = detection.detect(source)[0].landmarks
     plain, through = (transfer(source, item, session=session).astype(int) for item in (look, covered))
     cheeks = cheeks_mask(own, source.shape[:2]) > 0.9
     assert np.abs(rgb_to_lab(plain) - rgb_to_lab(through))[cheeks].max(axis=-1).mean() < 2
@@ -169,6 +170,6 @@ def test_a_model_of_the_published_contract_runs_the_same_way(tmp_path: Path) -> 
         pixels = read_photo(BARE[0]).pixels
         result = transfer(pixels, LOOKS[0], session=published)
         assert (published.encoded, published.runs) == (2, 3)  # each encoder, then the decoder
-    outside = face_mask(faces_module.detect(pixels)[0].landmarks, pixels.shape[:2], soft=0.2) == 0
+    outside = face_mask(detection.detect(pixels)[0].landmarks, pixels.shape[:2], soft=0.2) == 0
     far = cv2.erode(outside.astype(np.uint8), np.ones((61, 61))) > 0
     assert np.array_equal(result[far], pixels[far])

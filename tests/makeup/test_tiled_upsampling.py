@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from beautygan_cli.faces.faces import Placement
+from beautygan_cli.faces.alignment import Placement
 from beautygan_cli.makeup.tiled_upsampling import Laid
 
 BOX = (37, 52, 437, 391)

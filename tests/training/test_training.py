@@ -14,7 +14,7 @@ from beautygan_cli import MakeupSession
 from beautygan_cli.cli.train import _minutes
 from beautygan_cli.cli.train import main as train_command
 from beautygan_cli.errors import DatasetError
-from beautygan_cli.faces import faces, masks
+from beautygan_cli.faces import alignment, detection, masks
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos.photo import Photo, read_photo, write_photo
@@ -32,9 +32,9 @@ def everyone(tmp_path_factory: pytest.TempPathFactory) -> list[dataset.Person]:
 
 
 @pytest.fixture(scope="module")
-def chip() -> faces.AlignedFace:
+def chip() -> alignment.AlignedFace:
     pixels = read_photo(BARE / "bea.jpg").pixels
-    return faces.align(pixels, faces.detect(pixels)[0], 384, 0.35)
+    return alignment.align(pixels, detection.detect(pixels)[0], 384, 0.35)
 
 
 def region(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -44,13 +44,13 @@ def region(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
 # Drawn makeup
 
 
-def test_no_style_changes_nothing(chip: faces.AlignedFace) -> None:
+def test_no_style_changes_nothing(chip: alignment.AlignedFace) -> None:
     assert np.abs(rendering.render(chip.chip, chip.landmarks, Style()) - chip.chip).max() < 1
 
 
 @pytest.mark.parametrize("colour", [(36, 55, 30), (50, 35, -5), (24, 28, -8)])
 def test_lipstick_gives_the_lips_its_colour_and_stays_on_them(
-    colour: tuple[float, float, float], chip: faces.AlignedFace
+    colour: tuple[float, float, float], chip: alignment.AlignedFace
 ) -> None:
     result = rendering.render(chip.chip, chip.landmarks, Style(lipstick=Lipstick(colour, 0.97)))
     lips = masks.lips_mask(chip.landmarks, result.shape[:2], soft=0) > 0.99
@@ -68,7 +68,7 @@ def test_a_rare_shade_of_skin_is_drawn_more_often_but_not_without_bound(everyone
     assert dataset.evened([light[0]] * 3) == [light[0]] * 3
 
 
-def test_lipstick_keeps_the_lips_own_texture(chip: faces.AlignedFace) -> None:
+def test_lipstick_keeps_the_lips_own_texture(chip: alignment.AlignedFace) -> None:
     result = rendering.render(chip.chip, chip.landmarks, Style(lipstick=Lipstick((36, 55, 30), 0.97)))
     lips = masks.lips_mask(chip.landmarks, result.shape[:2], soft=0) > 0.99
     light = [rgb_to_lab(p)[..., 0] for p in (chip.chip, result)]
@@ -78,14 +78,14 @@ def test_lipstick_keeps_the_lips_own_texture(chip: faces.AlignedFace) -> None:
 
 def test_lipstick_leaves_teeth_white() -> None:
     pixels = read_photo(BARE / "tilted.jpg").pixels
-    face = faces.align(pixels, faces.detect(pixels)[0], 384, 0.35)
+    face = alignment.align(pixels, detection.detect(pixels)[0], 384, 0.35)
     result = rendering.render(face.chip, face.landmarks, Style(lipstick=Lipstick((30, 50, 20), 1.0)))
     opening = masks.mouth_opening(face.landmarks, (384, 384)) > 0.99
     assert opening.sum() > 100
     assert np.median(np.abs(result - face.chip)[opening]) < 3
 
 
-def test_eye_shadow_colours_the_lids_and_not_the_eyeballs(chip: faces.AlignedFace) -> None:
+def test_eye_shadow_colours_the_lids_and_not_the_eyeballs(chip: alignment.AlignedFace) -> None:
     blue = (35.0, 5.0, -40.0)
     style = Style(shadow=EyeShadow(blue, blue, blue, 0.9, 0.0, 0.0, 0.9, 0.3))
     result = rendering.render(chip.chip, chip.landmarks, style)
@@ -95,7 +95,7 @@ def test_eye_shadow_colours_the_lids_and_not_the_eyeballs(chip: faces.AlignedFac
     assert np.median(np.abs(result - chip.chip)[eyeballs]) < 2
 
 
-def test_a_wing_reaches_past_the_eyes_outer_corner(chip: faces.AlignedFace) -> None:
+def test_a_wing_reaches_past_the_eyes_outer_corner(chip: alignment.AlignedFace) -> None:
     line = Liner((10, 0, 0), 0.95, 0.08)
     plain, winged = (
         rendering.render(chip.chip, chip.landmarks, Style(liner=item)) for item in (line, replace(line, wing=0.4))
@@ -106,7 +106,7 @@ def test_a_wing_reaches_past_the_eyes_outer_corner(chip: faces.AlignedFace) -> N
     assert columns.max() > chip.landmarks[45, 0] + 3
 
 
-def test_foundation_evens_the_skin_and_keeps_its_pores(chip: faces.AlignedFace) -> None:
+def test_foundation_evens_the_skin_and_keeps_its_pores(chip: alignment.AlignedFace) -> None:
     result = rendering.render(chip.chip, chip.landmarks, Style(finish=Finish(even=1.0)))
     cheeks = masks.cheeks_mask(chip.landmarks, result.shape[:2]) > 0.95
     before, after = rgb_to_lab(chip.chip), rgb_to_lab(result)
@@ -207,7 +207,7 @@ def test_the_target_is_the_source_with_the_references_colours(everyone: list[dat
 
 def test_skin_is_matched_within_its_bound() -> None:
     pixels = read_photo(BARE / "dara.jpg").pixels
-    face = faces.align(pixels, faces.detect(pixels)[0], 256, 0.35)
+    face = alignment.align(pixels, detection.detect(pixels)[0], 256, 0.35)
     own = examples.skin_statistics(face.chip.astype(np.float32), face.landmarks)
     pale = (np.array([90.0, 8.0, 12.0]), own[1])
     result = examples.match_skin(face.chip.astype(np.float32), face.landmarks, own, pale)
@@ -227,7 +227,7 @@ def test_light_keeps_what_is_in_range_and_never_leaves_it() -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_what_covers_a_face_is_a_layer_with_opacity(seed: int) -> None:
     pixels = read_photo(BARE / "chi.jpg").pixels
-    face = faces.align(pixels, faces.detect(pixels)[0], 256, 0.35)
+    face = alignment.align(pixels, detection.detect(pixels)[0], 256, 0.35)
     layer = examples.random_cover(face.landmarks, 256, np.random.default_rng(seed))
     assert layer.shape == (256, 256, 4)
     assert 0 <= layer[..., 3].min() <= layer[..., 3].max() <= 1
@@ -274,7 +274,7 @@ def test_a_run_trains_saves_resumes_and_its_model_loads(tmp_path: Path, capfd: p
     assert str(tmp_path) not in json.dumps(dict(about))
     with MakeupSession(out) as session:
         pixels = read_photo(BARE / "bea.jpg").pixels
-        face = faces.align(pixels, faces.detect(pixels)[0], session.signature.size, session.signature.padding)
+        face = alignment.align(pixels, detection.detect(pixels)[0], session.signature.size, session.signature.padding)
         result = session.transfer(face.chip[None], face.chip[None])
     assert result.shape == (1, 256, 256, 3)
 
