@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from beautygan_cli.faces import alignment, occlusion
-from beautygan_cli.faces import masks as regions
+from beautygan_cli.faces import masks as region_masks
 from beautygan_cli.training import occlusion as training
 from beautygan_cli.training.dataset import load, split
 from beautygan_cli.training.occluders import FaceFrame
@@ -72,7 +72,7 @@ def real_faces(network: occlusion.OcclusionNetwork, held: list) -> None:
     for mask, points in zip(found, marks, strict=True):
         frame = FaceFrame.of(points, SIZE)
         zone = (np.abs(frame.x) < 0.95) & (frame.y > -0.12) & (frame.y < 0.55)
-        framed.append(float((mask > 0.4)[zone].sum()) / regions.unit(points) ** 2)
+        framed.append(float((mask > 0.4)[zone].sum()) / region_masks.unit(points) ** 2)
     for name, chosen in (
         ("studio", [person.folder in training.STUDIO for person in held]),
         ("everyday", [person.folder not in training.STUDIO for person in held]),

@@ -19,6 +19,7 @@ import numpy as np
 
 from beautygan_cli.faces import detection, masks
 from beautygan_cli.faces.warp import warp_onto
+from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
 from beautygan_cli.photos.photo import Photo, read_photo, write_photo
 from beautygan_cli.training import rendering
@@ -174,8 +175,8 @@ def _mixed(bent: list[np.ndarray], landmarks: np.ndarray) -> np.ndarray:
     labs = [rgb_to_lab(picture) for picture in bent]
     skin = masks.skin_mask(landmarks, shape)
     means = [weighted_mean(lab, skin) for lab in labs]
-    broad = np.mean([masks.blur(lab, GRAIN * unit) - mean for lab, mean in zip(labs, means, strict=True)], axis=0)
-    mean_face = broad + means[0] + (labs[0] - masks.blur(labs[0], GRAIN * unit))
+    broad = np.mean([drawing.blur(lab, GRAIN * unit) - mean for lab, mean in zip(labs, means, strict=True)], axis=0)
+    mean_face = broad + means[0] + (labs[0] - drawing.blur(labs[0], GRAIN * unit))
     mask = masks.face_mask(landmarks, shape, soft=0.12)[..., None]
     return lab_to_rgb(labs[0] + (mean_face - labs[0]) * mask)
 
@@ -186,10 +187,10 @@ def _in_room(photo: np.ndarray, landmarks: np.ndarray, colour: tuple[int, int, i
     behind = _wall(photo, landmarks)
     wall = np.median(photo[behind], axis=0)
     # Light is multiplied, so the wall may reach into dark hair: its wisps keep their edges and no grey rim stays.
-    matte = masks.blur(cv2.dilate(behind.astype(np.float32), np.ones((9, 9))), 2.5)[..., None]
+    matte = drawing.blur(cv2.dilate(behind.astype(np.float32), np.ones((9, 9))), 2.5)[..., None]
     rows, columns = np.mgrid[:height, :width] / np.array([height, width])[:, None, None]
     light = 0.7 + 0.5 * np.exp(-(((columns - 0.2) / 0.5) ** 2) - ((rows - 0.25) / 0.6) ** 2)
-    stripes = masks.blur((1 + 0.05 * np.sign(np.sin(columns * 60))).astype(np.float32), 2)
+    stripes = drawing.blur((1 + 0.05 * np.sign(np.sin(columns * 60))).astype(np.float32), 2)
     tint = np.array(colour) / wall * (light * stripes)[..., None]
     return photo * (1 + matte * (tint - 1))
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from beautygan_cli.faces import detection, masks
 from beautygan_cli.faces.warp import warp_onto
+from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab
 from beautygan_cli.photos.photo import read_photo
 
@@ -99,7 +100,7 @@ def glasses(bare: Bare, kind: str = "black") -> Hard:
         )
     width = max(2, round(thick * bare.unit))
     alpha = _lines(bare.shape, lines, width)
-    shade = masks.blur(np.roll(alpha, round(0.03 * bare.unit), axis=0), 0.03 * bare.unit)
+    shade = drawing.blur(np.roll(alpha, round(0.03 * bare.unit), axis=0), 0.03 * bare.unit)
     gloss = np.roll(_lines(bare.shape, lines, max(1, width // 4)), -max(1, width // 5), axis=0)
     layer = np.asarray(colour) + 45 * gloss[..., None]
     return _over(bare, bare.pixels * (1 - 0.22 * shade[..., None]), layer, alpha)
@@ -132,13 +133,13 @@ def hand(bare: Bare, where: str = "mouth", tone: Array | None = None) -> Hard:
         depth = np.hypot(far_x, far_y) / radius
         finger = np.clip((1 - depth) * radius + 0.5, 0, 1)
         light = np.sqrt(np.clip(1 - depth**2, 0, 1))  # a cylinder's shading
-        knuckles = masks.smoothstep(0.05, 0.0, np.abs(np.mod(along / bare.unit, 0.42) - 0.2)) * 0.05
+        knuckles = drawing.smoothstep(0.05, 0.0, np.abs(np.mod(along / bare.unit, 0.42) - 0.2)) * 0.05
         here = tone * (0.72 + 0.30 * light - knuckles)[..., None]
         lab = lab * (1 - finger[..., None]) + here * finger[..., None]
         alpha = np.maximum(alpha, finger)
-    grain = masks.blur(np.random.default_rng(1).normal(0, 4, bare.shape).astype(np.float32), 1.0)
+    grain = drawing.blur(np.random.default_rng(1).normal(0, 4, bare.shape).astype(np.float32), 1.0)
     lab[..., 0] += grain
-    shade = masks.blur(np.roll(alpha, round(0.04 * bare.unit), axis=0), 0.04 * bare.unit)
+    shade = drawing.blur(np.roll(alpha, round(0.04 * bare.unit), axis=0), 0.04 * bare.unit)
     return _over(bare, bare.pixels * (1 - 0.3 * shade[..., None]), lab_to_rgb(lab), alpha)
 
 
@@ -170,12 +171,12 @@ def beard(bare: Bare, colour: str = "brown", length: float = 0.05) -> Hard:
     rng = np.random.default_rng(4)
     points = bare.landmarks
     jaw = np.concatenate([points[2:15], np.stack([points[35], points[33], points[31]])])
-    area = masks.fill(bare.shape, jaw, soft=0.06 * bare.unit)
-    cheeks = masks.fill(
+    area = drawing.fill(bare.shape, jaw, soft=0.06 * bare.unit)
+    cheeks = drawing.fill(
         bare.shape, np.stack([points[2], points[31], points[48]]), np.stack([points[14], points[35], points[54]])
     )
-    lips = masks.fill(bare.shape, masks.smooth_curve(points[masks.OUTER_LIPS], closed=True))
-    area = area * (1 - masks.blur(cheeks, 0.05 * bare.unit)) * (lips < 0.02)
+    lips = drawing.fill(bare.shape, drawing.smooth_curve(points[masks.OUTER_LIPS], closed=True))
+    area = area * (1 - drawing.blur(cheeks, 0.05 * bare.unit)) * (lips < 0.02)
     rows, columns = np.nonzero(rng.random(bare.shape) < np.minimum(area * 2600 / bare.unit**2, 1))
     curves, middle = [], points[57]
     for x, y in zip(columns, rows, strict=True):
@@ -185,8 +186,8 @@ def beard(bare: Bare, colour: str = "brown", length: float = 0.05) -> Hard:
         start = np.array([x, y], dtype=float)
         curves.append(np.stack([start, start + down * 0.5 + rng.normal(0, 0.5, 2), start + down]))
     # The lips' own pixels stay free of hairs except for the moustache's tips.
-    free = masks.fill(
-        bare.shape, masks.smooth_curve(points[masks.OUTER_LIPS], closed=True) + np.array([0, 0.02 * bare.unit])
+    free = drawing.fill(
+        bare.shape, drawing.smooth_curve(points[masks.OUTER_LIPS], closed=True) + np.array([0, 0.02 * bare.unit])
     )
     return _hair_lines(bare, curves, colour, rng, keep=1 - free)
 
@@ -206,8 +207,8 @@ def open_mouth(bare: Bare, gap: float = 0.3) -> Hard:
     pulled[[61, 62, 63]], pulled[[67, 66, 65]] = middle - 0.005 * down, middle + 0.005 * down
     pixels = warp_onto(bare.pixels.astype(np.float32), pulled, target, bare.shape)
     target = target.astype(np.float32)
-    inner = masks.smooth_curve(target[masks.INNER_LIPS], closed=True)
-    opening = masks.fill(bare.shape, inner, soft=0.006 * bare.unit)
+    inner = drawing.smooth_curve(target[masks.INNER_LIPS], closed=True)
+    opening = drawing.fill(bare.shape, inner, soft=0.006 * bare.unit)
     size = bare.unit
     top, width = target[62], float(np.linalg.norm(target[64] - target[60]))
     axis = (target[64] - target[60]) / width
@@ -227,13 +228,13 @@ def open_mouth(bare: Bare, gap: float = 0.3) -> Hard:
         1.0,
         -1,
     )
-    blob = masks.blur(blob, 0.02 * size)[..., None]
+    blob = drawing.blur(blob, 0.02 * size)[..., None]
     inside = inside * (1 - blob) + blob * lab_to_rgb(np.array([[[0.62 * light, 26, 13]]], np.float32))[0, 0]
     for number in range(-4, 4):
         left, right = (top + axis * (number + k) * 0.108 * size for k in (0.04, 0.96))
         tall = 0.13 * size * (1.0 - 0.05 * abs(number + 0.5))
         rise = -below * 0.08 * size
-        tooth = masks.fill(
+        tooth = drawing.fill(
             bare.shape,
             np.stack([left + rise, right + rise, right + below * tall, left + below * tall]),
             soft=0.012 * size,
@@ -241,7 +242,7 @@ def open_mouth(bare: Bare, gap: float = 0.3) -> Hard:
         shade = 1 - 0.07 * abs(number + 0.5)
         white = lab_to_rgb(np.array([[[min(92, 0.5 * light + 50) * shade, 1.5, 11]]], np.float32))[0, 0]
         inside = inside * (1 - tooth[..., None]) + white * tooth[..., None]
-    inside += masks.blur(np.random.default_rng(5).normal(0, 5, bare.shape).astype(np.float32), 0.8)[..., None]
+    inside += drawing.blur(np.random.default_rng(5).normal(0, 5, bare.shape).astype(np.float32), 0.8)[..., None]
     opened = Bare(_bytes(pixels), target)
     return _over(opened, pixels, inside, opening)
 
@@ -252,18 +253,18 @@ def closed_eyes(bare: Bare) -> Hard:
     landmarks = bare.landmarks.copy()
     colour = np.percentile(bare.pixels[masks.lids_mask(landmarks, bare.shape) > 0.9], 65, axis=0)
     for upper, lower in (([36, 37, 38, 39], [36, 41, 40, 39]), ([42, 43, 44, 45], [42, 47, 46, 45])):
-        above, below = masks.smooth_curve(landmarks[upper]), masks.smooth_curve(landmarks[lower])
+        above, below = drawing.smooth_curve(landmarks[upper]), drawing.smooth_curve(landmarks[lower])
         # Lashes and rim are a little outside the landmarks: the lid covers them too.
         centre = (above.mean(axis=0) + below.mean(axis=0)) / 2
         outline = centre + (np.concatenate([above, below[::-1]]) - centre) * [1.06, 1.45]
-        area = masks.fill(bare.shape, outline, soft=0.012 * size)
+        area = drawing.fill(bare.shape, outline, soft=0.012 * size)
         # The lid's grain is that of the skin under the brow, its colour that of the whole lid above the eye.
         rows, columns = np.mgrid[: bare.shape[0], : bare.shape[1]].astype(np.float32)
         height = float((below - above)[:, 1].max())
         lid_top = np.interp(columns, above[:, 0], above[:, 1]).astype(np.float32)
         taken = lid_top - 0.09 * size - 0.25 * np.clip(rows - lid_top + 0.3 * height, 0, None)
         skin = cv2.remap(pixels, columns, np.minimum(taken, rows).astype(np.float32), cv2.INTER_LINEAR)
-        smooth = colour + (skin - masks.blur(skin, 0.012 * size))
+        smooth = colour + (skin - drawing.blur(skin, 0.012 * size))
         curve = np.clip((rows - lid_top) / max(height, 1), 0, 1)
         lid = smooth * (1.02 - 0.12 * (2 * curve - 0.8) ** 2)[..., None]
         pixels = pixels * (1 - area[..., None]) + lid * area[..., None]
@@ -310,7 +311,7 @@ def side_light(bare: Bare, dark: float = 0.16, bright: float = 1.25) -> Hard:
     """One lamp at the right: linear light falls from `bright` to `dark` times over nose and left cheek."""
     columns = np.arange(bare.shape[1], dtype=np.float32)
     middle, half = float(bare.landmarks[27:31, 0].mean()), 0.55 * bare.unit
-    light = dark + (bright - dark) * masks.smoothstep(-1.0, 1.0, (columns - middle) / half)
+    light = dark + (bright - dark) * drawing.smoothstep(-1.0, 1.0, (columns - middle) / half)
     pixels = np.clip(bare.pixels * light[None, :, None] ** (1 / 2.2), 0, 255)
     lit = Bare(_bytes(pixels), bare.landmarks)
     return Hard(lit.pixels, lit, np.zeros(bare.shape, np.float32))
@@ -333,21 +334,21 @@ def _hair_lines(
     """Curves as hairs, each of a tone of its own, with a soft shadow below them."""
     layer, alpha = np.zeros((*bare.shape, 3), np.float32), np.zeros(bare.shape, np.uint8)
     for line in lines:
-        curve = [np.round(masks.smooth_curve(line, steps=6) * 16).astype(np.int32)]
+        curve = [np.round(drawing.smooth_curve(line, steps=6) * 16).astype(np.int32)]
         thick = max(1, round(width * bare.unit * rng.uniform(0.4, 1.1)))
         tone = np.clip(np.array(HAIR[colour]) * rng.uniform(0.65, 1.35), 0, 255)
         # Colours reach further than opacity does, so that soft edges have them too.
         cv2.polylines(layer, curve, False, tuple(float(v) for v in tone), thick + 2, cv2.LINE_8, 4)
         cv2.polylines(alpha, curve, False, 255, thick, cv2.LINE_AA, 4)
     cover = alpha.astype(np.float32) / 255 * (1 if keep is None else keep)
-    shade = masks.blur(np.roll(cover, round(0.02 * bare.unit), axis=0), 0.025 * bare.unit)
-    return _over(bare, bare.pixels * (1 - 0.2 * shade[..., None]), masks.blur(layer, 0.6), cover)
+    shade = drawing.blur(np.roll(cover, round(0.02 * bare.unit), axis=0), 0.025 * bare.unit)
+    return _over(bare, bare.pixels * (1 - 0.2 * shade[..., None]), drawing.blur(layer, 0.6), cover)
 
 
 def _lines(shape: tuple[int, int], lines: list[Array], width: int) -> Array:
     mask = np.zeros(shape, np.uint8)
     for line in lines:
-        curve = line if len(line) == 2 else masks.smooth_curve(line)
+        curve = line if len(line) == 2 else drawing.smooth_curve(line)
         cv2.polylines(mask, [np.round(curve * 16).astype(np.int32)], False, 255, width, cv2.LINE_AA, 4)
     return mask.astype(np.float32) / 255
 

@@ -19,6 +19,7 @@ from beautygan_cli.faces import alignment, masks
 from beautygan_cli.faces.alignment import Placement
 from beautygan_cli.faces.analysis import analyse_face
 from beautygan_cli.faces.occlusion import COVERED, occlusion_of, refine
+from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import linear_light, rgb_to_lab
 from beautygan_cli.types import FloatArray, UInt8Array
 
@@ -188,7 +189,7 @@ def unpainted_patches(face: CroppedFace, change: FloatArray) -> tuple[float, flo
         return float("nan"), float("nan")
     sigma = PATCH_BLUR * masks.unit(face.landmarks)
     weight = skin.astype(np.float32)
-    blurred = masks.blur(change * weight, sigma)[skin] / np.maximum(masks.blur(weight, sigma)[skin], 1e-3)
+    blurred = drawing.blur(change * weight, sigma)[skin] / np.maximum(drawing.blur(weight, sigma)[skin], 1e-3)
     median = float(np.median(blurred))
     if median < LEAST_SKIN_CHANGE:
         return float("nan"), median
@@ -207,8 +208,8 @@ def hair_change(face: CroppedFace, change: FloatArray) -> float:
 
     size = masks.unit(face.landmarks)
     outline = masks.face_outline(face.landmarks)
-    inside = masks.fill(face.shape, outline) > 0.5
-    wide = masks.fill(face.shape, masks.grown(outline, PAST_OUTLINE * size)) > 0.5
+    inside = drawing.fill(face.shape, outline) > 0.5
+    wide = drawing.fill(face.shape, drawing.grown(outline, PAST_OUTLINE * size)) > 0.5
     likeness = masks.skin_likeness(face.landmarks, rgb_to_lab(face.pixels))
     covered = wide & (face.occlusion > SURELY_COVERED) & (likeness < MOSTLY_SKIN)
     depth = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, 5)

@@ -22,6 +22,7 @@ from beautygan_cli.faces import masks as region_masks
 from beautygan_cli.faces.analysis import analyse_face
 from beautygan_cli.faces.detection import Face
 from beautygan_cli.faces.recognition import descriptor
+from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.composite import Strengths
@@ -175,7 +176,7 @@ def face_masks(landmarks: NDArray[Any], shape: tuple[int, int]) -> FaceMasks:
             "skin": region_masks.cheeks_mask(inside, size),
         },
         face=region_masks.face_mask(inside, size),
-        near=_widened(region_masks.fill(size, outline - np.array([left, top], dtype=np.float32)), OUTSIDE * length),
+        near=_widened(drawing.fill(size, outline - np.array([left, top], dtype=np.float32)), OUTSIDE * length),
         unit=length,
     )
 
@@ -235,7 +236,7 @@ def detail_correlation(source: UInt8Array, result: UInt8Array, masks: FaceMasks)
 
 
 def _detail(luma: FloatArray, sigma: float) -> FloatArray:
-    return luma - region_masks.blur(luma, max(0.5, sigma))
+    return luma - drawing.blur(luma, max(0.5, sigma))
 
 
 def weighted_correlation(first: NDArray[Any], second: NDArray[Any], weights: NDArray[Any]) -> float:
@@ -267,7 +268,7 @@ def similarity(source: UInt8Array, result: UInt8Array, masks: FaceMasks) -> floa
         return float("nan")
 
     def local(values: FloatArray) -> FloatArray:
-        return region_masks.blur(values, SSIM_SIGMA)
+        return drawing.blur(values, SSIM_SIGMA)
 
     mean_1, mean_2 = local(first), local(second)
     variance_1, variance_2 = local(first * first) - mean_1**2, local(second * second) - mean_2**2

@@ -19,6 +19,7 @@ from beautygan_cli.faces import detection, masks
 from beautygan_cli.faces.alignment import AlignedFace
 from beautygan_cli.faces.analysis import analyse_face
 from beautygan_cli.faces.detection import Face
+from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos.files import printable
@@ -132,7 +133,7 @@ def _lightness(lab: FloatArray, mask: FloatArray) -> float:
 def _sharpness(aligned: AlignedFace) -> float:
     """What a blur by one pixel takes away, to what a blur by four takes away after that, root mean squares."""
     luma = rgb_to_lab(aligned.chip)[..., 0]
-    slightly, strongly = masks.blur(luma, 1.0), masks.blur(luma, 4.0)
+    slightly, strongly = drawing.blur(luma, 1.0), drawing.blur(luma, 4.0)
     mask = masks.face_mask(aligned.landmarks, (luma.shape[0], luma.shape[1]))
     fine = weighted_mean(((luma - slightly) ** 2)[..., None], mask)[0]
     coarse = weighted_mean(((slightly - strongly) ** 2)[..., None], mask)[0]
@@ -143,7 +144,7 @@ def _lip_contrast(lab: FloatArray, landmarks: FloatArray) -> float:
     import cv2
 
     shape, unit = (lab.shape[0], lab.shape[1]), masks.unit(landmarks)
-    mouth = (masks.fill(shape, masks.smooth_curve(landmarks[masks.OUTER_LIPS], closed=True)) > 0.3).astype(np.uint8)
+    mouth = (drawing.fill(shape, drawing.smooth_curve(landmarks[masks.OUTER_LIPS], closed=True)) > 0.3).astype(np.uint8)
 
     def grown(distance: float) -> NDArray[Any]:
         side = int(2 * distance * unit) | 1
@@ -171,7 +172,7 @@ def _under_eyes(lab: FloatArray, landmarks: FloatArray) -> float:
         width = float(np.linalg.norm(across))
         top, bottom = eye.mean(axis=0) + 0.3 * width * down, eye.mean(axis=0) + 0.6 * width * down
         corners = np.stack([top - 0.4 * across, top + 0.4 * across, bottom + 0.4 * across, bottom - 0.4 * across])
-        shades.append(_lightness(lab, masks.fill(shape, corners)) - cheeks)
+        shades.append(_lightness(lab, drawing.fill(shape, corners)) - cheeks)
     return float(min(shades))
 
 

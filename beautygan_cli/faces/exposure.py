@@ -14,6 +14,7 @@ import numpy as np
 
 from beautygan_cli.faces import masks
 from beautygan_cli.faces.alignment import AlignedFace
+from beautygan_cli.imaging import drawing
 from beautygan_cli.types import FloatArray
 
 # Grey levels that the brightest part of open eyes has at least in a well lit photo, where it is so many times as bright
@@ -35,7 +36,7 @@ def exposure(face: AlignedFace) -> float | None:
     if eyes.sum() < LEAST_SEEN * masks.unit(face.landmarks) ** 2:
         return None
     # Noise alone would have bright pixels.
-    brightness = masks.blur(reduce(cv2.max, cv2.split(face.chip)).astype(np.float32), NOISE)
+    brightness = drawing.blur(reduce(cv2.max, cv2.split(face.chip)).astype(np.float32), NOISE)
     skin = masks.skin_mask(face.landmarks, brightness.shape) > 0.5
     own = max(1.0, float(np.percentile(brightness[eyes], BRIGHTEST)))
     if not skin.any():

@@ -23,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.errors import ModelError
-from beautygan_cli.faces import masks as regions
+from beautygan_cli.faces import masks as region_masks
 from beautygan_cli.faces.alignment import AlignedFace
+from beautygan_cli.imaging import drawing
 from beautygan_cli.model.checkpoint import find_checkpoint, open_reader, read_meta_graph
 from beautygan_cli.model.graph import (
     check_sizes,
@@ -150,7 +151,7 @@ def network_input(chips: UInt8Array, landmarks: NDArray[Any]) -> tuple[FloatArra
         # Averaging when reducing; INTER_AREA enlarges by repeating, so a smaller chip is interpolated.
         method = cv2.INTER_AREA if chip.shape[0] >= SIZE else cv2.INTER_LINEAR
         pixels[index] = chip if chip.shape[0] == SIZE else cv2.resize(chip, (SIZE, SIZE), interpolation=method)
-        face[index, ..., 0] = regions.face_mask(points, (SIZE, SIZE))
+        face[index, ..., 0] = region_masks.face_mask(points, (SIZE, SIZE))
     return pixels, face
 
 
@@ -170,14 +171,14 @@ def spare_eyes(occlusion: FloatArray, landmarks: NDArray[Any]) -> FloatArray:
     import cv2
 
     shape = (occlusion.shape[0], occlusion.shape[1])
-    unit = regions.unit(landmarks)
+    unit = region_masks.unit(landmarks)
     # Brows and eyes with a little around them: before most faces nothing is there, and no zone needs to be drawn.
     around = np.concatenate([landmarks[17:27], landmarks[36:48]])
     left, top = np.maximum(np.floor(around.min(axis=0) - unit / 5).astype(int), 0)
     right, bottom = np.ceil(around.max(axis=0) + unit / 5).astype(int) + 1
     if not (occlusion[top:bottom, left:right] > EYES_ALONE).any():
         return occlusion
-    zone = np.maximum(regions.around_eyes_mask(landmarks, shape), regions.openings_mask(landmarks, shape))
+    zone = np.maximum(region_masks.around_eyes_mask(landmarks, shape), region_masks.openings_mask(landmarks, shape))
     if float((occlusion * zone).max()) <= EYES_ALONE:
         return occlusion
     count, pieces = cv2.connectedComponents((occlusion > COVERED).astype(np.uint8), connectivity=8)
@@ -186,7 +187,7 @@ def spare_eyes(occlusion: FloatArray, landmarks: NDArray[Any]) -> FloatArray:
     goes_on[0] = False  # the pixels that are not covered
     # Carried on a little past its edge, where the cover fades out.
     trusted = cv2.dilate(goes_on[pieces].astype(np.float32), np.ones((3, 3), np.uint8))
-    limit = 1 - (1 - EYES_ALONE) * zone * (1 - regions.blur(trusted, 0.02 * unit))
+    limit = 1 - (1 - EYES_ALONE) * zone * (1 - drawing.blur(trusted, 0.02 * unit))
     return np.asarray(np.minimum(occlusion, limit), dtype=np.float32)
 
 
@@ -250,7 +251,7 @@ def occlusion_of(face: AlignedFace) -> FloatArray:
 
     def work() -> FloatArray:
         found = _of_the_package().predict(face.chip[None], face.landmarks[None])[0]
-        return np.asarray(regions.smoothstep(*SURE, found), dtype=np.float32)
+        return np.asarray(drawing.smoothstep(*SURE, found), dtype=np.float32)
 
     return face.once("occlusion", work)
 
@@ -272,8 +273,8 @@ def covered_shares(occlusion: FloatArray, landmarks: NDArray[Any]) -> dict[str, 
         landmarks: (68, 2) in its pixels.
     """
     shape = (occlusion.shape[0], occlusion.shape[1])
-    eyes = [regions.eyes_mask(landmarks, shape, (grid, grid)) for grid in regions.eye_grids(landmarks, shape)]
-    masks = [*eyes, regions.lips_mask(landmarks, shape), regions.skin_mask(landmarks, shape)]
+    eyes = [region_masks.eyes_mask(landmarks, shape, (grid, grid)) for grid in region_masks.eye_grids(landmarks, shape)]
+    masks = [*eyes, region_masks.lips_mask(landmarks, shape), region_masks.skin_mask(landmarks, shape)]
     return {
         name: float((mask * occlusion).sum() / max(float(mask.sum()), 1e-6))
         for name, mask in zip(NAMES, masks, strict=True)

@@ -11,6 +11,7 @@ from beautygan_cli.faces import masks
 from beautygan_cli.faces.alignment import AlignedFace
 from beautygan_cli.faces.occlusion import occlusion_of
 from beautygan_cli.faces.warp import warp_onto
+from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import rgb_to_lab, weighted_mean
 from beautygan_cli.types import FloatArray
 
@@ -59,8 +60,8 @@ def _evenly_lit(chip: FloatArray, mirrored: FloatArray, landmarks: NDArray[Any])
     skin = skin * (1 - masks.openings_mask(landmarks, shape, soft=0.02))
     skin = skin * (1 - masks.lips_mask(landmarks, shape, grow=0.05, soft=0.03))
     reach = SHADES_REACH * masks.unit(landmarks)
-    known = np.maximum(masks.blur(skin, reach), 0.05)
-    apart = masks.blur((mirrored - chip) * skin[..., None], reach) / known[..., None]
+    known = np.maximum(drawing.blur(skin, reach), 0.05)
+    apart = drawing.blur((mirrored - chip) * skin[..., None], reach) / known[..., None]
     seen = 1 - far_share(landmarks)  # nothing is taken from a half that is replaced
     return np.asarray(chip + skin[..., None] * np.float32(seen / 2) * apart, dtype=np.float32)
 
@@ -78,7 +79,7 @@ def _mouth_shut(chip: FloatArray, landmarks: NDArray[Any]) -> FloatArray:
     lips = weighted_mean(chip, masks.lips_mask(landmarks, shape, soft=0) * (1 - between))
     if not np.isfinite(lips).all():
         return chip
-    cover = masks.blur(between, 0.015 * masks.unit(landmarks))[..., None]
+    cover = drawing.blur(between, 0.015 * masks.unit(landmarks))[..., None]
     return np.asarray(chip + cover * (lips - chip), dtype=np.float32)
 
 
@@ -92,7 +93,7 @@ def _uncovered(chip: FloatArray, landmarks: NDArray[Any], occlusion: FloatArray)
     # Not before lids and lips: what is filled in there would be taken for their makeup.
     covered, clear = skin * occlusion, skin * (1 - occlusion)
     reach = 0.2 * masks.unit(landmarks)
-    around = masks.blur(chip * clear[..., None], reach) / np.maximum(masks.blur(clear, reach), 1e-3)[..., None]
+    around = drawing.blur(chip * clear[..., None], reach) / np.maximum(drawing.blur(clear, reach), 1e-3)[..., None]
     return np.asarray(chip + covered[..., None] * (around - chip), dtype=np.float32)
 
 
@@ -108,7 +109,7 @@ def turn(landmarks: NDArray[Any]) -> float:
 
 def far_share(landmarks: NDArray[Any]) -> float:
     """How much of a face's far half is to be replaced, 0 to 1: all of it where the face is far turned."""
-    return float(masks.smoothstep(*TURNED, np.array(abs(turn(landmarks)))))
+    return float(drawing.smoothstep(*TURNED, np.array(abs(turn(landmarks)))))
 
 
 def _both_sides(chip: FloatArray, mirrored: FloatArray, landmarks: NDArray[Any]) -> FloatArray:
@@ -125,6 +126,6 @@ def _both_sides(chip: FloatArray, mirrored: FloatArray, landmarks: NDArray[Any])
     middle = middle[np.argsort(middle[:, 1], kind="stable")]
     beyond = np.arange(shape[1])[None] - np.interp(np.arange(shape[0]), middle[:, 1], middle[:, 0])[:, None]
     reach = MIDDLE * masks.unit(landmarks)
-    far = amount * masks.smoothstep(-reach, reach, beyond * np.sign(turn(landmarks)))
+    far = amount * drawing.smoothstep(-reach, reach, beyond * np.sign(turn(landmarks)))
     far = far * (1 - masks.lips_mask(landmarks, shape, grow=0.05, soft=0.03))
     return np.asarray(chip + far[..., None] * (mirrored - chip), dtype=np.float32)

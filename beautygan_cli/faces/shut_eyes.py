@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.faces import masks
+from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import rgb_to_lab
 from beautygan_cli.types import FloatArray
 
@@ -35,7 +36,7 @@ def seen_landmarks(landmarks: NDArray[Any], pixels: NDArray[Any]) -> FloatArray:
         part = pixels[top:bottom, left:right]
         if min(part.shape[:2]) < 8:
             continue
-        lab = masks.blur(rgb_to_lab(part), 0.006 * size)
+        lab = drawing.blur(rgb_to_lab(part), 0.006 * size)
         points = landmarks - np.array([left, top])
         shape = (part.shape[0], part.shape[1])
         grid = masks.eye_grid(points[upper], points[lower], points[brow], shape, whole=True)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from beautygan_cli.faces import alignment, detection, masks
 from beautygan_cli.faces.detection import Face
 from beautygan_cli.faces.landmarks import find_landmarks
+from beautygan_cli.imaging import drawing
 from beautygan_cli.types import FloatArray, UInt8Array
 
 SEARCH_EVERY = 10  # frames between two searches for faces that came in: a third of a second at the usual rates
@@ -246,7 +247,7 @@ def _motion(before: UInt8Array, after: UInt8Array, landmarks: FloatArray) -> NDA
     shape = parts[0].shape[:2]
     ratio = np.array([shape[1] / (min(x1, width) - x0), shape[0] / (min(y1, height) - y0)])
     outline = masks.face_outline((landmarks - (x0, y0)) * ratio)
-    mask = (masks.fill((shape[0], shape[1]), outline) > 0.5).astype(np.uint8)
+    mask = (drawing.fill((shape[0], shape[1]), outline) > 0.5).astype(np.uint8)
     apart = 0.04 * min(FLOW_FACE, size)  # so that they lie all over the face
     points = cv2.goodFeaturesToTrack(parts[0], FLOW_POINTS, 0.005, apart, None, mask)
     if points is None or len(points) < LEAST_POINTS:
@@ -352,8 +353,8 @@ class _Patch:
 
 def _news(change: FloatArray, least: np.float32, unit: float) -> FloatArray:
     """The weight of each new pixel in the average, (h, w, 1): `least` where it is as it was, 1 where it is not."""
-    differs = np.abs(masks.blur(change, LOOK_BLUR * unit)).max(axis=-1)
-    return np.asarray(least + (1 - least) * masks.smoothstep(SAME_LOOK, OTHER_LOOK, differs), np.float32)[..., None]
+    differs = np.abs(drawing.blur(change, LOOK_BLUR * unit)).max(axis=-1)
+    return np.asarray(least + (1 - least) * drawing.smoothstep(SAME_LOOK, OTHER_LOOK, differs), np.float32)[..., None]
 
 
 def _reach(landmarks: FloatArray, shape: tuple[int, ...]) -> tuple[int, int, int, int]:

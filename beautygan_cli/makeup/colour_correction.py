@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.faces import masks
+from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
 from beautygan_cli.types import FloatArray
 
@@ -116,7 +117,7 @@ def _lips(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
 
 def _soft_eyes(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
     """The eyes' makeup with a wide soft edge: deepened shadow must not show where its region ends."""
-    soft = masks.blur(masks.eyes_mask(landmarks, shape), EYES_EDGE * masks.unit(landmarks))
+    soft = drawing.blur(masks.eyes_mask(landmarks, shape), EYES_EDGE * masks.unit(landmarks))
     return np.asarray(soft * (1 - masks.openings_mask(landmarks, shape)), dtype=np.float32)
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from beautygan_cli.faces import masks
 from beautygan_cli.faces.alignment import AlignedFace, Placement, crop, footprint
 from beautygan_cli.faces.occlusion import occlusion_of, refine
+from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import lab_to_rgb, linear_light, rgb_to_lab, weighted_mean
 from beautygan_cli.imaging.resize import divisible
 from beautygan_cli.makeup.tiled_upsampling import Laid
@@ -210,12 +211,12 @@ def split_change(
     shade = (wanted - own).astype(np.float32)
     # Around the face may be a mask's grey, which must not shine in: what is known within goes on over the edge.
     face_alone = masks.face_mask(face.landmarks, (before.shape[0], before.shape[1]))
-    inside = cv2.merge([masks.smoothstep(0.9, 1, face_alone)] * 3)
+    inside = cv2.merge([drawing.smoothstep(0.9, 1, face_alone)] * 3)
     reach = LIGHT_BLUR * masks.unit(face.landmarks)
-    known = np.maximum(cv2.merge([masks.blur(inside[..., 0], reach)] * 3), np.float32(1e-3))
-    light = cv2.multiply(masks.blur(after * inside, reach) / known, (*map(float, dimming), 0.0))
+    known = np.maximum(cv2.merge([drawing.blur(inside[..., 0], reach)] * 3), np.float32(1e-3))
+    light = cv2.multiply(drawing.blur(after * inside, reach) / known, (*map(float, dimming), 0.0))
     change = after + light - cv2.add(before, (*map(float, shade), 0.0))
-    beyond = masks.blur(change * inside, reach) / known
+    beyond = drawing.blur(change * inside, reach) / known
     return np.asarray(beyond + inside * (change - beyond), dtype=np.float32), shade
 
 
@@ -421,13 +422,13 @@ def _detail(
     painted = strengths.lips * lips + (1 - lips) * (strengths.eyes * eyes) + strengths.skin * skin
     if lips.any() and masks.mouth_is_open(landmarks):
         lab = rgb_to_lab(crop(pixels, canvas, (columns.start, rows.start, columns.stop, rows.stop)))
-        kept = np.maximum(kept, masks.blur(masks.teeth_mask(landmarks, lab), 0.008 * length))
+        kept = np.maximum(kept, drawing.blur(masks.teeth_mask(landmarks, lab), 0.008 * length))
     # Nothing goes on hair, hat or glasses before the face.
     inside = (1 - kept) * known.face * known.seen
     shade = np.minimum(inside, known.face_edge)
     for mask, strength in ((lips, strengths.lips), (eyes, strengths.eyes)):
         # Lips and eyes share the skin's shade, but a region that is to stay as it is gets none of that either.
-        spared = 1 - max(0.0, 1 - strength / SPARED_BELOW) * masks.smoothstep(0, 0.5, mask)
+        spared = 1 - max(0.0, 1 - strength / SPARED_BELOW) * drawing.smoothstep(0, 0.5, mask)
         painted, shade = painted * spared, shade * spared
     return np.asarray(np.clip(painted, 0, 1) * inside, np.float32), np.asarray(shade, np.float32)
 
@@ -441,7 +442,7 @@ def _chip_ramp(placement: Placement, canvas: int, scale: float) -> FloatArray:
     margin = (canvas - chip) / 2
     place = np.arange(canvas)
     depth = np.minimum(place - margin, canvas - 1 - margin - place) / (EDGE_RAMP * chip)
-    ramp = masks.smoothstep(0, 1, depth)
+    ramp = drawing.smoothstep(0, 1, depth)
     return np.asarray(np.minimum.outer(ramp, ramp), dtype=np.float32)
 
 

@@ -25,6 +25,7 @@ from beautygan_cli.errors import ModelError
 from beautygan_cli.faces import masks
 from beautygan_cli.faces.alignment import AlignedFace, EyePatch
 from beautygan_cli.faces.reference import far_share, turn
+from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import linear_light, weighted_mean
 from beautygan_cli.makeup.composite import fitted_change, seen_in
 from beautygan_cli.model.session import MakeupSession
@@ -117,9 +118,9 @@ def _read(
 
 def _window(u: FloatArray, v: FloatArray, room: FloatArray) -> FloatArray:
     """1 where makeup of an eye can lie, fading toward the brow's hairs, the nose and the temple, (H, W, 1)."""
-    across = masks.smoothstep(-0.4, -0.15, u) * masks.smoothstep(ACROSS[1], ACROSS[1] - 0.3, u)
+    across = drawing.smoothstep(-0.4, -0.15, u) * drawing.smoothstep(ACROSS[1], ACROSS[1] - 0.3, u)
     top = np.maximum(room, 0.18)
-    up = masks.smoothstep(*BELOW_BROW, v / top) * masks.smoothstep(UP[0], UP[0] + 0.15, v)
+    up = drawing.smoothstep(*BELOW_BROW, v / top) * drawing.smoothstep(UP[0], UP[0] + 0.15, v)
     return (across * up)[..., None]
 
 
@@ -240,17 +241,17 @@ def laid_on(
     wanted = density * np.float32(strength)
     before, after = _log_light(own), _log_light(painted)
     network = before - after - ground.astype(np.float32)
-    smooth = masks.blur(wanted, FINE * frame.width)
-    strong = masks.smoothstep(*STRONG, masks.blur(np.asarray(density.mean(axis=-1)), 0.01 * frame.width))[..., None]
+    smooth = drawing.blur(wanted, FINE * frame.width)
+    strong = drawing.smoothstep(*STRONG, drawing.blur(np.asarray(density.mean(axis=-1)), 0.01 * frame.width))[..., None]
     # The depth is the layer's, the hue the network's: what came off the reference's skin tells little of another skin.
-    amount = masks.blur(np.asarray(strong[..., 0]), FINE * frame.width)[..., None]
+    amount = drawing.blur(np.asarray(strong[..., 0]), FINE * frame.width)[..., None]
     hue = (network - network.mean(axis=-1, keepdims=True)) - (wanted - wanted.mean(axis=-1, keepdims=True))
-    wanted = wanted + masks.blur(hue * strong, FINE * frame.width) / np.maximum(amount, 0.05) * strong
+    wanted = wanted + drawing.blur(hue * strong, FINE * frame.width) / np.maximum(amount, 0.05) * strong
     softer = np.minimum(network, np.maximum(smooth, 0) + np.float32(EXCESS)) + (wanted - smooth)
     mixed = softer + strong * (wanted - softer)
     # The rim: full outside the opening, gone a little way into it.
     window = _window(u, v_own, np.maximum(arch - lid, 0.18))[..., 0]
-    edge = masks.smoothstep(RIM, 0, inside) * weight * window
+    edge = drawing.smoothstep(RIM, 0, inside) * weight * window
     total = before - after + edge[..., None] * (mixed - network)
     light = (linear_light(own) + np.float32(DARKEST)) * np.exp(-total) - np.float32(DARKEST)
     return coded(light)

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from beautygan_cli.errors import BeautyGANError, DatasetError
 from beautygan_cli.faces import alignment, detection
-from beautygan_cli.faces.masks import lips_mask, skin_mask, smooth_curve
+from beautygan_cli.faces.masks import lips_mask, skin_mask
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
+from beautygan_cli.imaging.drawing import smooth_curve
 from beautygan_cli.photos.find import find_photos
 from beautygan_cli.photos.photo import read_photo
 from beautygan_cli.types import FloatArray, UInt8Array

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from beautygan_cli.faces import alignment
 from beautygan_cli.faces import masks as region_masks
-from beautygan_cli.faces.masks import blur
 from beautygan_cli.faces.reference import tidied
 from beautygan_cli.faces.warp import field_onto, warp_onto
+from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
+from beautygan_cli.imaging.drawing import blur
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.training import rendering
 from beautygan_cli.training.dataset import Person
@@ -270,7 +271,7 @@ def random_light(rng: np.random.Generator, size: int) -> Callable[..., FloatArra
     if rng.random() < 0.2:  # a hard side light: one half falls off
         edge, soft = rng.normal(0, 0.12), rng.uniform(0.08, 0.3)
         across = np.cos(angle) * columns + np.sin(angle) * rows
-        slope = slope * (1 - rng.uniform(0.1, 0.4) * region_masks.smoothstep(edge - soft, edge + soft, across))
+        slope = slope * (1 - rng.uniform(0.1, 0.4) * drawing.smoothstep(edge - soft, edge + soft, across))
     field = slope[..., None].astype(np.float32)
 
     def light(pixels: NDArray[Any], *, ramp: bool = True) -> FloatArray:
@@ -380,7 +381,7 @@ def _hair(landmarks: FloatArray, size: int, length: float, rng: np.random.Genera
         start = root + rng.normal(0, 0.22 * length, 2)
         end = start + fall * rng.uniform(0.7, 1.1) + rng.normal(0, 0.12 * length, 2)
         middle = (start + end) / 2 + rng.normal(0, 0.18 * length, 2)
-        curve = region_masks.smooth_curve(np.stack([start, middle, end]), steps=10)
+        curve = drawing.smooth_curve(np.stack([start, middle, end]), steps=10)
         colour = (*(float(v) for v in np.clip(base * rng.uniform(0.6, 1.3), 0, 255)), 1.0)
         points = [np.round(curve * 8).astype(np.int32)]
         cv2.polylines(layer, points, False, colour, int(rng.integers(1, 4)), cv2.LINE_8, 3)
@@ -417,7 +418,7 @@ def _blob(landmarks: FloatArray, size: int, length: float, rng: np.random.Genera
     angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     radius = length * rng.uniform(0.2, 0.6) * (1 + 0.25 * np.sin(angle * rng.integers(2, 6) + rng.uniform(0, 6)))
     shape = centre + radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    mask = region_masks.fill((size, size), region_masks.smooth_curve(shape, closed=True), soft=0.6)
+    mask = drawing.fill((size, size), drawing.smooth_curve(shape, closed=True), soft=0.6)
     texture = blur(rng.normal(0, 60, (size, size, 3)).astype(np.float32), rng.uniform(1, 6))
     colour = rng.uniform(20, 240, 3) if rng.random() < 0.6 else np.array([205, 160, 135]) * rng.uniform(0.4, 1.1)
     return np.dstack([np.clip(colour + texture, 0, 255), mask]).astype(np.float32)

@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli.faces import masks as regions
-from beautygan_cli.faces.masks import blur, smoothstep
+from beautygan_cli.faces import masks
+from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab
+from beautygan_cli.imaging.drawing import blur, smoothstep
 from beautygan_cli.training.dataset import Person
 from beautygan_cli.types import FloatArray, UInt8Array
 
@@ -132,7 +133,7 @@ def textures_of(people: Sequence[Person], most: int = 400) -> Textures:
             break
     skins = []
     for person in people[::3]:
-        colour = regions.skin_colour(person.landmarks, rgb_to_lab(person.chip))
+        colour = masks.skin_colour(person.landmarks, rgb_to_lab(person.chip))
         if colour is not None:
             skins.append(colour[0])
     return Textures(hair, skins, [person.chip for person in people[::8]])
@@ -141,7 +142,7 @@ def textures_of(people: Sequence[Person], most: int = 400) -> Textures:
 def hair_of(person: Person) -> list[FloatArray]:
     """Patches of hair from above the forehead and beside the face, strands upright; none of a bald head."""
     lab = rgb_to_lab(person.chip)
-    skin = regions.skin_colour(person.landmarks, lab)
+    skin = masks.skin_colour(person.landmarks, lab)
     if skin is None:
         return []
     frame = FaceFrame.of(person.landmarks, person.chip.shape[0])
@@ -368,7 +369,7 @@ def _paths(frame: FaceFrame, rng: Generator, count: int, spread: float) -> list[
         points = np.stack([root + own * 0.6, middle + own, tip + own * rng.uniform(0.3, 1.6)])
         points[2, 1] -= abs(rng.normal(0, 0.2))
         points = points + rng.normal(0, spread * 0.25, points.shape)
-        paths.append(frame.to_pixels(regions.smooth_curve(points, steps=12)))
+        paths.append(frame.to_pixels(drawing.smooth_curve(points, steps=12)))
     return paths
 
 
@@ -451,7 +452,7 @@ def _glasses(frame: FaceFrame, textures: Textures, rng: Generator, dark_lenses: 
     height = drop - half[1] * rng.uniform(0.0, 0.5)
     inner = apart - half[0]
     bridge = [[-inner, height], [0, height - rng.uniform(0.0, 0.1)], [inner, height]]
-    lines.append(regions.smooth_curve(np.array(bridge)))
+    lines.append(drawing.smooth_curve(np.array(bridge)))
     if rng.random() < 0.12:
         lines.append(np.array([[-inner, height - 0.12], [inner, height - 0.12]]))  # aviators' second bridge
     for side in (-1, 1):  # temples, as far as they can be seen from before
@@ -476,7 +477,7 @@ def _glasses(frame: FaceFrame, textures: Textures, rng: Generator, dark_lenses: 
         rng.uniform(0.35, 0.8) if rng.random() < 0.08 else 1.0
     )  # a few are see-through
     shape = (frame.size, frame.size)
-    lens = regions.fill(shape, *(frame.to_pixels(line) for line in rims), soft=0.3)
+    lens = drawing.fill(shape, *(frame.to_pixels(line) for line in rims), soft=0.3)
     layers = [_shadow(opacity, frame, rng)]
     if dark_lenses:
         tint = lab_to_rgb(np.array([[[rng.uniform(3, 30), rng.normal(0, 5), rng.normal(2, 8)]]], np.float32))[0, 0]
@@ -528,7 +529,7 @@ def _shaded_shape(frame: FaceFrame, outline: NDArray[Any], lab: NDArray[Any], rn
     import cv2
 
     shape = (frame.size, frame.size)
-    opacity = regions.fill(shape, outline, soft=0.5)
+    opacity = drawing.fill(shape, outline, soft=0.5)
     inside = cv2.distanceTransform((opacity > 0.5).astype(np.uint8), cv2.DIST_L2, 3)
     bulge = np.clip(inside / max(float(inside.max()), 1e-3), 0, 1) ** 0.6
     noise = blur(rng.normal(0, 1, shape).astype(np.float32), 1.2) * 3
@@ -557,13 +558,13 @@ def _hand(frame: FaceFrame, textures: Textures, rng: Generator) -> list[Layer]:
         length = rng.uniform(0.9, 1.6)
         knuckle = tip - direction * length * 0.5 + beside * rng.normal(0, 0.06)
         root = tip - direction * length + beside * rng.normal(0, 0.08)
-        curve = frame.to_pixels(regions.smooth_curve(np.stack([root, knuckle, tip]), steps=10))
-        outline = regions.stroke(curve, frame.unit * width * np.array([1.1, 1.0, 0.95, 0.95, 0.85, 0.55]))
+        curve = frame.to_pixels(drawing.smooth_curve(np.stack([root, knuckle, tip]), steps=10))
+        outline = drawing.stroke(curve, frame.unit * width * np.array([1.1, 1.0, 0.95, 0.95, 0.85, 0.55]))
         finger = _shaded_shape(frame, outline, skin, rng, rng.uniform(8, 24))
         layers += [_shadow(finger.opacity, frame, rng), finger]
         if rng.random() < 0.5:
             nail = frame.to_pixels(
-                regions.smooth_curve(np.stack([tip - direction * 0.18, tip - direction * 0.02]), steps=4)
+                drawing.smooth_curve(np.stack([tip - direction * 0.18, tip - direction * 0.02]), steps=4)
             )
             lab = (
                 skin + np.array([8, 3, -4])
@@ -571,7 +572,7 @@ def _hand(frame: FaceFrame, textures: Textures, rng: Generator) -> list[Layer]:
                 else np.array([rng.uniform(20, 80), *rng.normal(0, 30, 2)])
             )
             layers.append(
-                _shaded_shape(frame, regions.stroke(nail, frame.unit * width * np.array([0.5, 0.6, 0.4])), lab, rng, 6)
+                _shaded_shape(frame, drawing.stroke(nail, frame.unit * width * np.array([0.5, 0.6, 0.4])), lab, rng, 6)
             )
     if rng.random() < 0.7:
         palm = target - direction * 1.5 + beside * rng.normal(0, 0.1)
@@ -580,7 +581,7 @@ def _hand(frame: FaceFrame, textures: Textures, rng: Generator) -> list[Layer]:
         outline = palm + reach * (np.cos(angle) * direction * 1.1 + np.sin(angle) * beside * 0.8)
         layers.append(
             _shaded_shape(
-                frame, frame.to_pixels(regions.smooth_curve(outline, closed=True)), skin, rng, rng.uniform(5, 20)
+                frame, frame.to_pixels(drawing.smooth_curve(outline, closed=True)), skin, rng, rng.uniform(5, 20)
             )
         )
     return layers
@@ -613,7 +614,7 @@ def _mask(frame: FaceFrame, textures: Textures, rng: Generator) -> list[Layer]:
     outline += [(wide * 0.95, top + 0.9), (0.55, 1.95), (0, 2.15), (-0.55, 1.95), (-wide * 0.95, top + 0.9)]
     shape = (frame.size, frame.size)
     points = np.array(outline) + rng.normal(0, 0.03, (len(outline), 2))
-    opacity = regions.fill(shape, frame.to_pixels(regions.smooth_curve(points, closed=True)), soft=0.5)
+    opacity = drawing.fill(shape, frame.to_pixels(drawing.smooth_curve(points, closed=True)), soft=0.5)
     pixels = _cloth(frame, rng)
     if rng.random() < 0.5:  # a medical one: pale, with pleats
         pale = np.array(rng.choice([(170, 205, 225), (235, 238, 240), (190, 220, 205), (45, 45, 50)]), np.float32)
@@ -634,7 +635,7 @@ def _microphone(frame: FaceFrame, textures: Textures, rng: Generator) -> list[La
     side = rng.choice([-1, 1])
     if rng.random() < 0.4:
         end = np.array([side * rng.uniform(0.35, 0.7), rng.uniform(1.0, 1.5)])
-        path = frame.to_pixels(regions.smooth_curve(np.stack([[side * 1.2, 0.3], [side * 0.95, 1.0], end])))
+        path = frame.to_pixels(drawing.smooth_curve(np.stack([[side * 1.2, 0.3], [side * 0.95, 1.0], end])))
         colour = np.repeat(rng.uniform(5, 60), 3)
         pixels, opacity = _lines(frame, [path, path[-6:]], [rng.uniform(1, 3), rng.uniform(3, 9)], [colour, colour])
         return [_shadow(opacity, frame, rng), Layer(pixels, opacity)]
@@ -642,8 +643,8 @@ def _microphone(frame: FaceFrame, textures: Textures, rng: Generator) -> list[La
     radius = rng.uniform(0.22, 0.42)
     foot = head + np.array([side * rng.uniform(0.1, 1.0), 1.6])
     dark = np.array([rng.uniform(5, 35), *rng.normal(0, 2, 2)])
-    handle = regions.stroke(
-        frame.to_pixels(regions.smooth_curve(np.stack([head, foot]))), frame.unit * radius * np.array([0.7, 0.6])
+    handle = drawing.stroke(
+        frame.to_pixels(drawing.smooth_curve(np.stack([head, foot]))), frame.unit * radius * np.array([0.7, 0.6])
     )
     angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     ball = frame.to_pixels(head + radius * np.column_stack([np.cos(angle), np.sin(angle) * rng.uniform(0.9, 1.2)]))
@@ -750,6 +751,6 @@ def _cut_out(frame: FaceFrame, textures: Textures, rng: Generator) -> list[Layer
         corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * [rng.uniform(0.25, 0.5), rng.uniform(0.3, 0.8)]
         outline = place + corners @ turn.T
     else:
-        outline = regions.smooth_curve(outline, closed=True)
-    opacity = regions.fill((frame.size, frame.size), frame.to_pixels(outline), soft=0.4)
+        outline = drawing.smooth_curve(outline, closed=True)
+    opacity = drawing.fill((frame.size, frame.size), frame.to_pixels(outline), soft=0.4)
     return [_shadow(opacity, frame, rng), Layer(pixels, opacity)]

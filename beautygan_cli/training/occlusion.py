@@ -26,11 +26,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli.faces import alignment
-from beautygan_cli.faces import masks as regions
-from beautygan_cli.faces.masks import blur, smoothstep
+from beautygan_cli.faces import alignment, masks
 from beautygan_cli.faces.occlusion import SIZE
+from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import rgb_to_lab
+from beautygan_cli.imaging.drawing import blur, smoothstep
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.model.tf_runtime import quiet_tensorflow
 from beautygan_cli.training import occluders
@@ -313,12 +313,12 @@ def _rule(person: Person) -> UInt8Array:
     shape = lab.shape[:2]
     points = person.landmarks
     frame = occluders.FaceFrame.of(points, shape[0])
-    likeness = regions.skin_likeness(points, lab)
-    face = regions.fill(shape, regions.face_outline(points))
-    core = regions.fill(
-        shape, regions.smooth_curve(points[30] + 0.84 * (regions.face_outline(points, 0.4) - points[30]), closed=True)
+    likeness = masks.skin_likeness(points, lab)
+    face = drawing.fill(shape, masks.face_outline(points))
+    core = drawing.fill(
+        shape, drawing.smooth_curve(points[30] + 0.84 * (masks.face_outline(points, 0.4) - points[30]), closed=True)
     )
-    features = regions.around_eyes_mask(points, shape) + regions.openings_mask(points, shape) + (frame.y > 0.3)
+    features = masks.around_eyes_mask(points, shape) + masks.openings_mask(points, shape) + (frame.y > 0.3)
     studio = person.folder in STUDIO
     weight = np.zeros(shape, dtype=np.float32)
     # Lids, brows, lips and beards differ from skin by nature. Before them a studio portrait has nothing, an everyday
@@ -361,7 +361,7 @@ def by_network(
             for person in people:
                 matrix = alignment.place(person.landmarks, SIZE, PADDING).matrix
                 chip = _warped(person.chip, matrix, SIZE).astype(np.float32)
-                mask = regions.face_mask(_moved(person.landmarks, matrix), (SIZE, SIZE))
+                mask = masks.face_mask(_moved(person.landmarks, matrix), (SIZE, SIZE))
                 both = np.stack([chip, chip[:, ::-1]]), np.stack([mask, mask[:, ::-1]])[..., None]
                 said = session.run(answer, {pixels: both[0], face: both[1]})[..., 0]
                 mean = (said[0] + said[1][:, ::-1]) / 2
@@ -437,13 +437,13 @@ def make_example(
     )
     pixels = _camera(pixels, rng)
     marks = ((marks + 0.5) * (SIZE / CANVAS) - 0.5).astype(np.float32)
-    marks = marks + rng.normal(0, 0.012 * regions.unit(marks), marks.shape).astype(np.float32)
-    face = regions.face_mask(marks, (SIZE, SIZE))
+    marks = marks + rng.normal(0, 0.012 * masks.unit(marks), marks.shape).astype(np.float32)
+    face = masks.face_mask(marks, (SIZE, SIZE))
     share = float((face * hides).sum() / face.sum())
     small = min(SMALL_MOST, SMALL_COVER / max(share, 1e-3)) - 1 if share < SMALL_COVER else 0.0
-    lids = np.maximum(regions.around_eyes_mask(marks, (SIZE, SIZE)), regions.openings_mask(marks, (SIZE, SIZE)))
+    lids = np.maximum(masks.around_eyes_mask(marks, (SIZE, SIZE)), masks.openings_mask(marks, (SIZE, SIZE)))
     counts = OUTSIDE_WEIGHT + face * (
-        1 - OUTSIDE_WEIGHT + LID_WEIGHT * np.maximum(lids, regions.lips_mask(marks, (SIZE, SIZE), grow=0.03))
+        1 - OUTSIDE_WEIGHT + LID_WEIGHT * np.maximum(lids, masks.lips_mask(marks, (SIZE, SIZE), grow=0.03))
     )
     counts = counts * (1 + small * smoothstep(0.02, 0.3, hides))
     return Example(
@@ -479,7 +479,7 @@ def _eye_paint(pixels: FloatArray, landmarks: FloatArray, rng: np.random.Generat
     shape = (pixels.shape[0], pixels.shape[1])
     dark = rng.uniform(0, 45, 3) if rng.random() < 0.75 else rng.uniform(0, 255, 3)
     height, wing, below = rng.uniform(0.1, 0.7), rng.uniform(0.1, 0.7), rng.uniform(0, 0.25) * (rng.random() < 0.4)
-    for grid in regions.eye_grids(landmarks, shape, whole=True):
+    for grid in masks.eye_grids(landmarks, shape, whole=True):
         top = height * smoothstep(-0.1, 0.3, grid.u) * smoothstep(1 + wing, 0.9, grid.u)
         drawn = (grid.above > -0.02) & (grid.above < top) | (
             (grid.below < 0.02) & (grid.below > -below) & (grid.u > 0) & (grid.u < 1.1)
@@ -495,7 +495,7 @@ def _eye_paint(pixels: FloatArray, landmarks: FloatArray, rng: np.random.Generat
 def _face_paint(pixels: FloatArray, landmarks: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Stripes, dots and patches of paint anywhere on the face; pores and light show through: not a cover."""
     shape = (pixels.shape[0], pixels.shape[1])
-    unit = regions.unit(landmarks)
+    unit = masks.unit(landmarks)
     outlines = []
     size = rng.uniform(0.01, 0.3)
     for _ in range(int(rng.integers(1, 7))):
@@ -507,8 +507,8 @@ def _face_paint(pixels: FloatArray, landmarks: FloatArray, rng: np.random.Genera
         outlines.append(
             place + np.column_stack([x * np.cos(turn) - y * np.sin(turn), x * np.sin(turn) + y * np.cos(turn)])
         )
-    mask = regions.fill(shape, *outlines, soft=rng.uniform(0.3, 3.0)) * regions.face_mask(landmarks, shape)
-    mask *= 1 - regions.openings_mask(landmarks, shape)
+    mask = drawing.fill(shape, *outlines, soft=rng.uniform(0.3, 3.0)) * masks.face_mask(landmarks, shape)
+    mask *= 1 - masks.openings_mask(landmarks, shape)
     colour = rng.uniform(0, 255, 3).astype(np.float32)
     light = blur(pixels, 6.0).mean(axis=2, keepdims=True) / 160
     detail = pixels.mean(axis=2, keepdims=True) - blur(pixels, 3.0).mean(axis=2, keepdims=True)
@@ -520,7 +520,7 @@ def _face_paint(pixels: FloatArray, landmarks: FloatArray, rng: np.random.Genera
 
 def _shine(pixels: FloatArray, landmarks: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Shine on forehead, nose or cheeks, as a flash leaves it."""
-    size = regions.unit(landmarks)
+    size = masks.unit(landmarks)
     rows, columns = np.mgrid[: pixels.shape[0], : pixels.shape[1]].astype(np.float32)
     total = np.zeros(rows.shape, dtype=np.float32)
     for _ in range(int(rng.integers(1, 5))):
@@ -531,19 +531,19 @@ def _shine(pixels: FloatArray, landmarks: FloatArray, rng: np.random.Generator) 
         total += rng.uniform(0.2, 1.0) * np.exp(
             -(((columns - place[0]) / reach[0]) ** 2 + ((rows - place[1]) / reach[1]) ** 2)
         )
-    strength = np.clip(total, 0, 1) * regions.face_mask(landmarks, rows.shape) * rng.uniform(0.2, 0.7)
+    strength = np.clip(total, 0, 1) * masks.face_mask(landmarks, rows.shape) * rng.uniform(0.2, 0.7)
     return np.asarray(pixels + strength[..., None] * (np.float32(250) - pixels), dtype=np.float32)
 
 
 def _shaded(pixels: FloatArray, landmarks: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Shade beside the nose, in the sockets, under the lip and along a cheek, its edge sharp or soft: not a cover."""
     shape = (pixels.shape[0], pixels.shape[1])
-    unit = regions.unit(landmarks)
+    unit = masks.unit(landmarks)
     mask = np.zeros(shape, dtype=np.float32)
     side = int(rng.choice([-1, 1]))
     ridge, wing = landmarks[27:31], landmarks[35 if side > 0 else 31]
     beside = np.stack([ridge[0], ridge[1], ridge[3], wing, (wing + ridge[1]) / 2 + np.array([side * 0.12 * unit, 0])])
-    eyes = [landmarks[eye] for eye in (regions.LEFT_EYE, regions.RIGHT_EYE)]
+    eyes = [landmarks[eye] for eye in (masks.LEFT_EYE, masks.RIGHT_EYE)]
     reaching = rng.uniform(0, 0.8) * (landmarks[54 if side > 0 else 48] - wing)
     beside = np.concatenate([beside, (wing + reaching + np.array([side * rng.uniform(0, 0.3) * unit, 0]))[None]])
     places = [beside + rng.normal(0, 0.05 * unit, beside.shape)]
@@ -555,7 +555,7 @@ def _shaded(pixels: FloatArray, landmarks: FloatArray, rng: np.random.Generator)
             import cv2
 
             outline = cv2.convexHull(place.astype(np.float32))[:, 0]
-            one = regions.fill(shape, regions.smooth_curve(outline, closed=True), soft=rng.uniform(0.008, 0.06) * unit)
+            one = drawing.fill(shape, drawing.smooth_curve(outline, closed=True), soft=rng.uniform(0.008, 0.06) * unit)
             mask = np.maximum(mask, one * rng.uniform(0.3, 0.85))
     warm = np.array([0.9, 1.0, 1.05], np.float32)  # the red of the skin is what is left of it in shade
     return np.asarray(pixels * (1 - mask[..., None] * warm * np.float32(0.95)), dtype=np.float32).clip(0, 255)

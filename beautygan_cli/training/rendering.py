@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.faces import masks
-from beautygan_cli.faces.masks import EyeGrid, blur, smoothstep
+from beautygan_cli.faces.masks import EyeGrid
+from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
+from beautygan_cli.imaging.drawing import blur, smoothstep
 from beautygan_cli.types import FloatArray
 
 Colour = tuple[float, float, float]  # L*a*b*
@@ -170,7 +172,7 @@ class _Face:
         self.openings = blur(np.maximum(self.eyes[0].opening, self.eyes[1].opening), 0.008 * self.unit)
         self.mask = masks.face_mask(landmarks, self.shape, soft=0.12)
         self.teeth = blur(masks.teeth_mask(landmarks, lab), 0.008 * self.unit)
-        self.mouth = masks.fill(self.shape, masks.smooth_curve(landmarks[masks.OUTER_LIPS], closed=True))
+        self.mouth = drawing.fill(self.shape, drawing.smooth_curve(landmarks[masks.OUTER_LIPS], closed=True))
         rows, columns = np.mgrid[: self.shape[0], : self.shape[1]].astype(np.float32)
         self.rows, self.columns = rows, columns
 
@@ -331,10 +333,10 @@ EYE_CURVES = (([39, 38, 37, 36], [39, 40, 41, 36]), ([42, 43, 44, 45], [42, 47, 
 
 def _liner(lab: FloatArray, face: _Face, liner: Liner, rng: np.random.Generator) -> FloatArray:
     for grid, orders in zip(face.eyes, EYE_CURVES, strict=True):
-        upper = masks.smooth_curve(face.landmarks[orders[0]])
-        lower = masks.smooth_curve(face.landmarks[orders[1]])
+        upper = drawing.smooth_curve(face.landmarks[orders[0]])
+        lower = drawing.smooth_curve(face.landmarks[orders[1]])
         soft = max(0.35, 0.006 * face.unit)
-        line = masks.fill(face.shape, _upper_line(upper, grid, liner), soft=soft)
+        line = drawing.fill(face.shape, _upper_line(upper, grid, liner), soft=soft)
         # The line sits on the lid: a hair's breadth may cover the eyeball's rim, no more.
         line = line * (1 - 0.8 * blur(_shrunk_opening(grid), soft))
         lab = _cover(lab, face, liner.colour, line * liner.amount, texture=0.5)
@@ -344,7 +346,7 @@ def _liner(lab: FloatArray, face: _Face, liner: Liner, rng: np.random.Generator)
                 lab, face, liner.colour, (rim * liner.lower * (grid.above < 0)).astype(np.float32), texture=0.5
             )
         if liner.floating:
-            line = masks.fill(face.shape, _floating_line(upper, grid, liner), soft=soft)
+            line = drawing.fill(face.shape, _floating_line(upper, grid, liner), soft=soft)
             lab = _cover(lab, face, liner.colour, line * liner.amount * smoothstep(1.0, 0.85, grid.v), texture=0.5)
         if liner.lashes:
             lashes = _lashes(face, upper, grid, liner.lashes, liner.count, rng)
@@ -380,7 +382,7 @@ def _floating_line(upper: FloatArray, grid: EyeGrid, liner: Liner) -> FloatArray
     up = -up if up[1] > 0 else up
     part = upper[len(upper) // 4 :]
     line = part + up * liner.floating * grid.width + along * np.linspace(0, 0.2, len(part))[:, None] * grid.width
-    return masks.stroke(line[:: max(1, len(line) // 6)], 0.5 * liner.width * grid.width * np.array([0.3, 1.0, 0.5]))
+    return drawing.stroke(line[:: max(1, len(line) // 6)], 0.5 * liner.width * grid.width * np.array([0.3, 1.0, 0.5]))
 
 
 def _lashes(
@@ -398,8 +400,8 @@ def _lashes(
         lean = (place - 0.35) * 0.9 * abs(reach)
         # Lashes leave the rim outward and curl up toward the tip.
         curve = np.stack([root, root + up * reach * 0.35 + along * lean * 0.55, root + up * reach + along * lean])
-        outlines.append(masks.stroke(curve, 0.013 * grid.width * np.array([1.0, 0.6, 0.1])))
-    return masks.fill(face.shape, *outlines, soft=0.3)
+        outlines.append(drawing.stroke(curve, 0.013 * grid.width * np.array([1.0, 0.6, 0.1])))
+    return drawing.fill(face.shape, *outlines, soft=0.3)
 
 
 def _lipstick(lab: FloatArray, face: _Face, lipstick: Lipstick) -> FloatArray:
@@ -438,12 +440,12 @@ def paint_layer(landmarks: NDArray[Any], shape: tuple[int, int], style: Style) -
     places = _paint_places(landmarks, paint, rng)
     for number, place in enumerate(places):
         outline = _paint_shape(place, paint, size, rng)
-        mask = masks.fill(shape, outline, soft=paint.soft * size)
+        mask = drawing.fill(shape, outline, soft=paint.soft * size)
         colour = paint.colour if number % 2 == 0 or paint.kind == "freckles" else paint.second
         layer[..., :3] += mask[..., None] * (np.asarray(colour, dtype=np.float32) - layer[..., :3])
         np.maximum(layer[..., 3], mask, out=layer[..., 3])
         if paint.kind == "gems":
-            spark = masks.fill(shape, place - 0.3 * paint.size * size + (outline - place) * 0.35)
+            spark = drawing.fill(shape, place - 0.3 * paint.size * size + (outline - place) * 0.35)
             layer[..., :3] += spark[..., None] * (np.array([98.0, 0, 0], dtype=np.float32) - layer[..., :3])
     # Where the paint thins out, its colour goes on: only the density fades.
     known = blur(layer[..., 3], 1.5)[..., None]
@@ -479,10 +481,10 @@ def _paint_shape(place: NDArray[Any], paint: Paint, size: float, rng: np.random.
         along = np.array([np.cos(turn), np.sin(turn)])
         half = rng.uniform(0.35, 0.9) * size * along
         bow = rng.normal(0, 0.12) * size * np.array([-along[1], along[0]])
-        return masks.stroke(np.stack([place - half, place + bow, place + half]), reach * np.array([0.7, 1.0, 0.7]))
+        return drawing.stroke(np.stack([place - half, place + bow, place + half]), reach * np.array([0.7, 1.0, 0.7]))
     if paint.kind == "patches":
         wave = 1 + 0.3 * np.sin(angle * rng.integers(2, 5) + rng.uniform(0, 6))
-        return masks.smooth_curve(place + reach * wave[:, None] * round_, closed=True)
+        return drawing.smooth_curve(place + reach * wave[:, None] * round_, closed=True)
     return place + reach * rng.uniform(0.6, 1.3) * round_
 
 

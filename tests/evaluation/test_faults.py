@@ -16,6 +16,7 @@ from beautygan_cli.cli import evaluate
 from beautygan_cli.evaluation import fault_summary, faults, metrics
 from beautygan_cli.evaluation.fault_summary import beyond, faults_of, summarise
 from beautygan_cli.faces import masks
+from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import lab_to_rgb, linear_light, rgb_to_lab
 from beautygan_cli.makeup.eye_layer import coded
 from beautygan_cli.photos.photo import read as read_photo
@@ -53,7 +54,7 @@ def made_up(face: metrics.Subject) -> np.ndarray:
     shape = face.pixels.shape[:2]
     points = face.face.landmarks
     skin = masks.face_mask(points, shape) * (1 - masks.openings_mask(points, shape))
-    skin *= 1 - masks.fill(shape, masks.smooth_curve(points[masks.OUTER_LIPS], closed=True))
+    skin *= 1 - drawing.fill(shape, drawing.smooth_curve(points[masks.OUTER_LIPS], closed=True))
     cropped = faults.crop_face(face)
     covered = cv2.warpAffine(cropped.occlusion, cropped.placement.inverse, shape[::-1], borderValue=1.0)
     likeness = masks.skin_likeness(face.face.landmarks, rgb_to_lab(face.pixels))
@@ -176,7 +177,7 @@ def test_a_smudge_up_to_the_brow_is_seen(source, reference, good):
     for number in (0, 1):
         u, up, room = eye_places(source, number)
         density += DENSITY * ((u > -0.1) & (u < 1.2) & (up > HIGH) & (up < room))
-    names, figures = found(source, reference, darkened(good, masks.blur(density.astype(np.float32), 2)))
+    names, figures = found(source, reference, darkened(good, drawing.blur(density.astype(np.float32), 2)))
     assert "smudge" in names
     assert figures["smudge"] > 0.6
 

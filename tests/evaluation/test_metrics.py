@@ -15,8 +15,8 @@ from beautygan_cli.cli import evaluate
 from beautygan_cli.errors import DatasetError
 from beautygan_cli.evaluation import metrics
 from beautygan_cli.evaluation.metrics import FaceMasks, RegionColours
-from beautygan_cli.faces import masks as region_masks
 from beautygan_cli.faces.recognition import descriptor
+from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab
 
 RNG = np.random.default_rng(5)
@@ -100,9 +100,7 @@ def test_detail_counts_the_same_at_any_size_of_the_photo(subject):
     def correlation(scale):
         size = (round(subject.pixels.shape[1] * scale), round(subject.pixels.shape[0] * scale))
         pixels = cv2.resize(subject.pixels, size, interpolation=cv2.INTER_CUBIC)
-        blurred = np.rint(region_masks.blur(pixels.astype(np.float32), 0.02 * scale * subject.masks.unit)).astype(
-            np.uint8
-        )
+        blurred = np.rint(drawing.blur(pixels.astype(np.float32), 0.02 * scale * subject.masks.unit)).astype(np.uint8)
         masks = metrics.face_masks((subject.face.landmarks + 0.5) * scale - 0.5, pixels.shape[:2])
         return metrics.detail_correlation(pixels, blurred, masks)
 

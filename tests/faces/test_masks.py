@@ -151,14 +151,6 @@ def test_an_eye_outside_the_image_gives_an_empty_mask(alma: alignment.AlignedFac
     assert not masks.eyes_mask(alma.landmarks + np.float32([900, 0]), SHAPE).any()
 
 
-def test_smooth_curve_goes_through_its_points() -> None:
-    points = np.array([[0, 0], [10, 4], [20, -3], [30, 8]], dtype=float)
-    curve = masks.smooth_curve(points, steps=8)
-    assert np.allclose(curve[::8], points, atol=1e-5)
-    closed = masks.smooth_curve(points, closed=True, steps=8)
-    assert np.allclose(closed[::8], points, atol=1e-5)
-
-
 def test_masked_puts_mid_grey_outside() -> None:
     pixels = np.full((4, 4, 3), 200, dtype=np.uint8)
     mask = np.zeros((4, 4), dtype=np.float32)

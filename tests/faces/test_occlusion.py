@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from beautygan_cli.errors import ModelError
-from beautygan_cli.faces import alignment, detection, occlusion
-from beautygan_cli.faces import masks as regions
+from beautygan_cli.faces import alignment, detection, masks, occlusion
+from beautygan_cli.imaging import drawing
 from beautygan_cli.training import rendering as makeup
 
 SAMPLES = Path(__file__).resolve().parent.parent.parent / "samples"
@@ -43,14 +43,14 @@ def people():
 def frame_of(landmarks):
     """The x and y of each pixel in interocular distances, around the middle between the eyes."""
     middle = (landmarks[36:42].mean(axis=0) + landmarks[42:48].mean(axis=0)) / 2
-    unit = regions.unit(landmarks)
+    unit = masks.unit(landmarks)
     columns, rows = np.meshgrid(np.arange(SIZE), np.arange(SIZE))
     return (columns - middle[0]) / unit, (rows - middle[1]) / unit
 
 
 def in_pixels(landmarks, points):
     middle = (landmarks[36:42].mean(axis=0) + landmarks[42:48].mean(axis=0)) / 2
-    return middle + np.asarray(points, float) * regions.unit(landmarks)
+    return middle + np.asarray(points, float) * masks.unit(landmarks)
 
 
 def laid(chip, mask, colour):
@@ -92,7 +92,7 @@ def test_a_fringe_is_found_whatever_its_colour(network, people, colour):
     for chip, landmarks in people.values():
         covered, mask = combed(chip, landmarks, HAIR[colour], lambda x: -0.42 + 0.1 * np.cos(3 * x))
         said = network.predict(covered[None], landmarks[None])[0]
-        face = regions.face_mask(landmarks, (SIZE, SIZE))
+        face = masks.face_mask(landmarks, (SIZE, SIZE))
         found.append(mean_within(said, face * (mask > 0.9)))
         _, y = frame_of(landmarks)
         missed.append(mean_within(said, face * (mask < 0.1) * (y > 0.1)))
@@ -151,7 +151,7 @@ def test_a_frame_before_the_eyes_is_found_and_its_clear_lenses_are_not_covers(ne
         )
         covered = laid(chip, frame / 255, (38, 30, 30))
         said = network.predict(covered[None], landmarks[None])[0]
-        found.append(mean_within(said, (frame > 200) * regions.face_mask(landmarks, (SIZE, SIZE))))
+        found.append(mean_within(said, (frame > 200) * masks.face_mask(landmarks, (SIZE, SIZE))))
         clear = cv2.erode(inside, np.ones((9, 9), np.uint8)) > 200
         lenses.append(mean_within(said, clear.astype(float)))
     print(f"frame: {np.mean(found):.2f} of it found; lenses: {np.mean(lenses):.3f} called covered")
@@ -163,7 +163,7 @@ def test_a_frame_before_the_eyes_is_found_and_its_clear_lenses_are_not_covers(ne
 def test_a_scarf_over_mouth_and_nose_is_found(network, people):
     for chip, landmarks in people.values():
         x, y = frame_of(landmarks)
-        mask = regions.smoothstep(0.62, 0.66, y + 0.08 * np.cos(2 * x))
+        mask = drawing.smoothstep(0.62, 0.66, y + 0.08 * np.cos(2 * x))
         stripes = np.where(np.sin(y * 24)[..., None] > 0, (150, 40, 50), (225, 215, 190))
         covered = laid(chip, mask, stripes)
         said = network.predict(covered[None], landmarks[None])[0]
@@ -186,7 +186,7 @@ def cat_eye():
 
 def side_lit(chip, darkness):
     """The chip with the half of it to the right in shade, ending in a soft edge along the nose."""
-    ramp = regions.smoothstep(0.47, 0.53, np.linspace(0, 1, SIZE))[None, :, None]
+    ramp = drawing.smoothstep(0.47, 0.53, np.linspace(0, 1, SIZE))[None, :, None]
     return np.round(chip * (1 - darkness * ramp)).astype(np.uint8)
 
 
@@ -226,17 +226,17 @@ def test_makeup_shade_and_shine_are_no_covers(network, people, kind):
 def test_an_eye_is_not_switched_off_by_what_is_seen_at_that_eye_alone(people):
     _, landmarks = people["alma"]
     shape = (SIZE, SIZE)
-    zone = np.maximum(regions.around_eyes_mask(landmarks, shape), regions.openings_mask(landmarks, shape))
+    zone = np.maximum(masks.around_eyes_mask(landmarks, shape), masks.openings_mask(landmarks, shape))
     alone = zone > 0.6
     spared = occlusion.spare_eyes(alone.astype(np.float32), landmarks)
-    lids = regions.lids_mask(landmarks, shape)
+    lids = masks.lids_mask(landmarks, shape)
     assert mean_within(spared, lids) <= occlusion.EYES_ALONE + 0.02
     # The same with a lock that leads to it from above the forehead: now it is believed.
     x, y = frame_of(landmarks)
     lock = alone | ((np.abs(x + 0.5) < 0.15) & (y < 0.1))
     believed = occlusion.spare_eyes(lock.astype(np.float32), landmarks)
-    left = regions.eye_grids(landmarks, shape)[0]
-    at_left = regions.eyes_mask(landmarks, shape, (left, left))
+    left = masks.eye_grids(landmarks, shape)[0]
+    at_left = masks.eyes_mask(landmarks, shape, (left, left))
     assert mean_within(believed, at_left * (lock > 0)) > 0.9
     assert (spared <= alone + 1e-6).all() and (believed <= lock + 1e-6).all()
 
@@ -246,7 +246,7 @@ def test_refining_lays_the_edge_onto_the_photos_edge_at_any_size():
         columns = np.linspace(0, 1, size)
         photo = np.where((columns > 0.5)[None, :, None], (60, 40, 30), (210, 170, 150)) * np.ones((size, 1, 1))
         photo = np.clip(photo + np.random.default_rng(0).normal(0, 3, photo.shape), 0, 255).astype(np.uint8)
-        coarse = regions.smoothstep(0.47, 0.53, np.linspace(0, 1, 128))[None, :] * np.ones((128, 1), np.float32)
+        coarse = drawing.smoothstep(0.47, 0.53, np.linspace(0, 1, 128))[None, :] * np.ones((128, 1), np.float32)
         fine = occlusion.refine(coarse.astype(np.float32), photo)
         assert fine.shape == (size, size) and fine.dtype == np.float32 and fine.min() >= 0 and fine.max() <= 1
         plain = cv2.resize(coarse.astype(np.float32), (size, size))

@@ -8,6 +8,7 @@ from conftest import SAMPLES
 
 from beautygan_cli.faces import alignment, detection, masks
 from beautygan_cli.faces.warp import field_onto, spline, warp_onto
+from beautygan_cli.imaging import drawing
 from beautygan_cli.photos.photo import read_photo
 
 SHAPE = (256, 256)
@@ -49,7 +50,7 @@ def test_the_warp_does_not_fold_the_face(chips: dict[str, alignment.AlignedFace]
             area = across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0]
             inside = masks.face_mask(second.landmarks, SHAPE) > 0.5
             # Between a shut mouth and an open one the spline may all but close, nowhere else.
-            inside &= masks.fill(SHAPE, masks.smooth_curve(second.landmarks[48:60], closed=True)) < 0.01
+            inside &= drawing.fill(SHAPE, drawing.smooth_curve(second.landmarks[48:60], closed=True)) < 0.01
             assert (area[inside] > 0).all()
 
 

@@ -12,6 +12,7 @@ from conftest import SAMPLES
 
 from beautygan_cli.faces import alignment, detection
 from beautygan_cli.faces import masks as region_masks
+from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import rgb_to_lab, weighted_mean
 from beautygan_cli.makeup import composite
 from beautygan_cli.makeup.composite import Strengths
@@ -75,7 +76,7 @@ def test_a_network_that_changes_nothing_changes_nothing(bea: Case) -> None:
 
 def test_outside_the_face_every_pixel_is_the_photos_own(bea: Case) -> None:
     result = bea.paste()
-    outline = region_masks.fill(bea.pixels.shape[:2], region_masks.face_outline(bea.landmarks))
+    outline = drawing.fill(bea.pixels.shape[:2], region_masks.face_outline(bea.landmarks))
     outside = cv2.dilate(outline, np.ones((9, 9))) == 0
     assert np.array_equal(result[outside], bea.pixels[outside])
     assert (result != bea.pixels).any()
@@ -129,7 +130,7 @@ def test_the_lips_edge_is_as_sharp_as_the_photos(phone: Case) -> None:
     # The chip is enlarged six times or more: carried over as a picture, its colours would bleed six pixels far.
     result = phone.paste(Strengths(1, 0, 0)).astype(int)
     change = np.abs(result - phone.pixels).sum(axis=2)
-    lips = region_masks.fill(phone.pixels.shape[:2], region_masks.smooth_curve(phone.landmarks[48:60], closed=True))
+    lips = drawing.fill(phone.pixels.shape[:2], drawing.smooth_curve(phone.landmarks[48:60], closed=True))
     reach = round(0.06 * region_masks.unit(phone.landmarks))
     far = cv2.dilate(lips, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)) == 0
     assert change[lips > 0.99].mean() > 60

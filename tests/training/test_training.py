@@ -15,6 +15,7 @@ from beautygan_cli.cli.train import _minutes
 from beautygan_cli.cli.train import main as train_command
 from beautygan_cli.errors import DatasetError
 from beautygan_cli.faces import alignment, detection, masks
+from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos.photo import Photo, read_photo, write_photo
@@ -55,7 +56,7 @@ def test_lipstick_gives_the_lips_its_colour_and_stays_on_them(
     result = rendering.render(chip.chip, chip.landmarks, Style(lipstick=Lipstick(colour, 0.97)))
     lips = masks.lips_mask(chip.landmarks, result.shape[:2], soft=0) > 0.99
     assert ciede2000(region(result, lips), np.array(colour)) < 4
-    far = masks.fill(result.shape[:2], masks.smooth_curve(chip.landmarks[48:60], closed=True), soft=5) < 0.01
+    far = drawing.fill(result.shape[:2], drawing.smooth_curve(chip.landmarks[48:60], closed=True), soft=5) < 0.01
     assert np.abs(result - chip.chip)[far].max() < 1.5
 
 
@@ -72,7 +73,7 @@ def test_lipstick_keeps_the_lips_own_texture(chip: alignment.AlignedFace) -> Non
     result = rendering.render(chip.chip, chip.landmarks, Style(lipstick=Lipstick((36, 55, 30), 0.97)))
     lips = masks.lips_mask(chip.landmarks, result.shape[:2], soft=0) > 0.99
     light = [rgb_to_lab(p)[..., 0] for p in (chip.chip, result)]
-    fine = [(item - masks.blur(item, 3))[lips] for item in light]
+    fine = [(item - drawing.blur(item, 3))[lips] for item in light]
     assert np.corrcoef(*fine)[0, 1] > 0.8
 
 
@@ -110,8 +111,8 @@ def test_foundation_evens_the_skin_and_keeps_its_pores(chip: alignment.AlignedFa
     result = rendering.render(chip.chip, chip.landmarks, Style(finish=Finish(even=1.0)))
     cheeks = masks.cheeks_mask(chip.landmarks, result.shape[:2]) > 0.95
     before, after = rgb_to_lab(chip.chip), rgb_to_lab(result)
-    assert masks.blur(after, 4)[cheeks][:, 1].std() < masks.blur(before, 4)[cheeks][:, 1].std()
-    fine = [(lab[..., 0] - masks.blur(lab[..., 0], 1.5))[cheeks] for lab in (before, after)]
+    assert drawing.blur(after, 4)[cheeks][:, 1].std() < drawing.blur(before, 4)[cheeks][:, 1].std()
+    fine = [(lab[..., 0] - drawing.blur(lab[..., 0], 1.5))[cheeks] for lab in (before, after)]
     assert np.corrcoef(*fine)[0, 1] > 0.9
 
 
