@@ -19,9 +19,10 @@ from pathlib import Path, PurePath
 
 from folder import SAMPLES, generate
 
-from beautygan_cli.batch import batch
+from beautygan_cli.batch import line
 from beautygan_cli.batch.manifest import Manifest
-from beautygan_cli.batch.result import Options
+from beautygan_cli.batch.options import RunConfig
+from beautygan_cli.batch.sources import read_looks
 from beautygan_cli.faces import detection
 from beautygan_cli.faces.recognition import descriptor
 from beautygan_cli.makeup import pipeline
@@ -32,7 +33,7 @@ from beautygan_cli.photos.find import Found
 from beautygan_cli.photos.photo import read_photo, write_photo
 
 SETTINGS = ("READ_AHEAD", "MOST_UNFINISHED")
-OVERLAPPED = {name: getattr(batch, name) for name in SETTINGS}
+OVERLAPPED = {name: getattr(line, name) for name in SETTINGS}
 
 
 def main() -> int:
@@ -96,17 +97,17 @@ def print_rates(session: MakeupSession, folder: Path, count: int, turns: int) ->
     generate(folder / "photos", count, seed=1)
     sources = [Found(path, PurePath()) for path in sorted((folder / "photos").iterdir())]
     look = min((SAMPLES / "makeup").glob("*.jpg"))
-    references, _ = batch.read_looks([(Found(look, PurePath()), Look.of(look))], session.signature)
+    references, _ = read_looks([(Found(look, PurePath()), Look.of(look))], session.signature)
     one_by_one = {"READ_AHEAD": 0, "MOST_UNFINISHED": 1}
     rates: dict[str, float] = {}
     for turn in range(turns):
         for name, settings, jobs in (("one after the other", one_by_one, 1), ("overlapped", OVERLAPPED, None)):
             for setting, value in settings.items():
-                setattr(batch, setting, value)
+                setattr(line, setting, value)
             out = folder / f"{name}{turn}"
             began = time.perf_counter()
             with Manifest(out) as manifest:
-                for outcome in batch.run(sources, references, session, Options(out=out, jobs=jobs), manifest):
+                for outcome in line.run(sources, references, session, RunConfig(out=out, jobs=jobs), manifest):
                     assert outcome.status == "made", outcome.reason
             rates[name] = max(rates.get(name, 0.0), count / (time.perf_counter() - began))
     for name, rate in rates.items():

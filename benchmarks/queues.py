@@ -36,10 +36,13 @@ import imageio.v3 as iio
 import numpy as np
 import simpy
 
-from beautygan_cli.batch import batch, result, thread_counts
+from beautygan_cli.batch import line as batch_line
+from beautygan_cli.batch import result, thread_counts
 from beautygan_cli.batch.manifest import Manifest
-from beautygan_cli.batch.ray.cluster import LARGEST_BLOCK
-from beautygan_cli.batch.result import Options, Outcome
+from beautygan_cli.batch.options import RunConfig
+from beautygan_cli.batch.outcome import STAGES, Outcome
+from beautygan_cli.batch.ray.pool import LARGEST_BLOCK
+from beautygan_cli.batch.sources import read_looks, read_source
 from beautygan_cli.batch.thread_counts import shared as shared_cores
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.look import Look
@@ -143,8 +146,8 @@ def line(
     """The stations of `batch` for so many photos: the same threads, the same room between them, the same batches."""
     threads = shared_cores(max(1, round(most)))
     readers, finishers = (simpy.Resource(clock, number) for number in (threads.readers, threads.finishers))
-    room = simpy.Resource(clock, round(batch.MOST_UNFINISHED * threads.finishers))
-    read_ahead = round(batch.READ_AHEAD * threads.readers)
+    room = simpy.Resource(clock, round(batch_line.MOST_UNFINISHED * threads.finishers))
+    read_ahead = round(batch_line.READ_AHEAD * threads.readers)
 
     def carry(amount: float) -> Iterator[simpy.Event]:
         for link in net:
@@ -285,7 +288,7 @@ def processor_seconds(work: Callable[[], Any]) -> tuple[Any, float]:
     return value, time.process_time() - began
 
 
-def alone(paths: Sequence[Path], look: Any, session: MakeupSession, options: Options) -> tuple[Stages, list[float]]:
+def alone(paths: Sequence[Path], look: Any, session: MakeupSession, options: RunConfig) -> tuple[Stages, list[float]]:
     """Each stage by itself, one photo after the other; also the whole processor seconds a photo."""
     spent: dict[str, list[float]] = {name: [] for name in ("read", "detect", "network", "composite", "write")}
     results_bytes, widths = [], []
@@ -294,7 +297,7 @@ def alone(paths: Sequence[Path], look: Any, session: MakeupSession, options: Opt
         for path in paths[start : start + options.batch_size]:
             _, seconds = processor_seconds(lambda path=path: read_photo(path))
             spent["read"].append(seconds)
-            source, seconds = processor_seconds(lambda path=path: result.read_source(path, session.signature, options))
+            source, seconds = processor_seconds(lambda path=path: read_source(path, session.signature, options))
             spent["detect"].append(seconds - spent["read"][-1])
             sources.append(source)
         pairs = [(source.aligned[0], look.face) for source in sources]
@@ -328,19 +331,21 @@ def measure(options: argparse.Namespace) -> int:
         paths = generate(folder / "photos", options.photos)
         began = time.monotonic()
         with MakeupSession() as session:
-            settings = Options(folder / "alone")
+            settings = RunConfig(folder / "alone")
             found = [Found(SAMPLES / "makeup" / "plum.jpg", Path())]
-            looks, _ = batch.read_looks([(item, Look.of(item.path)) for item in found], session.signature)
+            looks, _ = read_looks([(item, Look.of(item.path)) for item in found], session.signature)
             alone(paths[:2], looks[0], session, settings)  # warms up
             start = time.monotonic() - began
             ratios = []
             for turn in range(options.turns):
                 stages, _ = alone(paths, looks[0], session, settings)
                 before = free_cores()
-                out = Options(folder / f"run{turn}")
+                out = RunConfig(folder / f"run{turn}")
                 with Manifest(out.out) as manifest:
                     began, used = time.monotonic(), time.process_time()
-                    outcomes = list(batch.run([Found(path, Path()) for path in paths], looks, session, out, manifest))
+                    outcomes = list(
+                        batch_line.run([Found(path, Path()) for path in paths], looks, session, out, manifest)
+                    )
                     spent, used = time.monotonic() - began, time.process_time() - used
                 assert all(outcome.status == "made" for outcome in outcomes)
                 free = (before + free_cores()) / 2
@@ -366,23 +371,24 @@ def measure(options: argparse.Namespace) -> int:
 def drive(options: argparse.Namespace) -> int:
     """Sources without a past looked up, results recorded, and done ones looked up again, each a second."""
     from beautygan_cli.batch.manifest import Content, Entry
-    from beautygan_cli.batch.ray.cluster import _Planner
+    from beautygan_cli.batch.ray.driver import Driver
 
     with tempfile.TemporaryDirectory(prefix="beautygan-benchmark-") as name, MakeupSession() as session:
         folder = Path(name)
         plum = SAMPLES / "makeup" / "plum.jpg"
-        looks, _ = batch.read_looks([(Found(plum, Path()), Look.of(plum))], session.signature)
-        settings = Options(folder / "out")
+        looks, _ = read_looks([(Found(plum, Path()), Look.of(plum))], session.signature)
+        settings = RunConfig(folder / "out")
         with Manifest(settings.out) as manifest:
             gc.collect()
             tracemalloc.start()
             items = [Found(folder / f"{number:07d}.jpg", Path()) for number in range(options.photos)]
-            planner = _Planner(items, looks, session, settings, manifest, (), lambda _: False, threading.Event())
+            planner = Driver(looks, session, settings, manifest)
+            planner.admit(items)
             print(f"{tracemalloc.get_traced_memory()[0] / len(items):.0f} bytes of memory a source")
             tracemalloc.stop()
             for what in ("looked up", "looked up again"):
                 began = time.monotonic()
-                wave = planner.wave(items)
+                wave = planner.wave(items, threading.Event())
                 manifest.announce(wave.announced)
                 print(f"{len(items) / (time.monotonic() - began):.0f} sources a second {what}")
                 if what == "looked up":
@@ -394,7 +400,6 @@ def drive(options: argparse.Namespace) -> int:
                             job.outputs[0].write_bytes(b"result")
                         record(manifest, planner, block, Content, Entry)
                     print(f"{len(items) / (time.monotonic() - began):.0f} results a second recorded")
-            planner.close()
         size = sum(path.stat().st_size for path in settings.out.glob(".beautygan.sqlite*"))
         print(f"{size / len(items):.0f} bytes a result in the manifest")
     return 0
@@ -404,7 +409,7 @@ def record(manifest: Manifest, planner: Any, block: Sequence[Any], content: Any,
     """Record a block as a worker would report it."""
     from beautygan_cli.batch.manifest import stamps
 
-    seconds = dict.fromkeys(result.STAGES, 0.123456789)
+    seconds = dict.fromkeys(STAGES, 0.123456789)
     contents, entries = [], []
     for job in block:
         status = job.item.path.stat()

@@ -24,14 +24,16 @@ import imageio.v3 as iio
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli.batch import result, video
-from beautygan_cli.batch.result import Options, ReadyLook
+from beautygan_cli.batch.clip import Work
+from beautygan_cli.batch.options import RunConfig
+from beautygan_cli.batch.sources import ReadyLook, read_look
 from beautygan_cli.faces import detection
 from beautygan_cli.faces.tracking import SEARCH_EVERY, Tracker
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.makeup.look import Look
 from beautygan_cli.model.session import MakeupSession
+from beautygan_cli.photos.clip import Clip
 from beautygan_cli.photos.find import Found
 from beautygan_cli.photos.photo import read_photo
 
@@ -53,13 +55,13 @@ def main() -> int:
     frames = list(still(options.photo, options.frames, options.noise, options.side))
     with MakeupSession() as session:
         item = Found(options.ref, PurePath())
-        reference = result.read_look(item, Look.of(options.ref), session.signature, 10**9, measure=False)
+        reference = read_look(item, Look.of(options.ref), session.signature, 10**9, measure=False)
         began = time.perf_counter()
         alone = [one_by_one(frame, reference, session) for frame in frames]
         middle = time.perf_counter()
         height, width = frames[0].shape[:2]
-        clip = video.Clip(Path("clip.mp4"), (width, height), Fraction(RATE), len(frames), sound=False)
-        steady = list(video.Work(clip, reference, 1.0, session, Options(Path())).frames(iter(frames)))
+        clip = Clip(Path("clip.mp4"), (width, height), Fraction(RATE), len(frames), sound=False)
+        steady = list(Work(clip, reference, 1.0, session, RunConfig(Path())).frames(iter(frames)))
         ended = time.perf_counter()
     print(f"{options.photo.name} with {options.ref.name}, {len(frames)} frames of {width} x {height}")
     print(f"{'':58}  frame by frame  as a clip  ratio")

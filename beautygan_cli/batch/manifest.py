@@ -14,6 +14,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -48,16 +49,27 @@ ON CONFLICT (output) DO UPDATE SET
 """
 
 
+class State(str, Enum):
+    """How far a result has come."""
+
+    MAKING = "making"
+    MADE = "made"
+    FAILED = "failed"
+
+    def __str__(self) -> str:
+        return self.value
+
+
 @dataclass(frozen=True)
 class Record:
     """What is known of one result.
 
-    key: of all that the result follows from; state: "making", "made" or "failed"; files: (name, size, time of change)
+    key: of all that the result follows from; state; files: (name, size, time of change)
     of each file that it consists of; details: whatever else is to be told of it, JSON; run: that made it.
     """
 
     key: str
-    state: str
+    state: State
     reason: str = ""
     files: tuple[tuple[str, int, int], ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -83,7 +95,7 @@ class Entry(NamedTuple):
 
     output: Path
     key: str
-    state: str
+    state: State
     reason: str = ""
     files: Sequence[tuple[str, int, int]] = ()
     details: Any = None
@@ -245,7 +257,7 @@ class Manifest:
                 database.execute(_NOTE, (_storable(self._key(output)), key, "making", "", "{}", self.run))
 
     def record(
-        self, output: Path, key: str, state: str, *, reason: str = "", files: Iterable[Path] = (), details: Any = None
+        self, output: Path, key: str, state: State, *, reason: str = "", files: Iterable[Path] = (), details: Any = None
     ) -> None:
         """Note what became of a result; its files, if it has any, are written and stay as they are."""
         with self._transaction() as database:
@@ -277,7 +289,7 @@ class Manifest:
     def owns(self, path: Path) -> bool:
         """Whether a file is a result of an earlier run, as that run left it."""
         record = self.result(path)
-        return record is not None and (record.state == "making" or record.intact(path.parent))
+        return record is not None and (record.state == State.MAKING or record.intact(path.parent))
 
     def _key(self, output: Path) -> str:
         """An output's place in the folder, so that the folder can be moved."""
@@ -347,10 +359,10 @@ def _record(key: Any, state: Any, reason: Any, files: Any, details: Any, run: An
     except (TypeError, ValueError, RecursionError):
         return None
     sound = isinstance(known, dict) and all(isinstance(value, str) for value in (key, state, reason))
-    sound = sound and state in ("making", "made", "failed") and all(name == Path(name).name for name, _, _ in stamps)
+    sound = sound and state in list(State) and all(name == Path(name).name for name, _, _ in stamps)
     if not sound or not isinstance(run, int) or (known and not _is_details(known)):
         return None
-    return Record(key, state, reason, stamps, known, run)
+    return Record(key, State(state), reason, stamps, known, run)
 
 
 def _is_details(known: Mapping[str, Any]) -> bool:

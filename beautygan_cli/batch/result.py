@@ -1,217 +1,32 @@
-"""One source with one look: the work before and after the network, and what is told of it."""
+"""From the network's chips to a written result, measured and pictured."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from beautygan_cli.errors import BeautyGANError, OutputError
+from beautygan_cli.batch.options import RunConfig
+from beautygan_cli.batch.outcome import MEASURED, BeyondLimitError, Figures, Outcome, Status
+from beautygan_cli.batch.sources import ReadyLook, Source, region_colours
+from beautygan_cli.errors import OutputError
 from beautygan_cli.evaluation import metrics
 from beautygan_cli.faces import alignment, occlusion
 from beautygan_cli.faces.alignment import AlignedFace, Placement
-from beautygan_cli.faces.detection import Face
 from beautygan_cli.faces.recognition import descriptor
-from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
+from beautygan_cli.imaging.colour import ciede2000
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.composite import Strengths
-from beautygan_cli.makeup.look import Look
-from beautygan_cli.makeup.pipeline import Made, Wearing
+from beautygan_cli.makeup.pipeline import Made
 from beautygan_cli.photos.files import printable
-from beautygan_cli.photos.find import Found
-from beautygan_cli.photos.photo import MAX_PIXELS, Photo, read_photo, write_photo
+from beautygan_cli.photos.photo import Photo, write_photo
 from beautygan_cli.types import UInt8Array
-
-if TYPE_CHECKING:
-    from beautygan_cli.model.signature import Signature
-
-Figures = Mapping[str, float | None]  # by name of MEASURED; None where a photo gives no ground for one
-
-STAGES = ("read", "detect", "network", "composite", "measure", "write")
-MEASURED = ("lips_before", "lips_after", "lids_before", "lids_after", "skin_before", "skin_after", "identity", "detail")
 
 LIMITED_SHARES = (1.0, 0.75, 0.5, 0.25)  # of the asked strengths, tried in turn under an identity limit
 PREVIEW_MARGIN = 1.3  # side of a preview to that of the box around all chips
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a batch does with each pair of a photo and a look.
-
-    sweep: overall strengths, 0 to 1, each of which gives a result of its own. remove: take makeup off, by the looks'
-    bare faces. largest_distance: of dlib's descriptors of source and result; a result beyond it is made weaker.
-    measure: take the figures of MEASURED. chips, previews: small pictures for the outcome, of that longest side, 0 for
-    none. again: "all" makes what needs making, "failed" only what failed before. jobs: processor
-    cores to use, None for all.
-    """
-
-    out: Path
-    sweep: tuple[float, ...] = (1.0,)
-    remove: bool = False
-    which: str = "all"
-    crop: bool = False
-    format: str = "same"
-    quality: int = 95
-    overwrite: bool = False
-    max_pixels: int = MAX_PIXELS
-    mark: bool = True
-    strip_location: bool = False
-    batch_size: int = 8
-    largest_distance: float | None = None
-    measure: bool = False
-    chips: bool = False
-    previews: int = 0
-    again: str = "all"
-    jobs: int | None = None
-
-    @property
-    def recipe(self) -> dict[str, Any]:
-        """Of the options, those that a result's pixels or metadata follow from."""
-        names = ("remove", "which", "crop", "format", "quality", "mark", "strip_location", "largest_distance")
-        return {name: getattr(self, name) for name in names}
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """What became of one source with one look.
-
-    reference: the look's photo or file. status: "made", "kept" (it was there before) or "failed", with the reason.
-    asked: the overall strength that was asked for; strength: the share of it that the result has, less than 1 where the
-    identity limit asked for it. seconds by name of STAGES; figures
-    where they were asked for. chips: the source's and the result's chip of the largest face, (S, S, 3) uint8 RGB, and
-    previews: the faces in both with something around them, where they were asked for.
-    """
-
-    source: Path
-    reference: Path | None
-    output: Path | None
-    status: str
-    reason: str = ""
-    faces: int = 0
-    size: tuple[int, int] = (0, 0)
-    asked: float = 1.0
-    strength: float = 1.0
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    figures: Figures = field(default_factory=dict)
-    chips: tuple[UInt8Array, UInt8Array] | None = None
-    previews: tuple[UInt8Array, UInt8Array] | None = None
-
-    @property
-    def details(self) -> dict[str, Any]:
-        """What the manifest keeps of it, for the reports of later runs."""
-        names = ("faces", "size", "strength", "seconds", "figures")
-        return {name: getattr(self, name) for name in names}
-
-    def with_details(self, details: Mapping[str, Any]) -> Outcome:
-        """The inverse of `details`."""
-        known = {**details, "size": tuple(details["size"])} if details else {}
-        return replace(self, **known)
-
-
-class BeyondLimitError(BeautyGANError):
-    """A result that no strength brings within the identity limit; the outcome tells of the weakest one."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__(outcome.reason)
-        self.outcome = outcome
-
-
-# Before the network
-
-
-@dataclass(frozen=True, eq=False)
-class ReadyLook:
-    """A look that is ready: where it came from, what it says, and its photos' faces.
-
-    colours: for measuring, the mean L*a*b* colours that its photos show in the measured regions.
-    """
-
-    item: Found
-    look: Look
-    wearing: Wearing
-    colours: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
-
-    @property
-    def path(self) -> Path:
-        """Its reference photo, or its file."""
-        return self.item.path
-
-    @property
-    def face(self) -> AlignedFace:
-        """The face to show for it."""
-        return self.wearing.face
-
-
-@dataclass(frozen=True, eq=False)
-class Source:
-    """A source that was read: its photo and its faces, largest first, at least one.
-
-    once: one result alone is made of it.
-    """
-
-    path: Path
-    photo: Photo
-    aligned: Sequence[AlignedFace]
-    seconds: Mapping[str, float]
-    crop: bool
-    once: bool = False
-
-    @cached_property
-    def subjects(self) -> list[metrics.Subject]:
-        """The faces as they are measured: in the photo, or with `crop` each alone in its chip."""
-        name, nowhere = printable(self.path), (0.0, 0.0, 0.0, 0.0)
-        if self.crop:
-            return [metrics.Subject(name, face.chip, Face(nowhere, face.landmarks)) for face in self.aligned]
-        places = [face.placement.to_photo(face.landmarks) for face in self.aligned]
-        return [metrics.Subject(name, self.photo.pixels, Face(nowhere, landmarks)) for landmarks in places]
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height of its results."""
-        shape = self.aligned[0].chip.shape if self.crop else self.photo.pixels.shape
-        return shape[1], shape[0]
-
-
-WORN_ON = {"lips": "lips", "lids": "eyes", "skin": "skin"}  # the look's region that each measured region belongs to
-
-
-def read_look(item: Found, look: Look, signature: Signature, max_pixels: int, *, measure: bool) -> ReadyLook:
-    """A look with its photos read, aligned and (`measure`) measured. PhotoError or FaceError."""
-    colours: dict[AlignedFace, Mapping[str, NDArray[np.float64]]] = {}
-
-    def face_of(path: Path) -> AlignedFace:
-        photo = read_photo(path, max_pixels=max_pixels)
-        face = pipeline.find_faces(photo.pixels, signature, printable(path), which="largest")[0]
-        if measure:
-            masks = metrics.face_masks(face.placement.to_photo(face.landmarks), photo.pixels.shape[:2])
-            colours[face] = _colours(photo.pixels, masks)
-        return face
-
-    wearing = pipeline.wear(look, face_of)
-    shown: dict[str, NDArray[np.float64]] = {}
-    for region, worn_on in WORN_ON.items() if measure else ():
-        if mix := wearing.mixes.get(worn_on):
-            weights = [weight for _, weight in mix]
-            shown[region] = np.average([colours[face][region] for face, _ in mix], axis=0, weights=weights)
-    return ReadyLook(item, look, wearing, shown)
-
-
-def read_source(path: Path, signature: Signature, options: Options, *, once: bool = False) -> Source:
-    """A source read, with its faces found; once: for one result. PhotoError or FaceError."""
-    began = time.monotonic()
-    photo = read_photo(path, max_pixels=options.max_pixels)
-    read = time.monotonic()
-    aligned = pipeline.find_faces(photo.pixels, signature, printable(path), which=options.which)
-    return Source(path, photo, aligned, {"read": read - began, "detect": time.monotonic() - read}, options.crop, once)
-
-
-# After the network
 
 
 def make(
@@ -219,7 +34,7 @@ def make(
     look: ReadyLook,
     made: Sequence[Made],
     outcome: Outcome,
-    options: Options,
+    options: RunConfig,
 ) -> tuple[Outcome, list[Photo]]:
     """From the network's chips, one of each face, to the photos of a result, and the outcome filled in.
 
@@ -244,13 +59,13 @@ def make(
             f"{printable(source.path)} with {printable(look.path)}: even at {share:g} of the strength the"
             f" face's distance to itself is {figures['identity']:.2f}, over --min-identity {limit:g}."
         )
-        raise BeyondLimitError(replace(outcome, status="failed", reason=reason))
+        raise BeyondLimitError(replace(outcome, status=Status.FAILED, reason=reason))
     reasons = [f"made at {share:g} of the strength to stay within --min-identity {limit:g}"] if share < 1 else []
     reasons += dict.fromkeys(filter(None, map(occlusion.described, source.aligned)))
-    return replace(outcome, status="made", reason="; ".join(reasons)), photos
+    return replace(outcome, status=Status.MADE, reason="; ".join(reasons)), photos
 
 
-def _composed(source: Source, made: Sequence[Made], strengths: Strengths, options: Options) -> list[Photo]:
+def _composed(source: Source, made: Sequence[Made], strengths: Strengths, options: RunConfig) -> list[Photo]:
     """The whole photo made up, or with `crop` the chip of each face."""
     remove = options.remove
     if not source.crop:
@@ -276,7 +91,7 @@ def measure(source: Source, look: ReadyLook, photos: Sequence[Photo], *, everyth
     values: dict[str, float] = {}
     if everything:
         for when, pixels in (("before", first.pixels), ("after", result)):
-            for region, colour in _colours(pixels, first.masks).items():
+            for region, colour in region_colours(pixels, first.masks).items():
                 if region in look.colours:
                     values[f"{region}_{when}"] = float(ciede2000(colour, look.colours[region]))
         values["detail"] = metrics.detail_correlation(first.pixels, result, first.masks)
@@ -289,13 +104,7 @@ def measure(source: Source, look: ReadyLook, photos: Sequence[Photo], *, everyth
     return figures | {name: round(value, 4) if np.isfinite(value) else None for name, value in values.items()}
 
 
-def _colours(pixels: UInt8Array, masks: metrics.FaceMasks) -> dict[str, NDArray[np.float64]]:
-    """The mean L*a*b* colour of each measured region of a photo."""
-    lab = rgb_to_lab(masks.part(pixels))
-    return {name: weighted_mean(lab, mask) for name, mask in masks.regions.items()}
-
-
-def with_pictures(outcome: Outcome, source: Source, photos: Sequence[Photo], options: Options) -> Outcome:
+def with_pictures(outcome: Outcome, source: Source, photos: Sequence[Photo], options: RunConfig) -> Outcome:
     """The outcome with the chips and previews that were asked for."""
     face, result = source.aligned[0], photos[0].pixels
     if options.chips:
@@ -310,7 +119,7 @@ def with_pictures(outcome: Outcome, source: Source, photos: Sequence[Photo], opt
     return outcome
 
 
-def write(photos: Sequence[Photo], files: Sequence[Path], options: Options, *, overwrite: bool) -> None:
+def write(photos: Sequence[Photo], files: Sequence[Path], options: RunConfig, *, overwrite: bool) -> None:
     """Write each photo of a result to its file. OutputError."""
     if not overwrite and (taken := [file for file in files if file.exists()]):
         raise OutputError(f"{printable(taken[0])} exists already; allow --overwrite or choose another --out.")

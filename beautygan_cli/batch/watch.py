@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from beautygan_cli.batch import video
+from beautygan_cli.photos.clip import clips_readable
 from beautygan_cli.photos.find import Found, find_photos
 from beautygan_cli.photos.formats import PHOTO_SUFFIXES, SOURCE_SUFFIXES
 
@@ -114,7 +114,7 @@ def _all(news: Any, patience: float) -> set[Path]:
 
 
 def _is_photo(path: Path, folders: Sequence[Path]) -> bool:
-    if path.suffix.lower() not in (SOURCE_SUFFIXES if video.available() else PHOTO_SUFFIXES):
+    if path.suffix.lower() not in (SOURCE_SUFFIXES if clips_readable() else PHOTO_SUFFIXES):
         return False
     return not any(part.startswith(".") for part in (_inside(path, folders) / path.name).parts)
 

@@ -10,7 +10,7 @@ from types import TracebackType
 
 from tqdm import tqdm
 
-from beautygan_cli.batch.result import Outcome
+from beautygan_cli.batch.outcome import Outcome, Status
 from beautygan_cli.photos.files import printable
 
 LINE_EVERY = 30.0  # seconds between two lines where there is no terminal for a bar
@@ -50,12 +50,12 @@ class Progress:
         if outcome.source != self._photo:
             self._photo = outcome.source
             self._photos += 1
-        if outcome.status == "made":
+        if outcome.status == Status.MADE:
             self._print_path(outcome)
-        elif outcome.status == "failed" and (outcome.source, outcome.reason) != self._named:
+        elif outcome.status == Status.FAILED and (outcome.source, outcome.reason) != self._named:
             self._named = (outcome.source, outcome.reason)  # once for a photo, not once for each reference
             self.say(outcome.reason)
-        self._bar.set_postfix_str(f"{self._photos} photos, {self.counts['failed']} failed", refresh=False)
+        self._bar.set_postfix_str(f"{self._photos} photos, {self.counts[Status.FAILED]} failed", refresh=False)
         self._bar.update()
         now = time.monotonic()
         if self._lines and now - self._spoke >= LINE_EVERY:
@@ -78,11 +78,11 @@ class Progress:
 
     def summary(self) -> str:
         """What has been done, in a line."""
-        parts = [f"{self.counts['made']} made"]
-        if self.counts["kept"]:
-            parts.append(f"{self.counts['kept']} kept as they were")
-        if self.counts["failed"]:
-            parts.append(f"{self.counts['failed']} failed")
+        parts = [f"{self.counts[Status.MADE]} made"]
+        if self.counts[Status.KEPT]:
+            parts.append(f"{self.counts[Status.KEPT]} kept as they were")
+        if self.counts[Status.FAILED]:
+            parts.append(f"{self.counts[Status.FAILED]} failed")
         return ", ".join(parts)
 
     def _print_path(self, outcome: Outcome) -> None:
@@ -96,9 +96,9 @@ class Progress:
 
     def _line(self, spent: float) -> str:
         done = self.counts.total() if hasattr(self.counts, "total") else sum(self.counts.values())
-        worked = self.counts["made"] + self.counts["failed"]
+        worked = self.counts[Status.MADE] + self.counts[Status.FAILED]
         rate = worked / spent
-        line = f"{self._photos} photos, {done} results, {self.counts['failed']} failed, {rate:.2f} a second"
+        line = f"{self._photos} photos, {done} results, {self.counts[Status.FAILED]} failed, {rate:.2f} a second"
         if self.total and rate:
             line += f", {_duration((self.total - done) / rate)} left"
         return line

@@ -16,16 +16,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib import metadata
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import FrameType
 from typing import Any
 
-import numpy as np
-
-from beautygan_cli.batch import batch, thread_counts, video
+from beautygan_cli.batch import line, thread_counts
 from beautygan_cli.batch.manifest import Manifest
-from beautygan_cli.batch.ray import cluster
-from beautygan_cli.batch.result import Options, Outcome, ReadyLook
+from beautygan_cli.batch.options import RunConfig
+from beautygan_cli.batch.outcome import Outcome, Status
+from beautygan_cli.batch.plan import identity
+from beautygan_cli.batch.ray import driver
+from beautygan_cli.batch.ray.pool import Layout, check_installed
+from beautygan_cli.batch.sources import ReadyLook, read_looks
 from beautygan_cli.cli.console import Progress
 from beautygan_cli.errors import BeautyGANError, LookError, OutputError, PhotoError
 from beautygan_cli.makeup import look, pipeline
@@ -35,10 +37,11 @@ from beautygan_cli.model.checkpoint import bundled_model
 from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos import remote
+from beautygan_cli.photos.clip import INSTALL_CLIPS, clips_readable
 from beautygan_cli.photos.files import printable, sweep
 from beautygan_cli.photos.find import Found, Problem, find_photos
 from beautygan_cli.photos.formats import SOURCE_SUFFIXES, is_clip
-from beautygan_cli.photos.photo import Photo, suffix_for
+from beautygan_cli.photos.photo import suffix_for
 from beautygan_cli.report.table import Grid, Rows, Shortened, write_report
 
 DONE, SOME_FAILED, NOT_STARTED = 0, 1, 2
@@ -80,7 +83,7 @@ class End:
 def make_up(options: Namespace) -> int:
     """Every source with every look, from finding the photos to the last report; returns the exit status."""
     if options.engine == "ray":
-        cluster.check_installed()
+        check_installed()
     with ExitStack() as stack:
         given = _given(options, stack)
         _refuse_inputs(options, given)
@@ -101,9 +104,9 @@ def make_up(options: Namespace) -> int:
             outcomes = _engine(options)(
                 *(coming, looks, session, settings, manifest),
                 inputs=_worn_files(given.looks),
-                wanted=outputs.wants,
+                pictures_wanted=outputs.wants,
                 stop=end.stop,
-                told=outputs.progress.frame,
+                on_frame=outputs.progress.frame,
             )
             try:
                 for outcome in outcomes:
@@ -197,9 +200,9 @@ def _save_look(options: Namespace, given: Given) -> None:
 
 def _refuse_inputs(options: Namespace, given: Given) -> None:
     """NothingToDoError where the grid, the report or the saved look would take the place of a file that was given."""
-    inputs = {batch.identity(path) for path in (*(item.path for item in given.sources), *_worn_files(given.looks))}
+    inputs = {identity(path) for path in (*(item.path for item in given.sources), *_worn_files(given.looks))}
     for file in filter(None, (options.grid, options.report, options.save_look)):
-        if batch.identity(file) in inputs:
+        if identity(file) in inputs:
             raise NothingToDoError(f"{printable(file)} is one of the files given; choose another.")
 
 
@@ -214,9 +217,9 @@ def _without_clips(
     """The sources without clips that lie in folders, where the extra for clips is missing; those named will fail."""
     named = {Path(name) for name in names}
     left_out = [item for item in sources if is_clip(item.path) and item.path not in named]
-    if not left_out or video.available():
+    if not left_out or clips_readable():
         return sources, problems
-    say(f"clips in folders are left out ({len(left_out)}); to make them up as well: {video.INSTALL}")
+    say(f"clips in folders are left out ({len(left_out)}); to make them up as well: {INSTALL_CLIPS}")
     return [item for item in sources if item not in left_out], problems
 
 
@@ -233,7 +236,7 @@ def _from_stdin(stack: ExitStack) -> Path:
     register_heif_opener()
     try:
         with Image.open(path) as image:
-            suffix = suffix_for(Photo(np.zeros((1, 1, 3), np.uint8), format=str(image.format)), "same")
+            suffix = suffix_for(str(image.format), PurePath(), "same")
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError):
         suffix = ".png"  # reading it will say what is wrong
     return path.rename(path.with_suffix(suffix))
@@ -253,10 +256,10 @@ def _open(options: Namespace, given: Given, end: End, stack: ExitStack) -> tuple
         threads=threads.network,
     )
     signature = Signature.load(options.model or bundled_model())
-    looks, failures = batch.read_looks(given.looks, signature, options.max_pixels, measure=measure)
+    looks, failures = read_looks(given.looks, signature, options.max_pixels, measure=measure)
     session = stack.enter_context(starting.result())
     if session.signature != signature:  # the graph has a size of its own
-        looks, failures = batch.read_looks(given.looks, session.signature, options.max_pixels, measure=measure)
+        looks, failures = read_looks(given.looks, session.signature, options.max_pixels, measure=measure)
     for failure in failures:
         say(failure.reason)
     end.failed += len(failures)
@@ -277,12 +280,12 @@ def _open(options: Namespace, given: Given, end: End, stack: ExitStack) -> tuple
     return session, looks
 
 
-def _settings(options: Namespace, stack: ExitStack) -> Options:
+def _settings(options: Namespace, stack: ExitStack) -> RunConfig:
     if options.out == PIPE:
         out = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="beautygan-")))
     else:
         out = remote.as_path(options.out)
-    return Options(
+    return RunConfig(
         out=out,
         sweep=options.strength,
         remove=options.remove,
@@ -299,7 +302,7 @@ def _settings(options: Namespace, stack: ExitStack) -> Options:
         measure=bool(options.report or options.gallery),
         chips=bool(options.grid),
         previews=PREVIEW if options.gallery else 0,
-        again="failed" if options.retry_failed else "all",
+        retry_failed=options.retry_failed,
         jobs=options.jobs,
     )
 
@@ -328,13 +331,13 @@ def _is_source(path: Path, options: Namespace, out: Path, manifest: Manifest) ->
 def _engine(options: Namespace) -> Callable[..., Iterator[Outcome]]:
     """What makes the photos up: this process, or a cluster."""
     if options.engine == "local":
-        return batch.run
-    layout = cluster.Layout(options.ray_address, options.num_actors, options.actor_cpus, options.actor_gpus)
-    return functools.partial(cluster.run, layout=layout)
+        return line.run
+    layout = Layout(options.ray_address, options.num_actors, options.actor_cpus, options.actor_gpus)
+    return functools.partial(driver.run, layout=layout)
 
 
 def _arrivals(
-    options: Namespace, settings: Options, manifest: Manifest, end: End, outputs: Outputs
+    options: Namespace, settings: RunConfig, manifest: Manifest, end: End, outputs: Outputs
 ) -> Iterator[Found | None]:
     from beautygan_cli.batch.watch import arrivals
 
@@ -371,7 +374,7 @@ class Outputs:
     def __init__(
         self,
         options: Namespace,
-        settings: Options,
+        settings: RunConfig,
         looks: Sequence[ReadyLook],
         sources: int,
         session: MakeupSession,
@@ -409,13 +412,13 @@ class Outputs:
             self.rows.add(outcome)
         if self.gallery:
             self.gallery.add(outcome)
-        if self.options.out == PIPE and outcome.status == "made" and outcome.output:
+        if self.options.out == PIPE and outcome.status == Status.MADE and outcome.output:
             sys.stdout.buffer.write(outcome.output.read_bytes())
             sys.stdout.buffer.flush()
 
     def finish(self, end: End) -> None:
         """Write what is written at the end, and print the summary. A part that can't be written stops no other."""
-        end.failed += self.progress.counts["failed"]
+        end.failed += self.progress.counts[Status.FAILED]
         parts: list[Callable[[], None]] = []
         if self.grid:
             grid = self.grid

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import IO, Any
 
 import numpy as np
@@ -164,23 +164,24 @@ def write_photo(
     return path
 
 
-def suffix_for(photo: Photo, choice: str) -> str:
+def suffix_for(photo_format: str, path: PurePath, choice: str) -> str:
     """The suffix of a result: `choice` is "jpg", "png" or "webp", or "same" for the format of the photo itself.
 
-    "same" keeps the photo's own suffix where that tells the truth about its content. A format that can be read but not
+    photo_format: the photo's, such as "JPEG"; path: where it lies. "same" keeps the photo's own suffix where that tells
+    the truth about its content. A format that can be read but not
     written here becomes PNG where it is lossless, else JPEG.
     """
     if choice != "same":
         return f".{choice}"
     pillow = prepared_pillow()
     pillow.init()
-    if photo.format not in FIRST_SUFFIX:
+    if photo_format not in FIRST_SUFFIX:
         return ".png"
-    if photo.format not in pillow.SAVE:
+    if photo_format not in pillow.SAVE:
         return ".jpg"
-    if FORMATS.get(photo.path.suffix.lower()) == photo.format:
-        return photo.path.suffix
-    return FIRST_SUFFIX[photo.format]
+    if FORMATS.get(path.suffix.lower()) == photo_format:
+        return path.suffix
+    return FIRST_SUFFIX[photo_format]
 
 
 def _encode(photo: Photo, photo_format: str, metadata: Metadata, quality: int, file: IO[bytes]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from beautygan_cli.batch.result import MEASURED, Outcome
+from beautygan_cli.batch.outcome import MEASURED, Outcome
 from beautygan_cli.errors import OutputError
 from beautygan_cli.photos.files import printable, write_text
 from beautygan_cli.photos.photo import Photo, write_photo

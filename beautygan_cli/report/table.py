@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from beautygan_cli.batch.result import MEASURED, STAGES, Outcome, ReadyLook
+from beautygan_cli.batch.outcome import MEASURED, STAGES, Outcome
+from beautygan_cli.batch.sources import ReadyLook
 from beautygan_cli.photos.files import printable, write_text
 from beautygan_cli.photos.photo import Photo, write_photo
 from beautygan_cli.types import UInt8Array

@@ -8,8 +8,10 @@ from pathlib import Path, PurePath
 import numpy as np
 import pytest
 
-from beautygan_cli.batch import batch, thread_counts
+from beautygan_cli.batch import line, thread_counts
 from beautygan_cli.batch.manifest import Manifest
+from beautygan_cli.batch.options import RunConfig
+from beautygan_cli.batch.sources import read_looks
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.look import Look
 from beautygan_cli.model.session import MakeupSession
@@ -63,10 +65,10 @@ def test_batches_workers_and_order_change_no_pixel_by_more_than_one_grey_level(
     def made(name: str, size: int, several: int | None, order: int) -> dict[str, np.ndarray]:
         with MakeupSession(model, batch_size=size, threads=several) as session, Manifest(tmp_path / name) as manifest:
             given = [(Found(look, PurePath()), Look.of(look)) for look in looks]
-            references, _ = batch.read_looks(given, session.signature)
+            references, _ = read_looks(given, session.signature)
             items = [Found(source, PurePath()) for source in sources]
-            options = batch.Options(out=tmp_path / name, batch_size=size)
-            outcomes = batch.run(items[::order], references[::order], session, options, manifest)
+            options = RunConfig(out=tmp_path / name, batch_size=size)
+            outcomes = line.run(items[::order], references[::order], session, options, manifest)
             return {o.output.name: read_photo(o.output).pixels for o in outcomes if o.status == "made" and o.output}
 
     plain = made("plain", 8, None, 1)

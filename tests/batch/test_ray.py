@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from beautygan_cli import errors
-from beautygan_cli.batch import batch
 from beautygan_cli.batch.manifest import FILE_NAME, Manifest
-from beautygan_cli.batch.ray.cluster import Done, Shared, _Bench, _Ledger, _Planner
-from beautygan_cli.batch.result import Options
+from beautygan_cli.batch.options import RunConfig
+from beautygan_cli.batch.ray.driver import Driver
+from beautygan_cli.batch.ray.jobs import Done, Shared
+from beautygan_cli.batch.ray.worker import BlockLine, BlockPlanner, Ledger
+from beautygan_cli.batch.sources import read_looks
 from beautygan_cli.makeup.look import Look
 from beautygan_cli.photos import remote
 from beautygan_cli.photos.find import Found, find_photos
@@ -78,25 +80,24 @@ def sent(place, session, tmp_path):
 
     def plan(manifest, *names, **options):
         place("look.jpg", "worn")
-        settings = Options(tmp_path / "out", **options)
+        settings = RunConfig(tmp_path / "out", **options)
         given = [(Found(tmp_path / "look.jpg", Path()), Look.of(tmp_path / "look.jpg"))]
-        looks, _ = batch.read_looks(given, session.signature)
+        looks, _ = read_looks(given, session.signature)
         items = [Found(tmp_path / name, Path()) for name in names]
-        planner = _Planner(items, looks, session, settings, manifest, (), lambda _: False, threading.Event())
-        try:
-            wave = planner.wave(items)
-            manifest.announce(wave.announced)
-            return wave, planner.shared()
-        finally:
-            planner.close()
+        planner = Driver(looks, session, settings, manifest)
+        planner.admit(items)
+        wave = planner.wave(items, threading.Event())
+        manifest.announce(wave.announced)
+        return wave, planner.shared(items)
 
     return plan
 
 
 def work(wave, shared: Shared, session) -> Done:
     """What a worker makes of a wave."""
-    ledger = _Ledger(shared, wave.jobs)
-    line = _Bench(wave.jobs, shared, session, ledger, threading.Event(), lambda: False)
+    ledger = Ledger(shared, wave.jobs)
+    planner = BlockPlanner(wave.jobs, shared, session, ledger)
+    line = BlockLine(wave.jobs, planner, session, threading.Event(), lambda: False)
     try:
         outcomes = list(line.outcomes())
     finally:

@@ -11,7 +11,7 @@ import pytest
 from conftest import SAMPLES
 
 from beautygan_cli import MakeupSession
-from beautygan_cli.batch import video
+from beautygan_cli.batch.clip import Work
 from beautygan_cli.faces import alignment, detection, exposure
 from beautygan_cli.faces.masks import lips_mask, openings_mask, skin_mask
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
@@ -99,7 +99,7 @@ def test_eyes_full_of_black_makeup_do_not_make_a_bright_photo_dim() -> None:
 
 
 def test_a_blink_does_not_flash_in_a_clip() -> None:
-    work = video.Work(Namespace(), Namespace(), 1.0, Namespace(), Namespace())
+    work = Work(Namespace(), Namespace(), 1.0, Namespace(), Namespace())
     pixels = read_photo(SAMPLES / "no_makeup" / "bea.jpg").pixels
     dark, lit = aligned(dim(pixels, 0.35)), aligned(pixels)
     first = work._steadily_lit(dark, 1).exposure

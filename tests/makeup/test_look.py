@@ -11,9 +11,10 @@ import pytest
 from conftest import SAMPLES
 
 from beautygan_cli import Look, MakeupSession, Strengths
-from beautygan_cli.batch import batch
+from beautygan_cli.batch import line
 from beautygan_cli.batch.manifest import Manifest
-from beautygan_cli.batch.result import Options
+from beautygan_cli.batch.options import RunConfig
+from beautygan_cli.batch.sources import read_looks
 from beautygan_cli.errors import LookError, OutputError
 from beautygan_cli.faces import detection
 from beautygan_cli.faces import masks as region_masks
@@ -229,11 +230,11 @@ def test_the_mixed_colour_lies_between_and_follows_the_weights(
 
 def test_a_sweep_gives_a_result_for_each_strength_from_one_run(place, session: MakeupSession, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     source, reference = place("me.jpg", "bare"), place("red.jpg", "worn")
-    options = Options(out=tmp_path / "out", sweep=(0.0, 0.5, 1.0))
-    looks, _ = batch.read_looks([(Found(reference, PurePath()), Look.of(reference))], session.signature)
+    options = RunConfig(out=tmp_path / "out", sweep=(0.0, 0.5, 1.0))
+    looks, _ = read_looks([(Found(reference, PurePath()), Look.of(reference))], session.signature)
     runs = session.runs
     with Manifest(options.out) as manifest:
-        outcomes = list(batch.run([Found(source, PurePath())], looks, session, options, manifest))
+        outcomes = list(line.run([Found(source, PurePath())], looks, session, options, manifest))
     assert session.runs == runs + 1
     assert [outcome.asked for outcome in outcomes] == [0.0, 0.5, 1.0]
     assert [outcome.output.name for outcome in outcomes] == ["me__red@0.jpg", "me__red@50.jpg", "me__red@100.jpg"]

@@ -145,7 +145,7 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
 
 
 def test_transfer_is_the_function_whatever_was_imported_before() -> None:
-    code = "import beautygan_cli.batch.batch; from beautygan_cli import transfer; print(callable(transfer))"
+    code = "import beautygan_cli.batch.line; from beautygan_cli import transfer; print(callable(transfer))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True"
 

@@ -10,7 +10,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from beautygan_cli.batch.result import Outcome
+from beautygan_cli.batch.outcome import Outcome
 from beautygan_cli.report.gallery import PAGE, Gallery
 from beautygan_cli.report.table import Rows
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import REPOSITORY
 
-from beautygan_cli.batch.result import Outcome
+from beautygan_cli.batch.outcome import Outcome
 from beautygan_cli.cli.console import Progress
 from beautygan_cli.report import table as report_table
 

@@ -1,4 +1,4 @@
-"""A clip made up: frames stream through ffmpeg in and out, the makeup of each face stays where it is.
+"""Clips in and out, by ffmpeg.
 
 ffmpeg does all that has to do with files: it turns frames upright, brings variable frame rates to a constant one,
 encodes the result as H.264 in MP4 and copies the sound. It comes with the package imageio-ffmpeg, an extra of ours.
@@ -13,56 +13,31 @@ import os
 import re
 import subprocess
 import tempfile
-import threading
-import time
-from collections import defaultdict
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import numpy as np
 
-from beautygan_cli.batch import result
-from beautygan_cli.batch.result import Options, Outcome, ReadyLook, Source
-from beautygan_cli.errors import FaceError, OutputError, PhotoError
-from beautygan_cli.faces import exposure
-from beautygan_cli.faces.alignment import AlignedFace
-from beautygan_cli.faces.analysis import analyse_face
-from beautygan_cli.faces.detection import Face
-from beautygan_cli.faces.tracking import SEARCH_EVERY, Steady, Tracker
-from beautygan_cli.makeup import pipeline
-from beautygan_cli.makeup.pipeline import Made
-from beautygan_cli.photos.files import opened, printable, whole
-from beautygan_cli.photos.photo import MAX_PIXELS, Photo
+from beautygan_cli.errors import OutputError, PhotoError
+from beautygan_cli.photos.files import opened, printable
+from beautygan_cli.photos.photo import MAX_PIXELS
 from beautygan_cli.photos.xmp import NEW_XMP
 from beautygan_cli.types import UInt8Array
 
-if TYPE_CHECKING:
-    from beautygan_cli.model.session import MakeupSession
-
-Told = Callable[[Path, int, int | None], None]  # a clip's frames so far, and how many there will be if that is known
-
-INSTALL = "pip install 'beautygan-cli[video]'"
-SUFFIX = ".mp4"
-FORMATS = "mov,matroska,avi,mpeg,mpegts"  # ffmpeg's names of the containers that are read
+INSTALL_CLIPS = "pip install 'beautygan-cli[video]'"
+CLIP_SUFFIX = ".mp4"
+CONTAINERS = "mov,matroska,avi,mpeg,mpegts"  # ffmpeg's names of the containers that are read
 USUAL_RATE = 60  # frames a second: a clip that claims more than this and than it has is brought to it
-MOST_PIXELS_AT_ONCE = 40_000_000  # of the frames that are worked on together: 19 of 1920 x 1080, 4 of 3840 x 2160
-COMPOSERS = 2  # threads
-EXPOSURE_SHARE = 0.05  # of a frame in the exposure of its track: over a second or so, a blink doesn't show
 LOCATION_TAGS = ("location", "location-eng", "com.apple.quicktime.location.ISO6709")
 LAST_WORDS = 200  # characters of ffmpeg's message that are passed on
 _MATRICES = ("bt709", "smpte170m", "bt470bg", "bt2020nc", "fcc", "smpte240m")
 _XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")  # the UUID of XMP in MP4, XMP specification part 3
 
 
-class StoppedError(Exception):
-    """The run is to end before the clip is done."""
-
-
-def available() -> bool:
+def clips_readable() -> bool:
     """Whether the extra that clips need is installed."""
     return importlib.util.find_spec("imageio_ffmpeg") is not None
 
@@ -92,205 +67,11 @@ class Clip:
         return self.colours[0] or ("bt709" if large else "smpte170m")
 
 
-# One clip with one reference
-
-
-def make(
-    path: Path,
-    look: ReadyLook,
-    asked: float,
-    output: Path,
-    session: MakeupSession,
-    options: Options,
-    *,
-    overwrite: bool = False,
-    stop: threading.Event | None = None,
-    told: Told | None = None,
-) -> Outcome:
-    """Make up a clip, write it to `output`, whole or not at all, and tell what became of it. `asked`: how strongly.
-
-    Figures, identity limit and pictures of the outcome are those of the first frame with a face. Raises PhotoError for
-    a clip that can't be read, FaceError for one without any face, OutputError, result.BeyondLimitError, and
-    StoppedError once `stop` is set.
-    """
-    if options.crop:
-        raise PhotoError(f"{printable(path)} is a clip, which --crop does not take; give it without --crop.")
-    clip = probe(path, options.max_pixels)
-    work = Work(clip, look, asked, session, options)
-    sound = "copy" if clip.sound and _fits_mp4(clip) else "aac" if clip.sound else ""
-    done = 0
-    with whole(output, overwrite) as file:
-        with contextlib.ExitStack() as stack:
-            encoder = stack.enter_context(Encoder(clip, Path(file.name), output, options, sound))
-            frames = stack.enter_context(contextlib.closing(read(clip)))
-            for made in stack.enter_context(contextlib.closing(work.frames(frames))):
-                if stop is not None and stop.is_set():
-                    raise StoppedError
-                encoder.write(made)
-                done += 1
-                if told is not None:
-                    told(path, done, clip.frames)
-            if not work.with_face:
-                raise FaceError(
-                    f"no face found in {printable(path)}, in none of its {done} frames; use a clip in which the face"
-                    " is larger, upright and uncovered."
-                )
-        if options.mark:
-            file.seek(0, os.SEEK_END)
-            file.write(_box(_XMP_BOX + NEW_XMP))
-    return work.outcome(output, done, sound)
-
-
-@dataclass(eq=False)
-class Work:
-    """The frames of a clip on their way: what is known of their faces, and what has been counted and timed."""
-
-    clip: Clip
-    look: ReadyLook
-    asked: float
-    session: MakeupSession
-    options: Options
-    with_face: int = 0
-    most_faces: int = 0
-    first: Outcome | None = None  # of the first frame with a face
-    exposures: dict[int, float] = field(default_factory=dict)  # of each track, as `light` has it, steadied
-    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
-
-    def frames(self, frames: Iterable[UInt8Array]) -> Generator[UInt8Array, None, None]:
-        """Each of the clip's frames made up, (H, W, 3) uint8 RGB as they come in; one without a face as it is."""
-        tracker, steady = Tracker(float(self.clip.rate), self.options.which), Steady()
-        last: tuple[UInt8Array, UInt8Array, int] | None = None  # a frame, what was made of it, and its faces
-        with ThreadPoolExecutor(COMPOSERS, thread_name_prefix="composer") as composers:
-            for start, group in self._groups(frames):
-                # A clip of variable rate is filled up with repeated frames: these are made up once.
-                fresh = [
-                    number
-                    for number, frame in enumerate(group)
-                    if not np.array_equal(frame, group[number - 1] if number else last[0] if last else ())
-                ]
-                made = iter(self._make(fresh, start, group, tracker, steady, composers))
-                for number, frame in enumerate(group):
-                    if number in fresh:
-                        last = frame, *next(made)
-                    assert last is not None
-                    self._count(last[2])
-                    yield last[1]
-
-    def _groups(self, frames: Iterable[UInt8Array]) -> Iterator[tuple[int, list[UInt8Array]]]:
-        """Frames that are worked on together, after the number of the first."""
-        width, height = self.clip.size
-        most = max(1, min(SEARCH_EVERY, MOST_PIXELS_AT_ONCE // (width * height)))
-        start, group = 0, []
-        coming = iter(frames)
-        while True:
-            began = time.monotonic()
-            frame = next(coming, None)
-            self.seconds["read"] += time.monotonic() - began
-            if frame is not None:
-                group.append(frame)
-            if group and (frame is None or len(group) == most):
-                yield start, group
-                start, group = start + len(group), []
-            if frame is None:
-                return
-
-    def _make(
-        self,
-        numbers: Sequence[int],
-        start: int,
-        group: Sequence[UInt8Array],
-        tracker: Tracker,
-        steady: Steady,
-        composers: ThreadPoolExecutor,
-    ) -> Iterator[tuple[UInt8Array, int]]:
-        """Each of the numbered frames of a group made up, with its number of faces."""
-        began = time.monotonic()
-        frames = [group[number] for number in numbers]
-        times = [float((start + number) / self.clip.rate) for number in numbers]
-        seen = tracker.follow(frames, times)
-        calm = [steady.add(*item) for item in zip(frames, seen, times, strict=True)]
-        signature = self.session.signature
-        aligned = [
-            [
-                self._steadily_lit(
-                    analyse_face(copy, Face((0, 0, 0, 0), face.landmarks), signature.size, signature.padding),
-                    face.track,
-                )
-                for face in faces_seen
-            ]
-            for copy, faces_seen in zip(calm, seen, strict=True)
-        ]
-        tracked = time.monotonic()
-        pairs = [(face, self.look.wearing) for found in aligned for face in found]
-        all_made = pipeline.make_up(pairs, self.session, remove=self.options.remove) if pairs else []
-        self.seconds["detect"] += tracked - began
-        self.seconds["network"] += time.monotonic() - tracked
-        begun = time.monotonic()
-        in_turn = iter(all_made)
-        jobs = []
-        for frame, copy, found in zip(frames, calm, aligned, strict=True):
-            own = [next(in_turn) for _ in found]
-            if own and self.first is None:
-                self.first = self._judge(copy, found, own)
-            jobs.append(composers.submit(self._compose, frame, copy, found, own))
-        for job, found in zip(jobs, aligned, strict=True):
-            made = job.result()
-            self.seconds["composite"] += time.monotonic() - begun
-            yield made, len(found)
-            begun = time.monotonic()
-
-    def _steadily_lit(self, face: AlignedFace, track: int) -> AlignedFace:
-        """The face with the exposure that its track had so far, and a little of its own: a blink must not flash."""
-        now = exposure.exposure(face)
-        if now is not None:
-            before = self.exposures.get(track, now)
-            self.exposures[track] = before + EXPOSURE_SHARE * (now - before)
-        return replace(face, exposure=self.exposures.get(track))
-
-    def _judge(self, frame: UInt8Array, found: Sequence[AlignedFace], made: Sequence[Made]) -> Outcome:
-        """The outcome as of the first frame with a face. BeyondLimitError where no strength keeps within the limit."""
-        source = Source(self.clip.path, Photo(frame, path=self.clip.path), found, {}, crop=False)
-        so_far = Outcome(self.clip.path, self.look.path, None, "made", size=self.clip.size, asked=self.asked)
-        outcome, photos = result.make(source, self.look, made, so_far, self.options)
-        return result.with_pictures(outcome, source, photos, self.options)
-
-    def _compose(
-        self, frame: UInt8Array, copy: UInt8Array, found: Sequence[AlignedFace], made: Sequence[Made]
-    ) -> UInt8Array:
-        """What makeup changes in the steady copy of a frame, laid on the frame itself."""
-        assert self.first is not None or not found
-        if not found or self.first is None:
-            return frame
-        strengths = self.look.look.strengths.scaled(self.asked * self.first.strength)
-        worn = pipeline.apply(copy, found, made, strengths, remove=self.options.remove)
-        change = worn.astype(np.int16) - copy
-        return np.asarray((change + frame).clip(0, 255), dtype=np.uint8)
-
-    def _count(self, count: int) -> None:
-        self.with_face += count > 0
-        self.most_faces = max(self.most_faces, count)
-
-    def outcome(self, output: Path, done: int, sound: str) -> Outcome:
-        """What became of the clip, now that all its frames are through."""
-        assert self.first is not None
-        spent = {**self.first.seconds, **self.seconds}
-        notes = [self.first.reason]
-        if without := done - self.with_face:
-            notes.append(f"{without} of {done} frames show no face and are as they were")
-        if sound == "aac":
-            notes.append("the sound is of a kind that MP4 can't hold and was encoded anew")
-        reason = "; ".join(note for note in notes if note)
-        return replace(self.first, output=output, faces=self.most_faces, seconds=spent, reason=reason)
-
-
-# Frames in
-
-
-def probe(path: Path, max_pixels: int = MAX_PIXELS) -> Clip:
+def probe_clip(path: Path, max_pixels: int = MAX_PIXELS) -> Clip:
     """Look at a clip, and decode its first frame. PhotoError where that can't be done, or ffmpeg is missing."""
     name = printable(path)
-    if not available():
-        raise PhotoError(f"{name} is a clip, which takes one more package; run: {INSTALL}")
+    if not clips_readable():
+        raise PhotoError(f"{name} is a clip, which takes one more package; run: {INSTALL_CLIPS}")
     with opened(path):  # a folder, a pipe, an empty file: said as of a photo
         pass
     asked = [*_input(path), "-map", "0:v:0", "-frames:v", "1", "-fps_mode", "cfr"]
@@ -344,7 +125,7 @@ def _colours(described: str) -> tuple[str, str, str]:
     return "", "", ""
 
 
-def read(clip: Clip) -> Generator[UInt8Array, None, None]:
+def read_frames(clip: Clip) -> Generator[UInt8Array, None, None]:
     """The frames of a clip one by one, (H, W, 3) uint8 RGB, upright, at its constant rate. PhotoError."""
     width, height = clip.size
     name = printable(clip.path)
@@ -376,16 +157,16 @@ def _fill(stream: IO[bytes], frame: UInt8Array) -> bool:
     return True
 
 
-# Frames out
-
-
 class Encoder:
     """Writes frames, and a clip's sound beside them, to an MP4 file. A context manager; OutputError.
 
-    file: what is written to; name: what the messages call it; sound: "copy", "aac" or "".
+    file: what is written to; name: what the messages call it; sound: "copy", "aac" or "". quality: 1 to 100;
+    strip_location: leave out where it was filmed.
     """
 
-    def __init__(self, clip: Clip, file: Path, name: Path, options: Options, sound: str) -> None:
+    def __init__(
+        self, clip: Clip, file: Path, name: Path, sound: str, *, quality: int = 95, strip_location: bool = False
+    ) -> None:
         self.name = printable(name)
         self._words: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115, closed on exit
         width, height = clip.size
@@ -402,9 +183,9 @@ class Encoder:
             f"setparams=range={level}:colorspace={matrix}:color_primaries={primaries}:color_trc={transfer}",
             f"setsar={clip.aspect}:max=10000",
         ]
-        command += ["-vf", ",".join(filters), "-c:v", "libx264", "-crf", str(_crf(options.quality))]
+        command += ["-vf", ",".join(filters), "-c:v", "libx264", "-crf", str(_crf(quality))]
         command += ["-map_metadata", "1", "-map_chapters", "-1"]
-        for tag in LOCATION_TAGS if options.strip_location else ():
+        for tag in LOCATION_TAGS if strip_location else ():
             command += ["-metadata", f"{tag}="]
         command += ["-movflags", "+faststart", "-f", "mp4", "-y", _file(file)]
         self._process = _start(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._words)
@@ -444,10 +225,15 @@ def _crf(quality: int) -> int:
     return round(40.25 - 0.2425 * quality)
 
 
-def _fits_mp4(clip: Clip) -> bool:
+def sound_fits_mp4(clip: Clip) -> bool:
     """Whether the clip's sound can be copied into MP4 as it is: the first second of it is tried."""
     tried = [*_input(clip.path), "-map", "0:a", "-c", "copy", "-t", "1", "-f", "mp4", "-movflags", "frag_keyframe"]
     return not _ffmpeg([*tried, "-y", os.devnull]).returncode
+
+
+def clip_mark() -> bytes:
+    """The mark of a clip that a trained model altered, for the end of an MP4 file."""
+    return _box(_XMP_BOX + NEW_XMP)
 
 
 def _box(content: bytes) -> bytes:
@@ -455,13 +241,11 @@ def _box(content: bytes) -> bytes:
     return (len(content) + 8).to_bytes(4, "big") + b"uuid" + content
 
 
-# ffmpeg
-
 _CAREFUL = "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"  # so that there and back is the same again
 
 
 def _input(path: Path) -> list[str]:
-    return ["-protocol_whitelist", "file", "-format_whitelist", FORMATS, "-i", _file(path)]
+    return ["-protocol_whitelist", "file", "-format_whitelist", CONTAINERS, "-i", _file(path)]
 
 
 def _file(path: Path) -> str:
@@ -475,7 +259,7 @@ def _command(arguments: Sequence[str], words: str) -> list[str]:
     try:
         program = imageio_ffmpeg.get_ffmpeg_exe()
     except RuntimeError as error:
-        raise PhotoError(f"there is no ffmpeg for this machine, which clips take; run: {INSTALL}") from error
+        raise PhotoError(f"there is no ffmpeg for this machine, which clips take; run: {INSTALL_CLIPS}") from error
     return [program, "-hide_banner", "-nostats", "-loglevel", words, *arguments]
 
 

@@ -18,12 +18,15 @@ import numpy as np
 import pytest
 from conftest import REPOSITORY
 
-from beautygan_cli.batch import result, video
-from beautygan_cli.batch.result import Options
+from beautygan_cli.batch.clip import Work
+from beautygan_cli.batch.options import RunConfig
+from beautygan_cli.batch.sources import read_look
+from beautygan_cli.errors import OutputError, PhotoError
 from beautygan_cli.faces import detection, masks, tracking, warp
 from beautygan_cli.makeup import composite, pipeline
 from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.makeup.look import Look
+from beautygan_cli.photos.clip import Clip, Encoder, _rate, probe_clip, read_frames, sound_fits_mp4
 from beautygan_cli.photos.files import whole
 from beautygan_cli.photos.find import Found
 from beautygan_cli.photos.xmp import DIGITAL_SOURCE_TYPE
@@ -84,7 +87,7 @@ def save(path, frames, *, options=(), sound=True, rate=RATE):
 
 
 def frames_of(path):
-    return list(video.read(video.probe(Path(path))))
+    return list(read_frames(probe_clip(Path(path))))
 
 
 def packets(path):
@@ -97,12 +100,12 @@ def packets(path):
 def worker(photos, session, tmp_path):
     """`worker(frames)`: the frames made up, and the work that counted them, without a file between."""
     worn = photos("worn", 0)
-    look = result.read_look(Found(worn, PurePath()), Look.of(worn), session.signature, 10**8, measure=False)
+    look = read_look(Found(worn, PurePath()), Look.of(worn), session.signature, 10**8, measure=False)
 
     def run(frames, asked=1.0, **options):
         height, width = frames[0].shape[:2]
-        clip = video.Clip(Path("clip.mp4"), (width, height), Fraction(RATE), len(frames), sound=False)
-        work = video.Work(clip, look, asked, session, Options(tmp_path, **options))
+        clip = Clip(Path("clip.mp4"), (width, height), Fraction(RATE), len(frames), sound=False)
+        work = Work(clip, look, asked, session, RunConfig(tmp_path, **options))
         return list(work.frames(iter(frames))), work
 
     run.look = look
@@ -259,7 +262,7 @@ def test_clip_comes_out_with_its_frames_rate_size_and_sound(photos, place, beaut
     place("look.jpg", "worn")
     status, out, err = beautygan("--no-makeup", "clip.mp4", "--ref", "look.jpg", "--report", "report.json")
     assert (status, out) == (0, ["made_up/clip__look.mp4"]), err
-    before, after = video.probe(source), video.probe(tmp_path / out[0])
+    before, after = probe_clip(source), probe_clip(tmp_path / out[0])
     assert (after.size, after.rate, after.frames, after.sound) == (before.size, RATE, 8, True)
     assert packets(tmp_path / out[0]) == packets(source) != []
     frames, results = np.stack(frames_of(source)).astype(float), np.stack(frames_of(tmp_path / out[0])).astype(float)
@@ -272,12 +275,12 @@ def test_clip_comes_out_with_its_frames_rate_size_and_sound(photos, place, beaut
 
 
 def through(source, **options):
-    """A clip decoded and encoded again, as `make` does it, without any makeup; gives the new file."""
-    clip = video.probe(source)
+    """A clip decoded and encoded again, as `make_up_clip` does it, without any makeup; gives the new file."""
+    clip = probe_clip(source)
     output = source.with_name(f"{source.stem}-out.mp4")
-    sound = "" if not clip.sound else "copy" if video._fits_mp4(clip) else "aac"
-    with video.Encoder(clip, output, output, Options(source.parent, **options), sound) as encoder:
-        for frame in video.read(clip):
+    sound = "" if not clip.sound else "copy" if sound_fits_mp4(clip) else "aac"
+    with Encoder(clip, output, output, sound, **options) as encoder:
+        for frame in read_frames(clip):
             encoder.write(frame)
     return output
 
@@ -295,7 +298,7 @@ def test_rotation_in_the_metadata_becomes_upright_frames(tmp_path):
     lying = save(tmp_path / "lying.mp4", (np.rot90(frame) for frame in ramps(5)))
     turned = tmp_path / "turned.mp4"
     ffmpeg("-display_rotation", "-90", "-i", lying, "-c", "copy", turned)
-    clip = video.probe(turned)
+    clip = probe_clip(turned)
     assert clip.size == (128, 96)
     output = through(turned)
     assert "rotation of" not in ffmpeg("-i", output)[1]
@@ -310,7 +313,7 @@ def test_variable_frame_rate_becomes_constant_with_each_frame_at_its_time(tmp_pa
     options = ["-vf", f"select='{chosen}'", "-fps_mode", "vfr"]
     source = save(tmp_path / "phone.mp4", ramps(24), options=options)
     output = through(source)
-    clip = video.probe(output)
+    clip = probe_clip(output)
     assert (clip.rate, clip.frames) == (RATE, 24)
     for number, (frame, true) in enumerate(zip(frames_of(output), ramps(24), strict=True)):
         shown = list(ramps(24))[max(other for other in kept if other <= number)]
@@ -343,7 +346,7 @@ def test_repeated_frames_are_made_up_once(photos, session, worker):
     ],
 )
 def test_rate_has_a_place_for_each_frame_but_not_a_thousand(claimed, average, expected):
-    assert video._rate(claimed, average) == expected
+    assert _rate(claimed, average) == expected
 
 
 def test_sound_that_mp4_cannot_hold_is_encoded_anew_and_this_is_said(photos, place, beautygan, tmp_path):
@@ -351,7 +354,7 @@ def test_sound_that_mp4_cannot_hold_is_encoded_anew_and_this_is_said(photos, pla
     place("look.jpg", "worn")
     _, out, err = beautygan("--no-makeup", "old.avi", "--ref", "look.jpg", "--report", "r.csv")
     assert out == ["made_up/old__look.mp4"], err
-    assert video.probe(tmp_path / out[0]).sound
+    assert probe_clip(tmp_path / out[0]).sound
     assert "the sound is of a kind that MP4 can't hold and was encoded anew" in (tmp_path / "r.csv").read_text()
 
 
@@ -365,7 +368,7 @@ def test_sound_of_the_usual_containers_is_copied(tmp_path, suffix):
 def test_odd_sizes_and_pixels_that_are_not_square_are_kept(tmp_path):
     frames = list(ramps(3, height=97, width=131))
     source = save(tmp_path / "odd.mkv", frames, options=["-pix_fmt", "yuv444p", "-vf", "setsar=32/27"], sound=False)
-    clip = video.probe(through(source))
+    clip = probe_clip(through(source))
     assert (clip.size, clip.aspect, clip.sound) == ((131, 97), Fraction(32, 27), False)
 
 
@@ -376,7 +379,7 @@ def test_colours_are_read_and_tagged_as_the_clip_has_them(tmp_path, name):
     options = ["-vf", f"scale=out_color_matrix={matrix},format=yuv420p,{tags}"]
     source = save(tmp_path / "clip.mp4", ramps(3), options=options, sound=False)
     output = through(source)
-    assert video.probe(source).colours == video.probe(output).colours
+    assert probe_clip(source).colours == probe_clip(output).colours
     for frame, true in zip(frames_of(output), ramps(3), strict=True):
         assert np.abs(frame[:8, 8:-8].astype(int) - true[:8, 8:-8]).max() <= 6
 
@@ -404,8 +407,8 @@ def test_frames_in_memory_do_not_grow_with_the_clip(worker, session, tmp_path):
             weakref.finalize(frame, alive.remove, number)
             yield frame
 
-    clip = video.Clip(Path("clip.mp4"), (80, 60), Fraction(RATE), 50, sound=False)
-    work = video.Work(clip, worker.look, 1.0, session, Options(tmp_path))
+    clip = Clip(Path("clip.mp4"), (80, 60), Fraction(RATE), 50, sound=False)
+    work = Work(clip, worker.look, 1.0, session, RunConfig(tmp_path))
     for _ in work.frames(coming()):
         gc.collect()
         most.append(len(alive))
@@ -473,8 +476,8 @@ def test_broken_clip_fails_in_one_sentence(tmp_path, kind):
     good = save(tmp_path / "good.mp4", ramps(5))
     path = tmp_path / "bad.mp4"
     broken(kind, path, good)
-    with pytest.raises(video.PhotoError, match=r"^\S*bad\.mp4 can't be read as a clip[^\n]*; save it anew as MP4\.$"):
-        video.probe(path)
+    with pytest.raises(PhotoError, match=r"^\S*bad\.mp4 can't be read as a clip[^\n]*; save it anew as MP4\.$"):
+        probe_clip(path)
 
 
 def test_broken_clip_does_not_stop_the_rest(place, beautygan, tmp_path):
@@ -511,13 +514,13 @@ def test_without_the_extra_a_clip_says_how_to_install_it(place, beautygan, tmp_p
 
 
 def test_failure_while_writing_leaves_nothing_behind(tmp_path):
-    clip = video.probe(save(tmp_path / "clip.mp4", ramps(4)))
+    clip = probe_clip(save(tmp_path / "clip.mp4", ramps(4)))
     output = tmp_path / "out" / "clip__look.mp4"
 
     def fail_halfway():
         with whole(output, False) as file:  # noqa: SIM117
-            with video.Encoder(clip, Path(file.name), output, Options(tmp_path), "copy") as encoder:
-                for number, frame in enumerate(video.read(clip)):
+            with Encoder(clip, Path(file.name), output, "copy") as encoder:
+                for number, frame in enumerate(read_frames(clip)):
                     encoder.write(frame)
                     1 / (2 - number)
 
@@ -528,15 +531,15 @@ def test_failure_while_writing_leaves_nothing_behind(tmp_path):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_full_disk_is_said_in_one_sentence(tmp_path):
-    clip = video.probe(save(tmp_path / "clip.mp4", ramps(4)))
+    clip = probe_clip(save(tmp_path / "clip.mp4", ramps(4)))
     said = r"^\S*out\.mp4 can't be written as MP4 \(ffmpeg: [^\n]*\); free some space or choose another --out\.$"
 
     def write():
-        with video.Encoder(clip, Path("/dev/full"), tmp_path / "out.mp4", Options(tmp_path), "copy") as encoder:
+        with Encoder(clip, Path("/dev/full"), tmp_path / "out.mp4", "copy") as encoder:
             for frame in [*ramps(4)] * 50:
                 encoder.write(frame)
 
-    with pytest.raises(video.OutputError, match=said):
+    with pytest.raises(OutputError, match=said):
         write()
 
 

@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from beautygan_cli.batch import batch, result
+from beautygan_cli.batch import line as batch_line
+from beautygan_cli.batch import sources as batch_sources
 from beautygan_cli.batch.manifest import Manifest
 from beautygan_cli.batch.naming import JOINT, Names
+from beautygan_cli.batch.options import RunConfig
+from beautygan_cli.batch.sources import read_looks
 from beautygan_cli.faces import alignment, detection
 from beautygan_cli.makeup import composite
 from beautygan_cli.makeup.look import Look
@@ -190,7 +193,7 @@ def test_results_inside_the_source_folder_are_not_made_up_again(place, beautygan
     assert made(tmp_path / "selfies" / "done") == ["a__look.jpg"]
 
 
-# Options
+# RunConfig
 
 
 def test_crop_writes_the_chip_of_each_face(photos, place, beautygan, tmp_path, session):
@@ -310,7 +313,7 @@ def test_one_photo_with_nine_references_is_detected_once_and_run_in_full_batches
     source = place("a.jpg", "bare")
     looks = [place(f"looks/{number}.jpg", "worn", number) for number in range(9)]
     runs = session.runs
-    outcomes = list(line([source], looks, session, batch.Options(out=tmp_path / "out", batch_size=4)))
+    outcomes = list(line([source], looks, session, RunConfig(out=tmp_path / "out", batch_size=4)))
     assert [outcome.status for outcome in outcomes] == ["made"] * 9
     assert len(detections) == 1 + 9
     assert session.runs - runs == 3  # 9 pairs by 4 at a time
@@ -319,18 +322,18 @@ def test_one_photo_with_nine_references_is_detected_once_and_run_in_full_batches
 def line(sources, looks, session, options, **more):
     """The outcomes of a batch of photos named one by one."""
     given = [(Found(look, PurePath()), Look.of(look)) for look in looks]
-    references, failures = batch.read_looks(given, session.signature)
+    references, failures = read_looks(given, session.signature)
     assert failures == []
     with Manifest(options.out) as manifest:
         items = [Found(source, PurePath()) for source in sources]
-        yield from batch.run(items, references, session, options, manifest, **more)
+        yield from batch_line.run(items, references, session, options, manifest, **more)
 
 
 def test_batches_are_filled_across_photos_and_outcomes_keep_the_photos_order(place, session, tmp_path):
     sources = [place(f"{number}.jpg", "bare", number) for number in range(3)]
     looks = [place(f"looks/{number}.jpg", "worn", number) for number in range(2)]
     runs = session.runs
-    outcomes = list(line(sources, looks, session, batch.Options(out=tmp_path / "out", batch_size=4)))
+    outcomes = list(line(sources, looks, session, RunConfig(out=tmp_path / "out", batch_size=4)))
     assert [(outcome.source, outcome.reference) for outcome in outcomes] == [
         (s, look) for s in sources for look in looks
     ]
@@ -341,7 +344,7 @@ def test_results_do_not_depend_on_the_batch_that_they_were_in(place, session, tm
     sources = [place(f"{number}.png", "bare", number) for number in range(3)]
     look = place("look.jpg", "worn")
     for size in (1, 2):
-        list(line(sources, [look], session, batch.Options(out=tmp_path / str(size), batch_size=size)))
+        list(line(sources, [look], session, RunConfig(out=tmp_path / str(size), batch_size=size)))
     for name in made(tmp_path / "1"):
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
 
@@ -357,10 +360,10 @@ def test_photos_in_memory_are_bounded_by_the_line_and_not_by_the_folder(place, s
 
     sources = [place(f"{number:02d}.jpg", "bare") for number in range(14)]
     look = place("look.jpg", "worn")
-    monkeypatch.setattr(result, "read_photo", watched)
-    outcomes = line(sources, [look], session, batch.Options(out=tmp_path / "out", batch_size=1, jobs=2))
+    monkeypatch.setattr(batch_sources, "read_photo", watched)
+    outcomes = line(sources, [look], session, RunConfig(out=tmp_path / "out", batch_size=1, jobs=2))
     assert [outcome.status for outcome in outcomes] == ["made"] * 14
-    on_the_way = 2 * batch.READ_AHEAD + 1 + 1 + 2 * batch.MOST_UNFINISHED + 1
+    on_the_way = 2 * batch_line.READ_AHEAD + 1 + 1 + 2 * batch_line.MOST_UNFINISHED + 1
     assert 2 <= max(most) <= on_the_way < 14
 
 
@@ -368,7 +371,7 @@ def test_stop_finishes_what_is_in_work_and_drops_the_rest(place, session, tmp_pa
     sources = [place(f"{number}.jpg", "bare", number % 3) for number in range(8)]
     look = place("look.jpg", "worn")
     stop = threading.Event()
-    outcomes = line(sources, [look], session, batch.Options(out=tmp_path / "out", batch_size=1), stop=stop)
+    outcomes = line(sources, [look], session, RunConfig(out=tmp_path / "out", batch_size=1), stop=stop)
     told = [next(outcomes)]
     stop.set()
     told += outcomes
@@ -387,7 +390,7 @@ def test_program_error_in_one_photo_is_a_failure_of_that_photo(place, session, t
             raise ZeroDivisionError("a bug")
         return paste(pixels, *rest)
 
-    options = batch.Options(out=tmp_path / "out")
+    options = RunConfig(out=tmp_path / "out")
     with monkeypatch.context() as patch:
         patch.setattr(composite, "paste_into", fails_once)
         first, second = line(sources, [look], session, options)

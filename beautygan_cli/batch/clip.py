@@ -1,0 +1,240 @@
+"""A clip made up: frames stream in and out, and the makeup of each face stays where it is."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from beautygan_cli.batch import result
+from beautygan_cli.batch.options import RunConfig
+from beautygan_cli.batch.outcome import Outcome, Status
+from beautygan_cli.batch.sources import ReadyLook, Source
+from beautygan_cli.errors import FaceError, PhotoError
+from beautygan_cli.faces import exposure
+from beautygan_cli.faces.alignment import AlignedFace
+from beautygan_cli.faces.analysis import analyse_face
+from beautygan_cli.faces.detection import Face
+from beautygan_cli.faces.tracking import SEARCH_EVERY, Steady, Tracker
+from beautygan_cli.makeup import pipeline
+from beautygan_cli.makeup.pipeline import Made
+from beautygan_cli.photos.clip import Clip, Encoder, clip_mark, probe_clip, read_frames, sound_fits_mp4
+from beautygan_cli.photos.files import printable, whole
+from beautygan_cli.photos.photo import Photo
+from beautygan_cli.types import UInt8Array
+
+if TYPE_CHECKING:
+    from beautygan_cli.model.session import MakeupSession
+
+
+OnFrame = Callable[[Path, int, int | None], None]  # a clip's frames so far, and how many there will be if that is known
+MOST_PIXELS_AT_ONCE = 40_000_000  # of the frames that are worked on together: 19 of 1920 x 1080, 4 of 3840 x 2160
+COMPOSERS = 2  # threads
+EXPOSURE_SHARE = 0.05  # of a frame in the exposure of its track: over a second or so, a blink doesn't show
+
+
+class StoppedError(Exception):
+    """The run is to end before the clip is done."""
+
+
+def make_up_clip(
+    path: Path,
+    look: ReadyLook,
+    asked: float,
+    output: Path,
+    session: MakeupSession,
+    options: RunConfig,
+    *,
+    overwrite: bool = False,
+    stop: threading.Event | None = None,
+    on_frame: OnFrame | None = None,
+) -> Outcome:
+    """Make up a clip, write it to `output`, whole or not at all, and tell what became of it. `asked`: how strongly.
+
+    Figures, identity limit and pictures of the outcome are those of the first frame with a face. Raises PhotoError for
+    a clip that can't be read, FaceError for one without any face, OutputError, BeyondLimitError, and
+    StoppedError once `stop` is set.
+    """
+    if options.crop:
+        raise PhotoError(f"{printable(path)} is a clip, which --crop does not take; give it without --crop.")
+    clip = probe_clip(path, options.max_pixels)
+    work = Work(clip, look, asked, session, options)
+    sound = "copy" if clip.sound and sound_fits_mp4(clip) else "aac" if clip.sound else ""
+    done = 0
+    with whole(output, overwrite) as file:
+        with contextlib.ExitStack() as stack:
+            encoder = stack.enter_context(
+                Encoder(
+                    *(clip, Path(file.name), output, sound),
+                    quality=options.quality,
+                    strip_location=options.strip_location,
+                )
+            )
+            frames = stack.enter_context(contextlib.closing(read_frames(clip)))
+            for made in stack.enter_context(contextlib.closing(work.frames(frames))):
+                if stop is not None and stop.is_set():
+                    raise StoppedError
+                encoder.write(made)
+                done += 1
+                if on_frame is not None:
+                    on_frame(path, done, clip.frames)
+            if not work.with_face:
+                raise FaceError(
+                    f"no face found in {printable(path)}, in none of its {done} frames; use a clip in which the face"
+                    " is larger, upright and uncovered."
+                )
+        if options.mark:
+            file.seek(0, os.SEEK_END)
+            file.write(clip_mark())
+    return work.outcome(output, done, sound)
+
+
+@dataclass(eq=False)
+class Work:
+    """The frames of a clip on their way: what is known of their faces, and what has been counted and timed."""
+
+    clip: Clip
+    look: ReadyLook
+    asked: float
+    session: MakeupSession
+    options: RunConfig
+    with_face: int = 0
+    most_faces: int = 0
+    first: Outcome | None = None  # of the first frame with a face
+    exposures: dict[int, float] = field(default_factory=dict)  # of each track, as `faces/exposure` has it, steadied
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    def frames(self, frames: Iterable[UInt8Array]) -> Generator[UInt8Array, None, None]:
+        """Each of the clip's frames made up, (H, W, 3) uint8 RGB as they come in; one without a face as it is."""
+        tracker, steady = Tracker(float(self.clip.rate), self.options.which), Steady()
+        last: tuple[UInt8Array, UInt8Array, int] | None = None  # a frame, what was made of it, and its faces
+        with ThreadPoolExecutor(COMPOSERS, thread_name_prefix="composer") as composers:
+            for start, group in self._groups(frames):
+                # A clip of variable rate is filled up with repeated frames: these are made up once.
+                fresh = [
+                    number
+                    for number, frame in enumerate(group)
+                    if not np.array_equal(frame, group[number - 1] if number else last[0] if last else ())
+                ]
+                made = iter(self._make(fresh, start, group, tracker, steady, composers))
+                for number, frame in enumerate(group):
+                    if number in fresh:
+                        last = frame, *next(made)
+                    assert last is not None
+                    self._count(last[2])
+                    yield last[1]
+
+    def _groups(self, frames: Iterable[UInt8Array]) -> Iterator[tuple[int, list[UInt8Array]]]:
+        """Frames that are worked on together, after the number of the first."""
+        width, height = self.clip.size
+        most = max(1, min(SEARCH_EVERY, MOST_PIXELS_AT_ONCE // (width * height)))
+        start, group = 0, []
+        coming = iter(frames)
+        while True:
+            began = time.monotonic()
+            frame = next(coming, None)
+            self.seconds["read"] += time.monotonic() - began
+            if frame is not None:
+                group.append(frame)
+            if group and (frame is None or len(group) == most):
+                yield start, group
+                start, group = start + len(group), []
+            if frame is None:
+                return
+
+    def _make(
+        self,
+        numbers: Sequence[int],
+        start: int,
+        group: Sequence[UInt8Array],
+        tracker: Tracker,
+        steady: Steady,
+        composers: ThreadPoolExecutor,
+    ) -> Iterator[tuple[UInt8Array, int]]:
+        """Each of the numbered frames of a group made up, with its number of faces."""
+        began = time.monotonic()
+        frames = [group[number] for number in numbers]
+        times = [float((start + number) / self.clip.rate) for number in numbers]
+        seen = tracker.follow(frames, times)
+        calm = [steady.add(*item) for item in zip(frames, seen, times, strict=True)]
+        signature = self.session.signature
+        aligned = [
+            [
+                self._steadily_lit(
+                    analyse_face(copy, Face((0, 0, 0, 0), face.landmarks), signature.size, signature.padding),
+                    face.track,
+                )
+                for face in faces_seen
+            ]
+            for copy, faces_seen in zip(calm, seen, strict=True)
+        ]
+        tracked = time.monotonic()
+        pairs = [(face, self.look.wearing) for found in aligned for face in found]
+        all_made = pipeline.make_up(pairs, self.session, remove=self.options.remove) if pairs else []
+        self.seconds["detect"] += tracked - began
+        self.seconds["network"] += time.monotonic() - tracked
+        begun = time.monotonic()
+        in_turn = iter(all_made)
+        jobs = []
+        for frame, copy, found in zip(frames, calm, aligned, strict=True):
+            own = [next(in_turn) for _ in found]
+            if own and self.first is None:
+                self.first = self._judge(copy, found, own)
+            jobs.append(composers.submit(self._compose, frame, copy, found, own))
+        for job, found in zip(jobs, aligned, strict=True):
+            made = job.result()
+            self.seconds["composite"] += time.monotonic() - begun
+            yield made, len(found)
+            begun = time.monotonic()
+
+    def _steadily_lit(self, face: AlignedFace, track: int) -> AlignedFace:
+        """The face with the exposure that its track had so far, and a little of its own: a blink must not flash."""
+        now = exposure.exposure(face)
+        if now is not None:
+            before = self.exposures.get(track, now)
+            self.exposures[track] = before + EXPOSURE_SHARE * (now - before)
+        return replace(face, exposure=self.exposures.get(track))
+
+    def _judge(self, frame: UInt8Array, found: Sequence[AlignedFace], made: Sequence[Made]) -> Outcome:
+        """The outcome as of the first frame with a face. BeyondLimitError where no strength keeps within the limit."""
+        source = Source(self.clip.path, Photo(frame, path=self.clip.path), found, {}, crop=False)
+        so_far = Outcome(self.clip.path, self.look.path, None, Status.MADE, size=self.clip.size, asked=self.asked)
+        outcome, photos = result.make(source, self.look, made, so_far, self.options)
+        return result.with_pictures(outcome, source, photos, self.options)
+
+    def _compose(
+        self, frame: UInt8Array, copy: UInt8Array, found: Sequence[AlignedFace], made: Sequence[Made]
+    ) -> UInt8Array:
+        """What makeup changes in the steady copy of a frame, laid on the frame itself."""
+        assert self.first is not None or not found
+        if not found or self.first is None:
+            return frame
+        strengths = self.look.look.strengths.scaled(self.asked * self.first.strength)
+        worn = pipeline.apply(copy, found, made, strengths, remove=self.options.remove)
+        change = worn.astype(np.int16) - copy
+        return np.asarray((change + frame).clip(0, 255), dtype=np.uint8)
+
+    def _count(self, count: int) -> None:
+        self.with_face += count > 0
+        self.most_faces = max(self.most_faces, count)
+
+    def outcome(self, output: Path, done: int, sound: str) -> Outcome:
+        """What became of the clip, now that all its frames are through."""
+        assert self.first is not None
+        spent = {**self.first.seconds, **self.seconds}
+        notes = [self.first.reason]
+        if without := done - self.with_face:
+            notes.append(f"{without} of {done} frames show no face and are as they were")
+        if sound == "aac":
+            notes.append("the sound is of a kind that MP4 can't hold and was encoded anew")
+        reason = "; ".join(note for note in notes if note)
+        return replace(self.first, output=output, faces=self.most_faces, seconds=spent, reason=reason)

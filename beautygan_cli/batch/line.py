@@ -1,0 +1,395 @@
+"""Every source with every look: order, work and outcomes. A failure is a value here, not an exception.
+
+Photos move along a line, so that reading, the network and writing overlap: readers open the next photos and find
+their faces; the network takes face after face in full batches, across photos; finishers bring the makeup to full
+size, measure, encode and write. At each station only so many photos wait, however many the run has. Outcomes come out
+in the order in which the photos went in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from beautygan_cli.batch import result, thread_counts
+from beautygan_cli.batch.clip import OnFrame, StoppedError, make_up_clip
+from beautygan_cli.batch.manifest import Manifest, State
+from beautygan_cli.batch.naming import face_path
+from beautygan_cli.batch.options import RunConfig
+from beautygan_cli.batch.outcome import BeyondLimitError, Outcome, Status
+from beautygan_cli.batch.plan import Plan, Planner, Target, present, settled
+from beautygan_cli.batch.sources import ReadyLook, Source, read_source
+from beautygan_cli.errors import BeautyGANError, FaceError, PhotoError
+from beautygan_cli.faces.alignment import AlignedFace
+from beautygan_cli.makeup import pipeline
+from beautygan_cli.photos.files import printable
+from beautygan_cli.photos.find import Found
+from beautygan_cli.photos.formats import is_clip
+from beautygan_cli.photos.photo import Photo, read_photo
+
+if TYPE_CHECKING:
+    from beautygan_cli.model.session import MakeupSession
+
+
+# Threads, not processes: dlib's detector, OpenCV, TensorFlow and the codecs work without the interpreter's lock, as
+# `benchmarks/overlap.py` shows; dlib's descriptor alone holds it.
+READ_AHEAD = 1.5  # photos a reader opens before the network gets to them
+MOST_UNFINISHED = 2  # results a finisher has, waiting or at work
+MOST_PIXELS_WAITING = 100_000_000  # of photos with a face in the batch that is being filled: it is run before more wait
+
+
+def run(
+    sources: Iterable[Found | None],
+    looks: Sequence[ReadyLook],
+    session: MakeupSession,
+    config: RunConfig,
+    manifest: Manifest,
+    *,
+    inputs: Sequence[Path] = (),
+    pictures_wanted: Callable[[Path], bool] = lambda _: False,
+    stop: threading.Event | None = None,
+    on_frame: OnFrame | None = None,
+) -> Iterator[Outcome]:
+    """Make up every source with every look and yield each outcome as it is known, source by source.
+
+    What the manifest knows to be done is kept. `sources` may go on forever; None among them says that no more will
+    come for a while, so that no batch waits to be filled. `inputs` are files that are never written over.
+    `pictures_wanted` says of an output that is kept whether its pictures are asked for all the same. After `stop` is
+    set, what is with a finisher is finished, the rest is dropped, and the iterator ends. `on_frame` hears of each frame
+    of a clip that is done. OutputError where nothing can be recorded.
+    """
+    planner = Planner(looks, session, config, manifest, inputs=inputs, pictures_wanted=pictures_wanted)
+    if isinstance(sources, Sequence):  # all known: names don't depend on which comes first
+        planner.admit([item for item in sources if item is not None])
+    line = Line(planner, sources, session, stop or threading.Event(), on_frame)
+    try:
+        yield from line.outcomes()
+    finally:
+        line.close()
+
+
+@dataclass(eq=False)
+class _Pair:
+    """One source with one look on its way through the network: its chips, and the results that are made of them."""
+
+    source: Source
+    look: ReadyLook
+    results: int = 0
+    wanted: list[_Wanted] = field(default_factory=list)  # until they are handed on, so that no ring keeps photos alive
+    made: list[pipeline.Made] = field(default_factory=list)
+    network_seconds: float = 0.0
+
+    def all_wanted(self) -> list[_Wanted]:
+        """The results that are still to be handed on, once."""
+        wanted, self.wanted = self.wanted, []
+        return wanted
+
+
+@dataclass(frozen=True, eq=False)
+class _Wanted:
+    """One result of a pair, and the slot for its outcome."""
+
+    pair: _Pair
+    target: Target
+    slot: Future[Outcome]
+
+    def outcome(self, status: Status, reason: str = "") -> Outcome:
+        """What is known of its outcome after the network."""
+        return Outcome(
+            self.pair.source.path,
+            self.target.look.path,
+            self.target.output,
+            status,
+            reason,
+            faces=len(self.pair.source.aligned),
+            size=self.pair.source.size,
+            asked=self.target.asked,
+            seconds={**self.pair.source.seconds, "network": self.pair.network_seconds / self.pair.results},
+        )
+
+
+class Line:
+    """The stations, and what waits between them. `close` it when its outcomes are taken."""
+
+    def __init__(
+        self,
+        planner: Planner,
+        sources: Iterable[Found | None],
+        session: MakeupSession,
+        stop: threading.Event,
+        on_frame: OnFrame | None = None,
+    ) -> None:
+        self.planner, self.sources, self.session, self.stop, self.on_frame = planner, sources, session, stop, on_frame
+        self.config, self.manifest = planner.config, planner.manifest
+        threads = thread_counts.shared(self.config.jobs)
+        self.readers = ThreadPoolExecutor(threads.readers, thread_name_prefix="reader")
+        self.finishers = ThreadPoolExecutor(threads.finishers, thread_name_prefix="finisher")
+        self.read_ahead = round(READ_AHEAD * threads.readers)
+        self.room = threading.BoundedSemaphore(max(1, round(MOST_UNFINISHED * threads.finishers)))
+        self.filling: list[tuple[_Pair, AlignedFace]] = []
+        self.slots: deque[Future[Outcome]] = deque()
+
+    def close(self) -> None:
+        """End its threads; what they are at is finished."""
+        self.readers.shutdown(cancel_futures=True)
+        self.finishers.shutdown(cancel_futures=True)
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Everything made and recorded, each outcome as it is known."""
+        for plan in self._plans():
+            if plan is None:
+                self._run_network()
+                yield from self._in_order(wait=True)
+            else:
+                yield from self._feed(plan)
+        if not self.stop.is_set():
+            self._run_network()
+        yield from self._in_order(wait=True)
+
+    def _plans(self) -> Iterator[Plan | None]:
+        """The sources in their order, opened ahead by the readers."""
+        ahead: deque[Future[Plan]] = deque()
+        for item in self.sources:
+            if self.stop.is_set():
+                return
+            if item is not None:
+                (name,) = self.planner.admit([item])
+                ahead.append(self.readers.submit(self.open, item, name))
+            while ahead and (item is None or len(ahead) > self.read_ahead):
+                yield ahead.popleft().result()
+            if item is None:
+                yield None
+        while ahead and not self.stop.is_set():
+            yield ahead.popleft().result()
+
+    def _feed(self, plan: Plan) -> Iterator[Outcome]:
+        """Put a source's faces into the batch, and yield what comes out at the end of the line meanwhile."""
+        for outcome in plan.settled:
+            self._settle(outcome)
+        if plan.source is not None:
+            for pair in self._pairs(plan.source, plan.revisit):
+                for wanted in pair.all_wanted():
+                    self.slots.append(wanted.slot)
+                    self._hand_on(wanted, self._revisit)
+            for pair in self._pairs(plan.source, plan.make):
+                if self.stop.is_set():
+                    return
+                for wanted in pair.wanted:
+                    self.slots.append(wanted.slot)
+                for face in plan.source.aligned:
+                    self.filling.append((pair, face))
+                    if len(self.filling) >= self.config.batch_size or self._too_many_pixels():
+                        self._run_network()
+                yield from self._in_order()
+        if plan.clip is not None:
+            yield from self._make_clip(plan.clip, plan)
+        yield from self._in_order()
+
+    def _settle(self, outcome: Outcome) -> None:
+        """Put an outcome that needs no work in its place in the order."""
+        slot: Future[Outcome] = Future()
+        slot.set_result(outcome)
+        self.slots.append(slot)
+
+    def _pairs(self, source: Source, targets: Sequence[Target]) -> list[_Pair]:
+        """The source with each look once, however many strengths of it are wanted."""
+        pairs: dict[ReadyLook, _Pair] = {}
+        for target in targets:
+            pair = pairs.setdefault(target.look, _Pair(source, target.look))
+            pair.results += 1
+            pair.wanted.append(_Wanted(pair, target, Future()))
+        return list(pairs.values())
+
+    def _in_order(self, wait: bool = False) -> Iterator[Outcome]:
+        """The outcomes that are known, up to the first that is not; `wait`: of all that have been handed on."""
+        while self.slots and (wait or self.slots[0].done()):
+            slot = self.slots.popleft()
+            if slot.running() or slot.done():
+                yield slot.result()
+
+    def _too_many_pixels(self) -> bool:
+        waiting = {pair.source for pair, _ in self.filling}
+        return len(waiting) > 1 and sum(s.photo.pixels.size // 3 for s in waiting) > MOST_PIXELS_WAITING
+
+    # First station: readers
+
+    def open(self, item: Found, name: str) -> Plan:
+        """Look up what is done, and open the photo if anything is to be made. Never raises for a photo's sake."""
+        outputs = self.planner.outputs(item, name)
+        try:
+            plan = self.planner.plan(item, self.planner.targets(item, outputs))
+        except PhotoError as error:
+            self.manifest.announce([(place.output, "") for place in outputs if not present(place.output)])
+            failed = [
+                Outcome(item.path, place.look.path, place.output, Status.FAILED, str(error), asked=place.asked)
+                for place in outputs
+            ]
+            return Plan(failed)
+        if not plan.make and not plan.revisit:
+            return plan
+        if is_clip(item.path):
+            return replace(plan, clip=item.path)
+        try:
+            once = len(plan.make) + len(plan.revisit) == 1
+            source = read_source(item.path, self.session.signature, self.config, once=once)
+            return Plan(plan.settled, plan.make, plan.revisit, source)
+        except Exception as error:
+            reason = reason_of(error, item.path)
+            for target in plan.make:
+                if isinstance(error, FaceError):  # would be so again; whatever else went wrong may be mended
+                    self.manifest.record(target.output, target.key, State.FAILED, reason=reason)
+                else:
+                    self.manifest.announce([(target.output, target.key)])
+            failed = [settled(item.path, target, Status.FAILED, reason) for target in (*plan.make, *plan.revisit)]
+            return Plan([*plan.settled, *failed])
+
+    # Second station: the network
+
+    def _run_network(self) -> None:
+        """Run the faces that wait as one batch, and hand on the results that are complete with it."""
+        batch, self.filling = self.filling, []
+        if not batch:
+            return
+        began = time.monotonic()
+        pairs = list(dict.fromkeys(pair for pair, _ in batch))
+        targets = [wanted.target for pair in pairs for wanted in pair.wanted]
+        self.manifest.announce([(target.output, target.key) for target in targets])
+        try:
+            faces = [(face, pair.look.wearing) for pair, face in batch]
+            made = pipeline.make_up(faces, self.session, remove=self.config.remove)
+        except Exception as error:
+            for wanted in (wanted for pair in pairs for wanted in pair.all_wanted()):
+                wanted.slot.set_result(wanted.outcome(Status.FAILED, reason_of(error, wanted.pair.source.path)))
+            return
+        seconds = (time.monotonic() - began) / len(batch)
+        for (pair, _), item in zip(batch, made, strict=True):
+            pair.made.append(item)
+            pair.network_seconds += seconds
+        for pair in pairs:
+            if len(pair.made) == len(pair.source.aligned):
+                for wanted in pair.all_wanted():
+                    self._hand_on(wanted, self._finish)
+
+    # All stations in one, for clips
+
+    def _make_clip(self, clip: Path, plan: Plan) -> Iterator[Outcome]:
+        """Make up a clip with each look and strength, after the photos that came before it have left the network."""
+        self._run_network()
+        for target in plan.revisit:  # the figures and pictures of a clip are taken as it is made, or not at all
+            self._settle(settled(clip, target, Status.KEPT))
+        for target in plan.make:
+            if self.stop.is_set():
+                return
+            slot: Future[Outcome] = Future()
+            self.slots.append(slot)
+            with contextlib.suppress(StoppedError):
+                slot.set_result(self._clip(clip, target))
+            yield from self._in_order()
+
+    def _clip(self, clip: Path, target: Target) -> Outcome:
+        """One clip with one reference, recorded. StoppedError when the run is to end before it is done."""
+        overwrite = self.config.overwrite or target.ours
+        self.manifest.announce([(target.output, target.key)])
+        files: list[Path] = []
+        try:
+            outcome = make_up_clip(
+                *(clip, target.look, target.asked, target.output, self.session, self.config),
+                overwrite=overwrite,
+                stop=self.stop,
+                on_frame=self.on_frame,
+            )
+            files = [target.output]
+        except StoppedError:
+            raise
+        except BeyondLimitError as error:
+            outcome = replace(error.outcome, output=target.output)
+        except FaceError as error:  # would be so again
+            outcome = settled(clip, target, Status.FAILED, str(error))
+        except Exception as error:
+            return settled(clip, target, Status.FAILED, reason_of(error, clip))
+        self.manifest.record(
+            *(target.output, target.key, State(outcome.status)),
+            reason=outcome.reason,
+            files=files,
+            details=outcome.details,
+        )
+        return outcome
+
+    # Third station: finishers
+
+    def _hand_on(self, wanted: _Wanted, work: Callable[[_Wanted], Outcome]) -> None:
+        """Give a result to a finisher, as soon as there is room."""
+        self.room.acquire()
+        wanted.slot.set_running_or_notify_cancel()
+
+        def finish() -> None:
+            try:
+                wanted.slot.set_result(work(wanted))
+            except Exception as error:  # not the photo's, but the run's: nothing can be recorded
+                wanted.slot.set_exception(error)
+            finally:
+                self.room.release()
+
+        self.finishers.submit(finish)
+
+    def _finish(self, wanted: _Wanted) -> Outcome:
+        """From the network's chips to a file, recorded."""
+        pair, target, options = wanted.pair, wanted.target, self.config
+        try:
+            made = wanted.outcome(Status.MADE)
+            outcome, photos = result.make(pair.source, target.look, pair.made, made, options)
+            files = [face_path(target.output, number) for number in range(1, len(photos) + 1)]
+            self.planner.refuse_protected(files)
+            began = time.monotonic()
+            self.write(photos, files, target)
+            outcome = replace(outcome, seconds={**outcome.seconds, "write": time.monotonic() - began})
+            outcome = result.with_pictures(outcome, pair.source, photos, options)
+        except BeyondLimitError as error:
+            outcome, files = error.outcome, []
+        except Exception as error:  # of the disk or the program: not recorded, and so tried again by the next run
+            return wanted.outcome(Status.FAILED, reason_of(error, pair.source.path))
+        self.manifest.record(
+            *(target.output, target.key, State(outcome.status)),
+            reason=outcome.reason,
+            files=files,
+            details=outcome.details,
+        )
+        return outcome
+
+    def write(self, photos: Sequence[Photo], files: Sequence[Path], target: Target) -> None:
+        result.write(photos, files, self.config, overwrite=self.config.overwrite or target.ours)
+
+    def _revisit(self, wanted: _Wanted) -> Outcome:
+        """Take figures and pictures of a result that is there already."""
+        source, target, known = wanted.pair.source, wanted.target, wanted.target.known
+        assert known is not None
+        outcome = settled(source.path, target, Status.KEPT)
+        files = [target.output.parent / name for name, _, _ in known.files]
+        try:
+            photos = [read_photo(file, max_pixels=self.config.max_pixels) for file in files]
+            if self.planner.lacks_figures(target):
+                figures = result.measure(source, target.look, photos)
+                outcome = outcome.with_details({**outcome.details, "figures": figures})
+            outcome = result.with_pictures(outcome, source, photos, self.config)
+        except Exception as error:
+            return settled(source.path, target, Status.FAILED, reason_of(error, target.output))
+        self.manifest.record(
+            *(target.output, target.key, known.state), reason=known.reason, files=files, details=outcome.details
+        )
+        return outcome
+
+
+def reason_of(error: Exception, path: Path) -> str:
+    """One sentence for what went wrong with a photo; a long run does not end for one photo's sake."""
+    if isinstance(error, BeautyGANError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return f"{printable(path)} needs more memory than there is; make it smaller first."
+    return f"{printable(path)} failed for a reason of the program's own ({type(error).__name__}: {error}); report it."

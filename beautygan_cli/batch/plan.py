@@ -1,0 +1,218 @@
+"""What is to be done for each photo of a run: under which names, what an earlier run did, what is left to make."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from beautygan_cli.batch.manifest import Manifest, Record, State
+from beautygan_cli.batch.naming import Names, output_name
+from beautygan_cli.batch.options import RunConfig
+from beautygan_cli.batch.outcome import MEASURED, Outcome, Status
+from beautygan_cli.batch.sources import ReadyLook, Source
+from beautygan_cli.errors import OutputError
+from beautygan_cli.makeup.look import REGIONS
+from beautygan_cli.photos.clip import CLIP_SUFFIX
+from beautygan_cli.photos.files import printable
+from beautygan_cli.photos.find import Found
+from beautygan_cli.photos.formats import FORMATS, is_clip
+from beautygan_cli.photos.photo import suffix_for
+
+if TYPE_CHECKING:
+    from beautygan_cli.model.session import MakeupSession
+
+
+class Place(NamedTuple):
+    """Where one result goes: the look, the look's content, the strength that is asked for, and the output."""
+
+    look: ReadyLook
+    content: str
+    asked: float
+    output: Path
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """One result that is to be: the look, how strong, where it goes, its key, and what is known of it from before."""
+
+    look: ReadyLook
+    asked: float
+    output: Path
+    key: str
+    known: Record | None = None
+
+    @property
+    def ours(self) -> bool:
+        """Whether the file in its place is what an earlier run left there, untouched since."""
+        return self.known is not None and (self.known.state == State.MAKING or self.known.intact(self.output.parent))
+
+    @property
+    def failed_before(self) -> bool:
+        """Whether an earlier run did not come to an end with it."""
+        return self.known is not None and self.known.state != State.MADE
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What is to be done for a source: outcomes that are settled, targets to make, and kept ones to look at again."""
+
+    settled: list[Outcome] = field(default_factory=list)
+    make: list[Target] = field(default_factory=list)
+    revisit: list[Target] = field(default_factory=list)
+    source: Source | None = None
+    clip: Path | None = None  # in place of a source: it is read as it is made up
+
+
+class Planner:
+    """Looks up what is done and what is to be made; it opens no photo.
+
+    inputs: files that are never written over, beside the sources and the looks' own. pictures_wanted: of an output that
+    is kept, whether its pictures are asked for all the same.
+    """
+
+    def __init__(
+        self,
+        looks: Sequence[ReadyLook],
+        session: MakeupSession,
+        config: RunConfig,
+        manifest: Manifest,
+        *,
+        inputs: Sequence[Path] = (),
+        pictures_wanted: Callable[[Path], bool] = lambda _: False,
+    ) -> None:
+        self.config, self.manifest, self.pictures_wanted = config, manifest, pictures_wanted
+        given = [path for look in looks for path in (look.path, *look.look.references)]
+        self.protected = {identity(path) for path in (*inputs, *given)}
+        self.names = Names(manifest, "source")
+        names = Names(manifest, "reference").of([look.item for look in looks])
+        contents = [_content(look, manifest) for look in looks]
+        self.looks = list(zip(looks, names, contents, strict=True))
+        self.model = {
+            **asdict(session.signature),
+            "about": None,
+            "sha256": session.digest,
+            "precision": session.precision,
+        }
+
+    def admit(self, items: Sequence[Found]) -> list[str]:
+        """Names for sources, which nothing is written over from now on."""
+        self.protected.update(identity(item.path) for item in items)
+        return self.names.of(items)
+
+    def outputs(self, item: Found, name: str) -> list[Place]:
+        """The place of each of a source's results. The suffix is by the source's own when the format stays."""
+        suffix = CLIP_SUFFIX
+        if not is_clip(item.path):
+            suffix = suffix_for(FORMATS.get(item.path.suffix.lower(), "PNG"), item.path, self.config.format)
+        folder, sweep = self.config.out / item.inside, self.config.sweep
+        return [
+            Place(
+                look, content, asked, folder / output_name(name, look_name, suffix, asked if len(sweep) > 1 else None)
+            )
+            for look, look_name, content in self.looks
+            for asked in sweep
+        ]
+
+    def targets(self, item: Found, outputs: Sequence[Place]) -> list[Target]:
+        """Key and past of each of a source's results. PhotoError when the source can't even be read as a file."""
+        content = self.manifest.content(item.path)
+        targets = []
+        for look, look_content, asked, output in outputs:
+            recipe = {"strengths": asdict(look.look.strengths.scaled(asked)), **self.config.recipe}
+            parts = {"source": content, "look": look_content, "model": self.model, "options": recipe}
+            key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+            targets.append(Target(look, asked, output, key, self.manifest.result(output)))
+        return targets
+
+    def plan(self, item: Found, targets: Sequence[Target]) -> Plan:
+        """What each target needs, in the order of the questions: may it, must it, can it be made?"""
+        plan = Plan()
+        for target in targets:
+            shown = printable(target.output)
+            if self.config.retry_failed and not target.failed_before:
+                continue
+            try:
+                self.refuse_protected([target.output])
+            except OutputError as error:
+                plan.settled.append(settled(item.path, target, Status.FAILED, str(error)))
+                continue
+            if self._done(target):
+                if self.lacks_figures(target) or self.pictures_wanted(target.output):
+                    plan.revisit.append(target)
+                else:
+                    plan.settled.append(settled(item.path, target, Status.KEPT))
+            elif self._failed_for_good(target):
+                plan.settled.append(settled(item.path, target, Status.FAILED))
+            elif present(target.output) and not self.config.overwrite and not target.ours:
+                reason = f"{shown} was there before; --overwrite replaces it."
+                plan.settled.append(settled(item.path, target, Status.KEPT, reason))
+            else:
+                plan.make.append(target)
+        return plan
+
+    def refuse_protected(self, files: Sequence[Path]) -> None:
+        """OutputError where one of the files is a photo that was given, or would not be in the folder of results."""
+        for file in files:
+            if identity(file) in self.protected:
+                raise OutputError(f"{printable(file)} is one of the photos given; choose another folder with --out.")
+            if not file.parent.resolve().is_relative_to(self.config.out.resolve()):
+                raise OutputError(f"{printable(file)} lies behind a link that leads out of the folder of results.")
+
+    def _done(self, target: Target) -> bool:
+        """Whether the result is there as this command would make it."""
+        known = target.known
+        if known is None or (known.state, known.key) != (State.MADE, target.key):
+            return False
+        if self.config.overwrite and known.run != self.manifest.run:
+            return False
+        return known.intact(target.output.parent)
+
+    def _failed_for_good(self, target: Target) -> bool:
+        """Whether trying again would fail again: the photos, the model and the options are the same."""
+        known = target.known
+        return (
+            known is not None
+            and (known.state, known.key) == (State.FAILED, target.key)
+            and not self.config.retry_failed
+        )
+
+    def lacks_figures(self, target: Target) -> bool:
+        figures = target.known.details.get("figures", {}) if target.known else {}
+        return self.config.measure and not figures.keys() >= set(MEASURED)
+
+
+def _content(look: ReadyLook, manifest: Manifest) -> str:
+    """What of a look its results follow from, beside its strengths: its photos' contents, as they are mixed."""
+    parts = {region: look.look.part(region) for region in REGIONS}
+    mixes = {
+        region: part and [(manifest.content(item.ref), item.weight) for item in part.mix]
+        for region, part in parts.items()
+    }
+    return json.dumps(mixes)
+
+
+def settled(source: Path, target: Target, status: Status, reason: str | None = None) -> Outcome:
+    """The outcome of a target that needs no work; its details and, unless given, its reason are the known ones."""
+    known = target.known
+    if reason is None:
+        reason = known.reason if known else ""
+    outcome = Outcome(source, target.look.path, target.output, status, reason, asked=target.asked)
+    return outcome.with_details(known.details) if known and status == Status.KEPT else outcome
+
+
+def present(output: Path) -> bool:
+    """Whether anything is there, a link to nothing included."""
+    return output.exists() or output.is_symlink()
+
+
+def identity(path: Path) -> tuple[int, int] | str:
+    """What makes two paths one file: its inode where it exists, else its place."""
+    try:
+        found = path.stat()
+        return found.st_dev, found.st_ino
+    except OSError:
+        return str(path.absolute())

@@ -1,0 +1,142 @@
+"""Photos and looks read, with their faces found: what a run starts from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beautygan_cli.batch.options import RunConfig
+from beautygan_cli.batch.outcome import Outcome, Status
+from beautygan_cli.errors import BeautyGANError
+from beautygan_cli.evaluation import metrics
+from beautygan_cli.faces.alignment import AlignedFace
+from beautygan_cli.faces.detection import Face
+from beautygan_cli.imaging.colour import rgb_to_lab, weighted_mean
+from beautygan_cli.makeup import pipeline
+from beautygan_cli.makeup.look import Look
+from beautygan_cli.makeup.pipeline import Wearing
+from beautygan_cli.photos.files import printable
+from beautygan_cli.photos.find import Found
+from beautygan_cli.photos.photo import MAX_PIXELS, Photo, read_photo
+from beautygan_cli.types import UInt8Array
+
+if TYPE_CHECKING:
+    from beautygan_cli.model.signature import Signature
+
+
+@dataclass(frozen=True, eq=False)
+class ReadyLook:
+    """A look that is ready: where it came from, what it says, and its photos' faces.
+
+    colours: for measuring, the mean L*a*b* colours that its photos show in the measured regions.
+    """
+
+    item: Found
+    look: Look
+    wearing: Wearing
+    colours: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+
+    @property
+    def path(self) -> Path:
+        """Its reference photo, or its file."""
+        return self.item.path
+
+    @property
+    def face(self) -> AlignedFace:
+        """The face to show for it."""
+        return self.wearing.face
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A source that was read: its photo and its faces, largest first, at least one.
+
+    once: one result alone is made of it.
+    """
+
+    path: Path
+    photo: Photo
+    aligned: Sequence[AlignedFace]
+    seconds: Mapping[str, float]
+    crop: bool
+    once: bool = False
+
+    @cached_property
+    def subjects(self) -> list[metrics.Subject]:
+        """The faces as they are measured: in the photo, or with `crop` each alone in its chip."""
+        name, nowhere = printable(self.path), (0.0, 0.0, 0.0, 0.0)
+        if self.crop:
+            return [metrics.Subject(name, face.chip, Face(nowhere, face.landmarks)) for face in self.aligned]
+        places = [face.placement.to_photo(face.landmarks) for face in self.aligned]
+        return [metrics.Subject(name, self.photo.pixels, Face(nowhere, landmarks)) for landmarks in places]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of its results."""
+        shape = self.aligned[0].chip.shape if self.crop else self.photo.pixels.shape
+        return shape[1], shape[0]
+
+
+WORN_ON = {"lips": "lips", "lids": "eyes", "skin": "skin"}  # the look's region that each measured region belongs to
+
+
+def read_look(item: Found, look: Look, signature: Signature, max_pixels: int, *, measure: bool) -> ReadyLook:
+    """A look with its photos read, aligned and (`measure`) measured. PhotoError or FaceError."""
+    colours: dict[AlignedFace, Mapping[str, NDArray[np.float64]]] = {}
+
+    def face_of(path: Path) -> AlignedFace:
+        photo = read_photo(path, max_pixels=max_pixels)
+        face = pipeline.find_faces(photo.pixels, signature, printable(path), which="largest")[0]
+        if measure:
+            masks = metrics.face_masks(face.placement.to_photo(face.landmarks), photo.pixels.shape[:2])
+            colours[face] = region_colours(photo.pixels, masks)
+        return face
+
+    wearing = pipeline.wear(look, face_of)
+    shown: dict[str, NDArray[np.float64]] = {}
+    for region, worn_on in WORN_ON.items() if measure else ():
+        if mix := wearing.mixes.get(worn_on):
+            weights = [weight for _, weight in mix]
+            shown[region] = np.average([colours[face][region] for face, _ in mix], axis=0, weights=weights)
+    return ReadyLook(item, look, wearing, shown)
+
+
+def read_source(path: Path, signature: Signature, options: RunConfig, *, once: bool = False) -> Source:
+    """A source read, with its faces found; once: for one result. PhotoError or FaceError."""
+    began = time.monotonic()
+    photo = read_photo(path, max_pixels=options.max_pixels)
+    read = time.monotonic()
+    aligned = pipeline.find_faces(photo.pixels, signature, printable(path), which=options.which)
+    return Source(path, photo, aligned, {"read": read - began, "detect": time.monotonic() - read}, options.crop, once)
+
+
+def region_colours(pixels: UInt8Array, masks: metrics.FaceMasks) -> dict[str, NDArray[np.float64]]:
+    """The mean L*a*b* colour of each measured region of a photo."""
+    lab = rgb_to_lab(masks.part(pixels))
+    return {name: weighted_mean(lab, mask) for name, mask in masks.regions.items()}
+
+
+def read_looks(
+    looks: Sequence[tuple[Found, Look]],
+    signature: Signature,
+    max_pixels: int = MAX_PIXELS,
+    *,
+    measure: bool = False,
+) -> tuple[list[ReadyLook], list[Outcome]]:
+    """The looks whose photos can be read and have a face, and the failures of the others."""
+    ready: list[ReadyLook] = []
+    failed: list[Outcome] = []
+    for item, look in looks:
+        try:
+            ready.append(read_look(item, look, signature, max_pixels, measure=measure))
+        except BeautyGANError as error:
+            of = "" if item.path in look.references else f"{printable(item.path)}: "
+            failed.append(Outcome(item.path, item.path, None, Status.FAILED, f"{of}{error}"))
+    return ready, failed
