@@ -14,7 +14,7 @@ from beautygan_cli.imaging.colour import linear_light
 from beautygan_cli.makeup import eye_layer, pipeline
 from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.model.session import MakeupSession
-from beautygan_cli.photos.photo import read as read_photo
+from beautygan_cli.photos.photo import read_photo
 from beautygan_cli.training import rendering
 from beautygan_cli.training.rendering import EyeShadow, Liner, Style
 
