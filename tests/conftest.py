@@ -41,10 +41,12 @@ def model() -> Path:
 
 @pytest.fixture(scope="session")
 def session(model):
-    """The model, open for the whole test run."""
+    """The model, open for the whole test run; how well it takes makeup off is measured already, once."""
+    from beautygan_cli.makeup import eye_layer, pipeline
     from beautygan_cli.model.session import MakeupSession
 
     with MakeupSession(model, batch_size=4) as opened:
+        eye_layer.usable(opened, pipeline._bare_pair(opened.signature))
         yield opened
 
 

@@ -407,14 +407,15 @@ def _detail(
     landmarks = landmarks - np.array([columns.start, rows.start], dtype=np.float32)
     length = masks.unit(landmarks)
     lips = masks.lips_mask(landmarks, shape, grow=0.02, soft=0.02)
-    eyes = brows = kept = np.zeros(shape, dtype=np.float32)
+    eyes = brows = around_eyes = kept = np.zeros(shape, dtype=np.float32)
     if with_eyes:
         kept = masks.openings_mask(landmarks, shape, soft=0.01)
         if remove:
-            eyes = masks.around_eyes_mask(landmarks, shape)
+            eyes = around_eyes = masks.around_eyes_mask(landmarks, shape)
         else:
             brows = masks.brows_mask(landmarks, shape)
-            eyes = masks.eyes_mask(landmarks, shape) * (1 - brows)
+            eyes = masks.eyes_mask(landmarks, shape)
+            around_eyes, eyes = np.maximum(eyes, brows), eyes * (1 - brows)
     # The network's colour of the lips spills a little over their edge; the skin around them takes less paint.
     around = masks.lips_mask(landmarks, shape, grow=SPILL, soft=0.03)
     skin = np.clip(1 - lips - eyes, 0, 1) * (1 - SPILL_TAKEN * np.clip(around - lips, 0, 1))
@@ -426,7 +427,7 @@ def _detail(
     # Nothing goes on hair, hat or glasses before the face.
     inside = (1 - kept) * known.face * known.seen
     shade = np.minimum(inside, known.face_edge)
-    for mask, strength in ((lips, strengths.lips), (eyes, strengths.eyes)):
+    for mask, strength in ((lips, strengths.lips), (around_eyes, strengths.eyes)):
         # Lips and eyes share the skin's shade, but a region that is to stay as it is gets none of that either.
         spared = 1 - max(0.0, 1 - strength / SPARED_BELOW) * drawing.smoothstep(0, 0.5, mask)
         painted, shade = painted * spared, shade * spared

@@ -141,6 +141,8 @@ def weighted(parts: Sequence[tuple[tuple[EyeLayer, EyeLayer], float]]) -> tuple[
     total, mixed = 0.0, parts[0][0]
     for layers, weight in parts:
         total += weight
+        if not total:
+            continue
         mixed = (_mixed(mixed[0], layers[0], weight / total), _mixed(mixed[1], layers[1], weight / total))
     return mixed
 

@@ -19,7 +19,7 @@ from beautygan_cli.faces import masks
 from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import lab_to_rgb, linear_light, rgb_to_lab
 from beautygan_cli.makeup.eye_layer import coded
-from beautygan_cli.photos.photo import read as read_photo
+from beautygan_cli.photos.photo import read_photo
 
 SIDE = 540  # pixels of the samples here: an eye is some 60 of them wide
 DENSITY = 1.2  # of a black lid

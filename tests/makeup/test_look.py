@@ -235,7 +235,7 @@ def test_a_sweep_gives_a_result_for_each_strength_from_one_run(place, session: M
     runs = session.runs
     with Manifest(options.out) as manifest:
         outcomes = list(line.run([Found(source, PurePath())], looks, session, options, manifest))
-    assert session.runs == runs + 1
+    assert session.runs == runs + 1 + 1  # for the pair, and for the pigment of the reference's eyes
     assert [outcome.asked for outcome in outcomes] == [0.0, 0.5, 1.0]
     assert [outcome.output.name for outcome in outcomes] == ["me__red@0.jpg", "me__red@50.jpg", "me__red@100.jpg"]
     none, half, full = (iio.imread(outcome.output).astype(float) for outcome in outcomes)
