@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from beautygan_cli.makeup.pipeline import remove, transfer
     from beautygan_cli.model.session import MakeupSession
 
-__all__ = ["BeautyGANError", "Look", "MakeupSession", "Strengths", "remove", "transfer"]
+__all__ = ["BeautyGANError", "Look", "MakeupSession", "Strengths", "__version__", "remove", "transfer"]
 
 _HOMES = {
     "BeautyGANError": "beautygan_cli.errors",
@@ -33,3 +33,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'beautygan_cli' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -74,4 +74,7 @@ def test_top_level_is_as_agreed() -> None:
         pytest.skip("no git checkout")
     top = {Path(name).parts[0] for name in listed.stdout.splitlines()}
     agreed = {"beautygan_cli", "models", "samples", "tests", "pyproject.toml", "README.md"}
-    assert top == agreed | {"LICENSE", "CHANGELOG.md", ".ci", ".gitignore", "benchmarks", "docs", "SECURITY.md"}
+    assert top == agreed | {
+        *("LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", ".ci", ".gitignore", ".pre-commit-config.yaml"),
+        *("benchmarks", "docs"),
+    }

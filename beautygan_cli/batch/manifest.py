@@ -14,7 +14,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -49,15 +49,12 @@ ON CONFLICT (output) DO UPDATE SET
 """
 
 
-class State(str, Enum):
+class State(StrEnum):
     """How far a result has come."""
 
     MAKING = "making"
     MADE = "made"
     FAILED = "failed"
-
-    def __str__(self) -> str:
-        return self.value
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,12 @@ STAGES = ("read", "detect", "network", "composite", "measure", "write")
 MEASURED = ("lips_before", "lips_after", "lids_before", "lids_after", "skin_before", "skin_after", "identity", "detail")
 
 
-class Status(str, Enum):
+class Status(StrEnum):
     """How a result ended; in manifest and reports by its value."""
 
     MADE = "made"
     KEPT = "kept"  # it was there before
     FAILED = "failed"
-
-    def __str__(self) -> str:
-        return self.value
 
 
 @dataclass(frozen=True, eq=False)

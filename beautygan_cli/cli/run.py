@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path, PurePath
 from types import FrameType
@@ -382,7 +382,7 @@ class Outputs:
         stack: ExitStack,
     ) -> None:
         self.options, self.settings, self.session, self.shortened = options, settings, session, shortened
-        self.began = datetime.now(timezone.utc)
+        self.began = datetime.now(UTC)
         self.progress = stack.enter_context(
             Progress(
                 None if options.watch else sources * len(looks) * len(settings.sweep),
@@ -445,7 +445,7 @@ class Outputs:
             "model": {"name": self.session.signature.name, "sha256": self.session.digest},
             "options": {"strengths": list(self.settings.sweep), **self.settings.recipe},
             "began": self.began.isoformat(timespec="seconds"),
-            "seconds": round((datetime.now(timezone.utc) - self.began).total_seconds(), 1),
+            "seconds": round((datetime.now(UTC) - self.began).total_seconds(), 1),
             "stopped": bool(end.stopped_by),
         }
 

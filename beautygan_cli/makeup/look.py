@@ -132,12 +132,7 @@ def read(path: Path) -> Look:
 
 def parse(text: str, path: Path) -> Look:
     """The look that a file's text says; `path` gives relative paths their meaning and errors their name."""
-    import sys
-
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
+    import tomllib
 
     try:
         values = tomllib.loads(text)

@@ -30,7 +30,7 @@ GUIDING = (  # modules whose branches guide the fuzzer
         "beautygan_cli.model.weights",
         "beautygan_cli.model.signature",
     ),
-    *("beautygan_cli.makeup.look", "tomllib" if sys.version_info >= (3, 11) else "tomli", "json", "xml.dom.minidom"),
+    *("beautygan_cli.makeup.look", "tomllib", "json", "xml.dom.minidom"),
     *("PIL.TiffImagePlugin", "PIL.JpegImagePlugin", "PIL.PngImagePlugin"),
 )
 LONGEST_RUN = 60  # seconds after which an input counts as a hang

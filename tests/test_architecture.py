@@ -1,0 +1,63 @@
+"""The house stands: layers hold and name every module, nothing heavy loads early, the public names are these."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+
+import beautygan_cli
+
+PACKAGE = REPOSITORY / "beautygan_cli"
+MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
+HEAVY = {"tensorflow", "dlib", "cv2", "ray", "imageio", "PIL", "pillow_heif"}
+PUBLIC = ["BeautyGANError", "Look", "MakeupSession", "Strengths", "__version__", "remove", "transfer"]
+
+
+def test_every_module_has_a_layer_and_imports_from_those_below_it() -> None:
+    code = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_contracts_name_every_module_and_every_package_is_in_the_wheel() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]
+    named: set[str] = set()
+    for contract in project["importlinter"]["contracts"]:
+        assert contract["type"] == "layers" and contract["exhaustive"]
+        (container,) = contract["containers"]
+        named |= {f"{container}.{name.strip()}" for layer in contract["layers"] for name in layer.split("|")}
+    inside = {
+        ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__")
+        for path in MODULES
+        if path.parent != PACKAGE or not path.name.startswith("__")
+    }
+    assert named == inside
+    packages = {name for name in inside if (REPOSITORY / name.replace(".", "/")).is_dir()}
+    assert set(project["setuptools"]["packages"]) == packages | {"beautygan_cli", "beautygan_cli.bundled"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_nothing_heavy_is_imported_at_the_top(path: Path) -> None:
+    """What takes long to import, or may be missing, is imported where it is used."""
+    tree = ast.parse(path.read_text())
+    names = {alias.name.split(".")[0] for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
+    names |= {(node.module or "").split(".")[0] for node in tree.body if isinstance(node, ast.ImportFrom)}
+    assert not names & HEAVY
+
+
+def test_dir_shows_the_public_names_whatever_is_loaded() -> None:
+    code = (
+        "import beautygan_cli.makeup.pipeline, beautygan_cli.batch.line\n"
+        "print(*dir(beautygan_cli)); from beautygan_cli import *; print(callable(transfer), callable(remove))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    assert done.stdout.split() == [*PUBLIC, "True", "True"]
+    assert sorted(beautygan_cli.__all__) == PUBLIC
+    for name in PUBLIC:
+        assert getattr(beautygan_cli, name).__doc__, name
