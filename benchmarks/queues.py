@@ -143,7 +143,7 @@ def line(
     after: Callable[[], None] = lambda: None,
     chance: random.Random = random.Random(1),  # noqa: B008 - one for all, or all lines would go in step
 ) -> Iterator[simpy.Event]:
-    """The stations of `batch` for so many photos: the same threads, the same room between them, the same batches."""
+    """The stations of `batch/line.py` for so many photos: the same threads, the same room between them, the same batches."""
     threads = shared_cores(max(1, round(most)))
     readers, finishers = (simpy.Resource(clock, number) for number in (threads.readers, threads.finishers))
     room = simpy.Resource(clock, round(batch_line.MOST_UNFINISHED * threads.finishers))
@@ -324,7 +324,7 @@ def alone(paths: Sequence[Path], look: Any, session: MakeupSession, options: Run
 
 
 def measure(options: argparse.Namespace) -> int:
-    """Stage times, runs of `batch`, and the simulation of these runs."""
+    """Stage times, runs of `batch/line.py`, and the simulation of these runs."""
     thread_counts.use()
     with tempfile.TemporaryDirectory(prefix="beautygan-benchmark-") as name:
         folder = Path(name)

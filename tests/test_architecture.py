@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import re
 import subprocess
 import sys
 import tomllib
@@ -61,3 +63,19 @@ def test_dir_shows_the_public_names_whatever_is_loaded() -> None:
     assert sorted(beautygan_cli.__all__) == PUBLIC
     for name in PUBLIC:
         assert getattr(beautygan_cli, name).__doc__, name
+
+
+def test_what_the_documents_name_is_there() -> None:
+    """Each `folder/module.py: name` of docs/architecture.md and each path of CONTRIBUTING.md."""
+    named = re.findall(r"`([\w/]+)\.py: ([\w.]+)`", (REPOSITORY / "docs" / "architecture.md").read_text())
+    assert len(named) > 20
+    for module, name in named:
+        found: object = importlib.import_module(f"beautygan_cli.{module.replace('/', '.')}")
+        for part in name.split("."):
+            found = getattr(found, part)
+    for path in re.findall(r"`(beautygan_cli/[\w/]+\.py)`", (REPOSITORY / "CONTRIBUTING.md").read_text()):
+        assert (REPOSITORY / path).is_file(), path
+    rooms = (REPOSITORY / "docs" / "architecture.md").read_text().split("## Packages")[1].split("## Rules")[0]
+    for path in MODULES:
+        if not path.name.startswith("__"):
+            assert path.stem in rooms, f"docs/architecture.md does not name {path.relative_to(PACKAGE)}"

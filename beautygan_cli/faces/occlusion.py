@@ -7,7 +7,7 @@ An occlusion is an (H, W) or (N, H, W) float32 in [0, 1]: how surely each pixel 
 the face itself. Makeup, shade, shine, lashes, brows, beards and open mouths are the face itself.
 
 The network is kept as the makeup model is, and opened with the same care: only arithmetic is accepted from its graph
-(see `session`). It gives no other model's files a way in.
+(see `model/graph.py`). It gives no other model's files a way in.
 """
 
 from __future__ import annotations
@@ -266,7 +266,7 @@ def described(face: AlignedFace) -> str:
 
 
 def covered_shares(occlusion: FloatArray, landmarks: NDArray[Any]) -> dict[str, float]:
-    """How much of each region is covered, 0 to 1, by NAMES; left and right are the picture's, as in `regions`.
+    """How much of each region is covered, 0 to 1, by NAMES; left and right are the picture's, as in `faces/masks.py`.
 
     Arguments:
         occlusion: (H, W) float32 in [0, 1].

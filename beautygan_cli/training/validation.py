@@ -65,7 +65,7 @@ def cases(folder: Path, count: int, seed: int, cache: Path | None = None) -> Ite
 
 
 def make_case(source: Bare, reference: Bare, style: Style) -> Case:
-    """The case of one style on two people, by the rule of `pairs.make_set`, at the photos' own size."""
+    """The case of one style on two people, by the rule of `examples.make_set`, at the photos' own size."""
     wearing = _Canvas(reference)
     bare = _Canvas(source)
     worn, truth = examples.wear(bare.face, wearing.face, style)
@@ -102,7 +102,7 @@ class _Canvas:
 
 
 def paths_of(folder: Path) -> dict[str, Path]:
-    """The photos below the folder by the names that `people.load` gives them."""
+    """The photos below the folder by the names that `dataset.load` gives them."""
     found, _ = find_photos([folder])
     return {f"{item.path.parent.name}/{item.path.stem}": item.path for item in found}
 

@@ -1,4 +1,4 @@
-"""Every claim of `images`, on real files written by real codecs."""
+"""Every claim of `photos`, on real files written by real codecs."""
 
 from __future__ import annotations
 
