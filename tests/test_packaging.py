@@ -23,12 +23,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(folder.glob("beautygan_cli-*.whl"))
 
 
-def test_the_wheel_carries_the_model_and_no_photos_but_the_bare_face(wheel: Path) -> None:
+def test_the_wheel_carries_the_model_and_no_photos_but_two_of_nobody(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     for file in MODEL_FILES:
         assert f"beautygan_cli/bundled/default/{file}" in names
     photos = [name for name in names if name.endswith((".jpg", ".npz", ".tem"))]
-    assert photos == ["beautygan_cli/bare_face.jpg"]  # a face of nobody, for --remove
+    assert photos == ["beautygan_cli/bare_face.jpg", "beautygan_cli/made_up_face.jpg"]  # a face of nobody
     assert wheel.stat().st_size < 12e6
 
 
