@@ -143,7 +143,7 @@ def line(
     after: Callable[[], None] = lambda: None,
     chance: random.Random = random.Random(1),  # noqa: B008 - one for all, or all lines would go in step
 ) -> Iterator[simpy.Event]:
-    """The stations of `batch/line.py` for so many photos: the same threads, the same room between them, the same batches."""
+    """The stations of `batch/line.py` for so many photos: the same threads, room between them and batches."""
     threads = shared_cores(max(1, round(most)))
     readers, finishers = (simpy.Resource(clock, number) for number in (threads.readers, threads.finishers))
     room = simpy.Resource(clock, round(batch_line.MOST_UNFINISHED * threads.finishers))

@@ -1,4 +1,4 @@
-"""The `beautygan-evaluate` command: one or two models measured on the same pairs; the figures are `evaluation/metrics.py`'s."""
+"""The `beautygan-evaluate` command: one or two models measured on the same pairs, by `evaluation/metrics.py`."""
 
 from __future__ import annotations
 
