@@ -69,8 +69,9 @@ class AlignedFace:
     """The upright square crop of a face.
 
     chip: (size, size, 3) uint8 RGB; placement: how it lies in the photo; landmarks: (68, 2) in chip pixels; exposure:
-    times by which it must be brightened to be well lit, where that is known (see `faces/exposure.py`); eyes: the image's
-    left and right one as the photo has them, where they were asked for; known: what was worked out from all this, by name.
+    times by which it must be brightened to be well lit, where that is known (see `faces/exposure.py`); eyes: the
+    image's left and right one as the photo has them, where they were asked for; known: what was worked out from all
+    this, by name.
     """
 
     chip: UInt8Array

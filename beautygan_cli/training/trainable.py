@@ -1,7 +1,7 @@
 """A checkpoint of the contract as a graph whose weights can be trained, and back.
 
-The same part of the meta-graph is kept, and the same is refused, as in `model/network.py`. Where that freezes the weights
-into the graph, here each variable is made again, and whatever read the old one reads the new one.
+The same part of the meta-graph is kept, and the same is refused, as in `model/network.py`. Where that freezes the
+weights into the graph, here each variable is made again, and whatever read the old one reads the new one.
 """
 
 from __future__ import annotations
