@@ -282,8 +282,7 @@ def _one_by_one(
     """What a run of several chips gives, chip by chip.
 
     In one run, a chip's last bits depend on its place among the others, since the work is cut for the threads across
-    them; then a photo's result would not be the same bytes in every batch. Alone it takes no longer, since it fills the
-    cores.
+    them; then a photo's result would not be the same bytes in every batch. Alone it takes no longer.
     """
     count = len(next(iter(feeds.values())))
     each = [
