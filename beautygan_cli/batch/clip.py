@@ -52,7 +52,7 @@ def make_up_clip(
     asked: float,
     output: Path,
     session: MakeupSession,
-    options: RunConfig,
+    config: RunConfig,
     *,
     overwrite: bool = False,
     stop: threading.Event | None = None,
@@ -64,10 +64,10 @@ def make_up_clip(
     a clip that can't be read, FaceError for one without any face, OutputError, BeyondLimitError, and
     StoppedError once `stop` is set.
     """
-    if options.crop:
+    if config.crop:
         raise PhotoError(f"{printable(path)} is a clip, which --crop does not take; give it without --crop.")
-    clip = probe_clip(path, options.max_pixels)
-    work = Work(clip, look, asked, session, options)
+    clip = probe_clip(path, config.max_pixels)
+    work = Work(clip, look, asked, session, config)
     sound = "copy" if clip.sound and sound_fits_mp4(clip) else "aac" if clip.sound else ""
     done = 0
     with whole(output, overwrite) as file:
@@ -75,8 +75,8 @@ def make_up_clip(
             encoder = stack.enter_context(
                 Encoder(
                     *(clip, Path(file.name), output, sound),
-                    quality=options.quality,
-                    strip_location=options.strip_location,
+                    quality=config.quality,
+                    strip_location=config.strip_location,
                 )
             )
             frames = stack.enter_context(contextlib.closing(read_frames(clip)))
@@ -92,7 +92,7 @@ def make_up_clip(
                     f"no face found in {printable(path)}, in none of its {done} frames; use a clip in which the face"
                     " is larger, upright and uncovered."
                 )
-        if options.mark:
+        if config.mark:
             file.seek(0, os.SEEK_END)
             file.write(clip_mark())
     return work.outcome(output, done, sound)
@@ -106,7 +106,7 @@ class Work:
     look: ReadyLook
     asked: float
     session: MakeupSession
-    options: RunConfig
+    config: RunConfig
     with_face: int = 0
     most_faces: int = 0
     first: Outcome | None = None  # of the first frame with a face
@@ -115,7 +115,7 @@ class Work:
 
     def frames(self, frames: Iterable[UInt8Array]) -> Generator[UInt8Array, None, None]:
         """Each of the clip's frames made up, (H, W, 3) uint8 RGB as they come in; one without a face as it is."""
-        tracker, steady = Tracker(float(self.clip.rate), self.options.which), Steady()
+        tracker, steady = Tracker(float(self.clip.rate), self.config.which), Steady()
         last: tuple[UInt8Array, UInt8Array, int] | None = None  # a frame, what was made of it, and its faces
         with ThreadPoolExecutor(COMPOSERS, thread_name_prefix="composer") as composers:
             for start, group in self._groups(frames):
@@ -179,7 +179,7 @@ class Work:
         ]
         tracked = time.monotonic()
         pairs = [(face, self.look.wearing) for found in aligned for face in found]
-        all_made = pipeline.make_up(pairs, self.session, remove=self.options.remove) if pairs else []
+        all_made = pipeline.make_up(pairs, self.session, remove=self.config.remove) if pairs else []
         self.seconds["detect"] += tracked - began
         self.seconds["network"] += time.monotonic() - tracked
         begun = time.monotonic()
@@ -208,8 +208,8 @@ class Work:
         """The outcome as of the first frame with a face. BeyondLimitError where no strength keeps within the limit."""
         source = Source(self.clip.path, Photo(frame, path=self.clip.path), found, {}, crop=False)
         so_far = Outcome(self.clip.path, self.look.path, None, Status.MADE, size=self.clip.size, asked=self.asked)
-        outcome, photos = result.make(source, self.look, made, so_far, self.options)
-        return result.with_pictures(outcome, source, photos, self.options)
+        outcome, photos = result.make(source, self.look, made, so_far, self.config)
+        return result.with_pictures(outcome, source, photos, self.config)
 
     def _compose(
         self, frame: UInt8Array, copy: UInt8Array, found: Sequence[AlignedFace], made: Sequence[Made]
@@ -219,7 +219,7 @@ class Work:
         if not found or self.first is None:
             return frame
         strengths = self.look.look.strengths.scaled(self.asked * self.first.strength)
-        worn = pipeline.apply(copy, found, made, strengths, remove=self.options.remove)
+        worn = pipeline.apply(copy, found, made, strengths, remove=self.config.remove)
         change = worn.astype(np.int16) - copy
         return np.asarray((change + frame).clip(0, 255), dtype=np.uint8)
 

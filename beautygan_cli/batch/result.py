@@ -34,21 +34,21 @@ def make(
     look: ReadyLook,
     made: Sequence[Made],
     outcome: Outcome,
-    options: RunConfig,
+    config: RunConfig,
 ) -> tuple[Outcome, list[Photo]]:
     """From the network's chips, one of each face, to the photos of a result, and the outcome filled in.
 
     Raises BeyondLimitError when no strength keeps the face's distance to itself within the limit.
     """
-    limit, strengths = options.largest_distance, look.look.strengths.scaled(outcome.asked)
+    limit, strengths = config.largest_distance, look.look.strengths.scaled(outcome.asked)
     spent = {**outcome.seconds, "composite": 0.0, "measure": 0.0}
     for share in (1.0,) if limit is None else LIMITED_SHARES:
         began = time.monotonic()
-        photos = _composed(source, made, strengths.scaled(share), options)
+        photos = _composed(source, made, strengths.scaled(share), config)
         composed = time.monotonic()
         figures: Figures = {}
-        if options.measure or limit is not None:
-            figures = measure(source, look, photos, everything=options.measure)
+        if config.measure or limit is not None:
+            figures = measure(source, look, photos, everything=config.measure)
         spent["composite"] += composed - began
         spent["measure"] += time.monotonic() - composed
         outcome = replace(outcome, strength=share, seconds=spent, figures=figures)
@@ -65,11 +65,11 @@ def make(
     return replace(outcome, status=Status.MADE, reason="; ".join(reasons)), photos
 
 
-def _composed(source: Source, made: Sequence[Made], strengths: Strengths, options: RunConfig) -> list[Photo]:
+def _composed(source: Source, made: Sequence[Made], strengths: Strengths, config: RunConfig) -> list[Photo]:
     """The whole photo made up, or with `crop` the chip of each face."""
-    remove = options.remove
+    remove = config.remove
     if not source.crop:
-        compared = options.measure or options.previews or options.largest_distance is not None
+        compared = config.measure or config.previews or config.largest_distance is not None
         spare = source.once and not compared
         pixels = pipeline.apply(source.photo.pixels, source.aligned, made, strengths, remove=remove, spare=spare)
         return [replace(source.photo, pixels=pixels)]
@@ -104,22 +104,22 @@ def measure(source: Source, look: ReadyLook, photos: Sequence[Photo], *, everyth
     return figures | {name: round(value, 4) if np.isfinite(value) else None for name, value in values.items()}
 
 
-def with_pictures(outcome: Outcome, source: Source, photos: Sequence[Photo], options: RunConfig) -> Outcome:
+def with_pictures(outcome: Outcome, source: Source, photos: Sequence[Photo], config: RunConfig) -> Outcome:
     """The outcome with the chips and previews that were asked for."""
     face, result = source.aligned[0], photos[0].pixels
-    if options.chips:
+    if config.chips:
         lies = _itself(face.placement.size) if source.crop else face.placement
         outcome = replace(outcome, chips=(face.chip, alignment.crop(result, lies)))
-    if options.previews:
+    if config.previews:
         before = face.chip if source.crop else source.photo.pixels
         part = np.s_[:, :] if source.crop else _around(source.aligned, before.shape[:2])
         outcome = replace(
-            outcome, previews=(_small(before[part], options.previews), _small(result[part], options.previews))
+            outcome, previews=(_small(before[part], config.previews), _small(result[part], config.previews))
         )
     return outcome
 
 
-def write(photos: Sequence[Photo], files: Sequence[Path], options: RunConfig, *, overwrite: bool) -> None:
+def write(photos: Sequence[Photo], files: Sequence[Path], config: RunConfig, *, overwrite: bool) -> None:
     """Write each photo of a result to its file. OutputError."""
     if not overwrite and (taken := [file for file in files if file.exists()]):
         raise OutputError(f"{printable(taken[0])} exists already; allow --overwrite or choose another --out.")
@@ -127,10 +127,10 @@ def write(photos: Sequence[Photo], files: Sequence[Path], options: RunConfig, *,
         write_photo(
             photo,
             file,
-            quality=options.quality,
+            quality=config.quality,
             overwrite=overwrite,
-            strip_location=options.strip_location,
-            mark=options.mark,
+            strip_location=config.strip_location,
+            mark=config.mark,
         )
 
 

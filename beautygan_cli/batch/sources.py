@@ -108,13 +108,13 @@ def read_look(item: Found, look: Look, signature: Signature, max_pixels: int, *,
     return ReadyLook(item, look, wearing, shown)
 
 
-def read_source(path: Path, signature: Signature, options: RunConfig, *, once: bool = False) -> Source:
+def read_source(path: Path, signature: Signature, config: RunConfig, *, once: bool = False) -> Source:
     """A source read, with its faces found; once: for one result. PhotoError or FaceError."""
     began = time.monotonic()
-    photo = read_photo(path, max_pixels=options.max_pixels)
+    photo = read_photo(path, max_pixels=config.max_pixels)
     read = time.monotonic()
-    aligned = pipeline.find_faces(photo.pixels, signature, printable(path), which=options.which)
-    return Source(path, photo, aligned, {"read": read - began, "detect": time.monotonic() - read}, options.crop, once)
+    aligned = pipeline.find_faces(photo.pixels, signature, printable(path), which=config.which)
+    return Source(path, photo, aligned, {"read": read - began, "detect": time.monotonic() - read}, config.crop, once)
 
 
 def region_colours(pixels: UInt8Array, masks: metrics.FaceMasks) -> dict[str, NDArray[np.float64]]:

@@ -180,8 +180,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     command = parser()
     options = command.parse_args(arguments)
-    if complaint := _complaint(options):
-        command.error(complaint)
+    if wrong := _complaint(options):
+        command.error(wrong)
     # Nothing heavy before this line, so that --help and a misspelt option answer at once.
     from beautygan_cli.cli import run
     from beautygan_cli.errors import BeautyGANError
