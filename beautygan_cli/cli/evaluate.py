@@ -18,6 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from beautygan_cli.cli.exit_status import DONE, INTERRUPTED, NOT_STARTED, SOME_FAILED
 from beautygan_cli.evaluation import fault_summary
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from beautygan_cli.evaluation.metrics import Subject
     from beautygan_cli.model.session import MakeupSession
 
-DONE, SOME_FAILED, NOT_STARTED, INTERRUPTED = 0, 1, 2, 130
 SCHEMA = 1  # of the JSON file; raised when a key changes its meaning or goes
 COUNT = 60
 NO_GROUP = "no group"

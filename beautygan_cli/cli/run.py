@@ -1,4 +1,4 @@
-"""What the command line asks for, done: the story of a run, its outputs and its end. `main.py` has the options."""
+"""What the command line asks for, done: the story of a run, its outputs and its end. `arguments.py` has the options."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import signal
 import sys
 import tempfile
 import threading
-from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -28,7 +27,9 @@ from beautygan_cli.batch.plan import identity
 from beautygan_cli.batch.ray import driver
 from beautygan_cli.batch.ray.pool import Layout, check_installed
 from beautygan_cli.batch.sources import ReadyLook, read_looks
+from beautygan_cli.cli.arguments import Arguments
 from beautygan_cli.cli.console import Progress
+from beautygan_cli.cli.exit_status import DONE, SOME_FAILED
 from beautygan_cli.errors import BeautyGANError, LookError, OutputError, PhotoError
 from beautygan_cli.makeup import look, pipeline
 from beautygan_cli.makeup.composite import Strengths
@@ -44,7 +45,6 @@ from beautygan_cli.photos.formats import SOURCE_SUFFIXES, is_clip
 from beautygan_cli.photos.photo import suffix_for
 from beautygan_cli.report.table import Grid, Rows, Shortened, write_report
 
-DONE, SOME_FAILED, NOT_STARTED = 0, 1, 2
 PIPE = "-"  # stdin among the photos, stdout for the result
 PREVIEW = 480  # longest side of the gallery's pictures: sharp on a card of 240 pixels at two device pixels each
 LONGEST_STDIN = 1 << 30  # bytes of a photo on stdin
@@ -80,7 +80,7 @@ class End:
         return SOME_FAILED if self.failed else DONE
 
 
-def make_up(options: Namespace) -> int:
+def make_up(options: Arguments) -> int:
     """Every source with every look, from finding the photos to the last report; returns the exit status."""
     if options.engine == "ray":
         check_installed()
@@ -88,7 +88,7 @@ def make_up(options: Namespace) -> int:
         given = _given(options, stack)
         _refuse_inputs(options, given)
         if options.save_look:
-            _save_look(options, given)
+            _save_look(options, given, options.save_look)
         end = End(failed=len(given.problems))
         session, looks = _open(options, given, end, stack)
         settings = _settings(options, stack)
@@ -120,7 +120,7 @@ def make_up(options: Namespace) -> int:
         return end.status
 
 
-def check(options: Namespace) -> int:
+def check(options: Arguments) -> int:
     """Go through the photos and say what would spoil a result; returns the exit status."""
     from beautygan_cli.evaluation.photo_check import faults
 
@@ -151,7 +151,7 @@ def say(message: str) -> None:
 # Before the run
 
 
-def _given(options: Namespace, stack: ExitStack) -> Given:
+def _given(options: Arguments, stack: ExitStack) -> Given:
     """The photos that the command names; NothingToDoError where there are none to begin with."""
     names = [_from_stdin(stack) if name == PIPE else name for name in options.no_makeup]
     sources, problems = _without_clips(*find_photos(names, suffixes=SOURCE_SUFFIXES), names)
@@ -170,7 +170,7 @@ def _given(options: Namespace, stack: ExitStack) -> Given:
     return Given(sources, looks, [*problems, *look_problems], named)
 
 
-def _looks(options: Namespace) -> tuple[list[tuple[Found, Look]], list[Problem]]:
+def _looks(options: Arguments) -> tuple[list[tuple[Found, Look]], list[Problem]]:
     """What is to be worn, by --ref and by --look, and the names that gave nothing."""
     names = [pipeline.bare_face()] if options.remove and not options.ref and not options.look else options.ref
     references, problems = find_photos(names)
@@ -189,16 +189,16 @@ def _looks(options: Namespace) -> tuple[list[tuple[Found, Look]], list[Problem]]
     return looks, problems
 
 
-def _save_look(options: Namespace, given: Given) -> None:
-    """Write what the command's one look says to --save-look."""
+def _save_look(options: Arguments, given: Given, file: Path) -> None:
+    """Write what the command's one look says to a file."""
     if len(given.looks) != 1 or len(options.strength) != 1:
         raise NothingToDoError("--save-look saves one look: give one --ref or --look, and one --strength.")
     worn = given.looks[0][1]
     overall = dict.fromkeys(look.REGIONS, options.strength[0])
-    look.write(look.scaled(worn, overall), options.save_look, overwrite=options.overwrite)
+    look.write(look.scaled(worn, overall), file, overwrite=options.overwrite)
 
 
-def _refuse_inputs(options: Namespace, given: Given) -> None:
+def _refuse_inputs(options: Arguments, given: Given) -> None:
     """NothingToDoError where the grid, the report or the saved look would take the place of a file that was given."""
     inputs = {identity(path) for path in (*(item.path for item in given.sources), *_worn_files(given.looks))}
     for file in filter(None, (options.grid, options.report, options.save_look)):
@@ -242,7 +242,7 @@ def _from_stdin(stack: ExitStack) -> Path:
     return path.rename(path.with_suffix(suffix))
 
 
-def _open(options: Namespace, given: Given, end: End, stack: ExitStack) -> tuple[MakeupSession, list[ReadyLook]]:
+def _open(options: Arguments, given: Given, end: End, stack: ExitStack) -> tuple[MakeupSession, list[ReadyLook]]:
     """The model and the looks; NothingToDoError when none of these can be used."""
     measure = bool(options.report or options.gallery)
     # TensorFlow takes seconds to import; the references are read meanwhile.
@@ -280,7 +280,7 @@ def _open(options: Namespace, given: Given, end: End, stack: ExitStack) -> tuple
     return session, looks
 
 
-def _settings(options: Namespace, stack: ExitStack) -> RunConfig:
+def _settings(options: Arguments, stack: ExitStack) -> RunConfig:
     if options.out == PIPE:
         out = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="beautygan-")))
     else:
@@ -307,12 +307,12 @@ def _settings(options: Namespace, stack: ExitStack) -> RunConfig:
     )
 
 
-def _command(options: Namespace) -> str:
+def _command(options: Arguments) -> str:
     """The command as the manifest remembers it, to tell whether a run that did not end is being gone on with."""
     return json.dumps({name: str(value) for name, value in sorted(vars(options).items())})
 
 
-def _is_source(path: Path, options: Namespace, out: Path, manifest: Manifest) -> bool:
+def _is_source(path: Path, options: Arguments, out: Path, manifest: Manifest) -> bool:
     """Whether a photo found in a source folder is a photo to make up, and no result of an earlier run."""
     named = [remote.as_path(name) for name in options.no_makeup if name != PIPE]
     if any(path == name for name in named) or path.resolve() in {name.resolve() for name in named}:
@@ -328,7 +328,7 @@ def _is_source(path: Path, options: Namespace, out: Path, manifest: Manifest) ->
 # During the run
 
 
-def _engine(options: Namespace) -> Callable[..., Iterator[Outcome]]:
+def _engine(options: Arguments) -> Callable[..., Iterator[Outcome]]:
     """What makes the photos up: this process, or a cluster."""
     if options.engine == "local":
         return line.run
@@ -337,7 +337,7 @@ def _engine(options: Namespace) -> Callable[..., Iterator[Outcome]]:
 
 
 def _arrivals(
-    options: Namespace, settings: RunConfig, manifest: Manifest, end: End, outputs: Outputs
+    options: Arguments, settings: RunConfig, manifest: Manifest, end: End, outputs: Outputs
 ) -> Iterator[Found | None]:
     from beautygan_cli.batch.watch import arrivals
 
@@ -373,7 +373,7 @@ class Outputs:
 
     def __init__(
         self,
-        options: Namespace,
+        options: Arguments,
         settings: RunConfig,
         looks: Sequence[ReadyLook],
         sources: int,
@@ -420,13 +420,13 @@ class Outputs:
         """Write what is written at the end, and print the summary. A part that can't be written stops no other."""
         end.failed += self.progress.counts[Status.FAILED]
         parts: list[Callable[[], None]] = []
-        if self.grid:
+        if self.grid and (picture := self.options.grid):
             grid = self.grid
-            parts.append(lambda: grid.write(self.options.grid, overwrite=True))
+            parts.append(lambda: grid.write(picture, overwrite=True))
         if self.rows:
             rows, about = self.rows, self._about(end)
-            if self.options.report:
-                parts.append(lambda: write_report(map(self.shortened.row, rows), self.options.report, about))
+            if table := self.options.report:
+                parts.append(lambda: write_report(map(self.shortened.row, rows), table, about))
             if self.gallery:
                 parts.append(lambda: self.gallery.write(rows, about))
         for part in parts:

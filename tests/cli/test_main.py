@@ -10,6 +10,7 @@ import pytest
 from conftest import REPOSITORY
 
 from beautygan_cli.cli import main
+from beautygan_cli.cli.arguments import parser
 
 README = REPOSITORY / "README.md"
 HEAVY = ("numpy", "tensorflow", "dlib", "cv2", "PIL", "imageio", "tqdm", "sqlite3", "watchdog")
@@ -28,7 +29,7 @@ def command(*arguments, folder, **environment):
 
 
 def option_strings():
-    strings = [name for action in main.parser()._actions for name in action.option_strings]
+    strings = [name for action in parser()._actions for name in action.option_strings]
     return [name for name in strings if name not in ("-h", "--help")]
 
 
@@ -55,7 +56,7 @@ def test_version_is_the_installed_one(capsys):
 
 
 def test_every_option_says_what_it_does():
-    silent = [action.dest for action in main.parser()._actions if not action.help or action.help == argparse.SUPPRESS]
+    silent = [action.dest for action in parser()._actions if not action.help or action.help == argparse.SUPPRESS]
     assert silent == []
 
 

@@ -1,0 +1,308 @@
+"""The options of the `beautygan` command, and what is wrong with those that don't go together."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+EPILOG = """\
+examples:
+  beautygan --no-makeup me.jpg --ref look.jpg
+  beautygan --no-makeup selfies/ --ref looks/ --out made_up/ --grid grid.jpg
+  beautygan --no-makeup me.jpg --ref look.jpg --lips 1 --eyes 0.5 --skin 0
+  beautygan --no-makeup me.jpg --look evening.toml --strength 0.5,1 --grid grid.jpg
+  beautygan --no-makeup party.jpg --remove
+  beautygan --no-makeup - --ref look.jpg --out - <me.jpg >made_up.jpg
+
+A run that was stopped or killed goes on where it ended when the same command is given again.
+
+exit status: 0 all done; 1 some photo failed, the rest is done; 2 nothing could start; 130 stopped by Ctrl-C.
+"""
+
+
+class Arguments(argparse.Namespace):
+    """What `parser` gives, typed: one field for each option."""
+
+    no_makeup: list[str]
+    ref: list[str]
+    look: list[str]
+    remove: bool
+    save_look: Path | None
+    out: str
+    model: Path | None
+    strength: tuple[float, ...]
+    lips: float | None
+    eyes: float | None
+    skin: float | None
+    faces: str
+    crop: bool
+    grid: Path | None
+    format: str
+    quality: int
+    overwrite: bool
+    retry_failed: bool
+    min_identity: float | None
+    report: Path | None
+    full_paths: bool
+    gallery: bool
+    watch: bool
+    check: bool
+    batch_size: int
+    precision: str
+    jobs: int | None
+    engine: str
+    ray_address: str | None
+    num_actors: int | None
+    actor_cpus: int
+    actor_gpus: float
+    max_pixels: int
+    strip_location: bool
+    no_mark: bool
+    quiet: bool
+    verbose: bool
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    result = argparse.ArgumentParser(
+        prog="beautygan",
+        description="Put the makeup of reference photos onto bare-faced photos, at the photos' full size.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    result.add_argument(
+        "--no-makeup",
+        "--photos",
+        nargs="+",
+        required=True,
+        metavar="PATH",
+        help="photos and clips to make up, or folders of them; - for a photo on stdin",
+    )
+    result.add_argument(
+        "--ref",
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="photos of the makeup to take, or folders of them; with --remove of bare faces",
+    )
+    result.add_argument(
+        "--look",
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="look files (.toml), or folders of them: for each region a reference of its own, or several mixed",
+    )
+    result.add_argument(
+        "--remove",
+        action="store_true",
+        help="take makeup off, by the example of the bare face in --ref (default: one that comes along)",
+    )
+    result.add_argument("--save-look", type=Path, metavar="FILE", help="save the look of this command for --look")
+    result.add_argument(
+        "--out", default="made_up", metavar="DIR", help="where the results go (default: made_up); - for stdout"
+    )
+    result.add_argument(
+        "--model", type=Path, metavar="DIR", help="folder of another BeautyGAN checkpoint (default: the bundled model)"
+    )
+    result.add_argument(
+        "--strength",
+        type=_sweep,
+        default=(1.0,),
+        metavar="0..1",
+        help="of all makeup (default: 1); several, such as 0.25,0.5,1, give a result for each",
+    )
+    result.add_argument("--lips", type=_share, metavar="0..1", help="strength on the lips (default: 1, or the look's)")
+    result.add_argument(
+        "--eyes", type=_share, metavar="0..1", help="strength around the eyes (default: 1, or the look's)"
+    )
+    result.add_argument(
+        "--skin",
+        type=_share,
+        metavar="0..1",
+        help="strength on the skin (default: 0.7, which keeps the skin's own lightness, or the look's; 1: the full"
+        " change of finish)",
+    )
+    result.add_argument(
+        "--faces", choices=("all", "largest"), default="all", help="which faces of a photo (default: all)"
+    )
+    result.add_argument(
+        "--crop", action="store_true", help="write the aligned face alone, as large as the network sees it"
+    )
+    result.add_argument(
+        "--grid", type=Path, metavar="FILE", help="also write a picture of references, sources and results"
+    )
+    result.add_argument(
+        "--format",
+        choices=("same", "jpg", "png", "webp"),
+        default="same",
+        help="of the results (default: same as the photo)",
+    )
+    result.add_argument("--quality", type=_quality, default=95, metavar="1..100", help="of lossy formats (default: 95)")
+    result.add_argument("--overwrite", action="store_true", help="make all anew, over whatever file is in the way")
+    result.add_argument(
+        "--retry-failed", action="store_true", help="make only what failed in earlier runs into the same folder"
+    )
+    result.add_argument(
+        "--min-identity",
+        type=_distance,
+        metavar="DISTANCE",
+        help="largest distance of face descriptors between photo and result, such as 0.3 (two people are 0.6 or more"
+        " apart): a result beyond it is made weaker, and fails if that is not enough",
+    )
+    result.add_argument(
+        "--report", type=_report, metavar="FILE", help="write a table of all results and their figures, .json or .csv"
+    )
+    result.add_argument(
+        "--full-paths", action="store_true", help="in report and gallery, show paths from the system's root as given"
+    )
+    result.add_argument(
+        "--gallery", action="store_true", help="write index.html beside the results, to look through them"
+    )
+    result.add_argument(
+        "--watch", action="store_true", help="go on with what arrives in the folders of --no-makeup, until Ctrl-C"
+    )
+    result.add_argument(
+        "--check", action="store_true", help="make nothing up; list what in the photos would spoil a result"
+    )
+    result.add_argument(
+        "--batch-size", type=_count, default=8, metavar="N", help="faces per run of the network (default: 8)"
+    )
+    result.add_argument(
+        "--precision",
+        choices=("auto", "fp32", "bf16"),
+        default="auto",
+        help="of the network's arithmetic (default: auto, which is bf16 for the bundled model on processors that have"
+        " it)",
+    )
+    result.add_argument(
+        "--jobs", type=_count, metavar="N", help="processor cores to use (default: all that the process may use)"
+    )
+    result.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="where the work is done: in this process, or on a Ray cluster (default: local)",
+    )
+    result.add_argument(
+        "--ray-address", metavar="HOST:PORT", help="of the Ray cluster (default: one is started on this machine)"
+    )
+    result.add_argument(
+        "--num-actors", type=_count, metavar="N", help="processes that make photos up (default: as many as fit)"
+    )
+    result.add_argument(
+        "--actor-cpus", type=_count, default=1, metavar="N", help="processor cores for each of them (default: 1)"
+    )
+    result.add_argument(
+        "--actor-gpus", type=_gpus, default=0.0, metavar="N", help="GPUs for each, such as 1 or 0.25 (default: 0)"
+    )
+    result.add_argument(
+        "--max-pixels",
+        type=_count,
+        default=200_000_000,
+        metavar="N",
+        help="largest photo that is read (default: 200 million pixels)",
+    )
+    result.add_argument("--strip-location", action="store_true", help="leave GPS positions out of the results")
+    result.add_argument(
+        "--no-mark", action="store_true", help="leave out the standard mark of a digitally altered photo"
+    )
+    talk = result.add_mutually_exclusive_group()
+    talk.add_argument("--quiet", action="store_true", help="no progress and no summary; failures are still named")
+    talk.add_argument("--verbose", action="store_true", help="also name the model, and each result's time")
+    result.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    return result
+
+
+def complaint(options: Arguments) -> str | None:
+    """What is wrong with options that are each right by themselves."""
+    if not (options.ref or options.look or options.remove):
+        return "give the makeup to take with --ref or --look"
+    if options.remove and options.look:
+        return "--remove goes by a bare face; give that with --ref in place of --look"
+    if options.save_look and (options.remove or options.check):
+        return "--save-look saves a look to wear; leave out --remove and --check"
+    if "-" in options.ref or options.no_makeup.count("-") > 1:
+        return "- stands for one photo on stdin, and --no-makeup alone takes it"
+    if options.watch and ("-" in options.no_makeup or options.check):
+        return "--watch needs folders to watch, and makes their photos up"
+    if options.out == "-" and (options.watch or options.gallery):
+        return "--out - writes one photo to stdout; --watch and --gallery need a folder"
+    return _cluster_complaint(options)
+
+
+def _cluster_complaint(options: Arguments) -> str | None:
+    """What is wrong with where the work is to be done."""
+    if options.engine == "local":
+        if options.ray_address or options.num_actors or options.actor_cpus != 1 or options.actor_gpus:
+            return "--ray-address, --num-actors, --actor-cpus and --actor-gpus go with --engine ray"
+        if any("://" in name for name in (*options.no_makeup, *options.ref, options.out)):
+            return "URLs go with --engine ray"
+        return None
+    if options.watch or options.check or options.out == "-" or "-" in options.no_makeup:
+        return "--engine ray makes up files and folders; --watch, --check and - go without it"
+    if options.gallery and "://" in options.out:
+        return "--gallery needs a folder on this machine for --out"
+    return None
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to 1")
+    return value
+
+
+def _sweep(text: str) -> tuple[float, ...]:
+    """`0.5` or `0.25,0.5,1`: each once, in the order given."""
+    return tuple(dict.fromkeys(_share(part) for part in text.split(",")))
+
+
+def _quality(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to 100")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 1 or more")
+    return int(text)
+
+
+def _gpus(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not (0 <= value < 1 or (1 <= value < 1000 and value.is_integer())):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a whole number nor a share of one GPU, such as 0.25")
+    return value
+
+
+def _distance(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 2:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0, such as 0.3")
+    return value
+
+
+def _report(text: str) -> Path:
+    if Path(text).suffix.lower() not in (".json", ".csv"):
+        raise argparse.ArgumentTypeError(f"{text!r} ends neither in .json nor in .csv")
+    return Path(text)
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib import metadata
+
+        print(f"beautygan {metadata.version('beautygan-cli')}")
+        parser.exit()
