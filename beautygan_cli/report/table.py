@@ -28,7 +28,8 @@ FIELDS: Mapping[str, str] = {
     "reference": "path of the photo whose makeup was taken, or of the look file",
     "output": "path of the result; of a failed one, where it would be",
     "status": "`made`, `kept` (it was there before) or `failed`",
-    "reason": "why it failed, was kept or was made weaker, what of a face is covered; of a clip, how many frames show no face",
+    "reason": "why it failed, was kept or was made weaker, what of a face is covered; of a clip, how many frames show"
+    " no face",
     "faces": "faces made up",
     "width": "of the result in pixels",
     "height": "of the result in pixels",
