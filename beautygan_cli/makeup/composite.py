@@ -7,6 +7,7 @@ pixels, is the change at full size. So lips and lids keep the photo's sharp outl
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -96,16 +97,23 @@ def paste_into(
     made_up: NDArray[Any],
     strengths: Strengths,
     weights: FloatArray,
-) -> None:
-    """As `paste`, but into the photo itself: a large one is slow to copy for each of its faces."""
+    exactly: Sequence[Box] = (),
+) -> list[FloatArray]:
+    """As `paste`, but into the photo itself: a large one is slow to copy for each of its faces.
+
+    exactly: boxes of the photo. Returns for each what it shows afterwards before it is rounded to whole grey levels,
+    (H, W, 3) float32 RGB 0..255, for whoever works on what is painted: in the dark a level is much of the light.
+    """
     import cv2
+
+    exact = [photo[place].astype(np.float32) for place in exactly]
 
     # On a large face the change is computed at half the photo's size: the photo's own pixels lose nothing by that.
     step = 2 if 1 / face.placement.scale >= FINE else 1
     canvas = mask_canvas(face.placement)
     box = None if strengths.none else _box(canvas, weights, (photo.shape[0], photo.shape[1]), step)
     if box is None:
-        return
+        return exact
     left, top, right, bottom = box
     if (right - left) % step or (bottom - top) % step:  # the whole of a photo of an odd size
         step = 1
@@ -114,22 +122,64 @@ def paste_into(
     shares = [weights], canvas.in_part(left, top, step)
     changes = _layers(face.chip, change, drawn), face.placement.in_part(left, top, step)
     part = photo[top:bottom, left:right]
+    own = part
+    if step > 1:
+        own = cv2.resize(part, ((right - left) // step, (bottom - top) // step), interpolation=cv2.INTER_AREA)
+    unrounded = own.astype(np.float32) if exactly else None
     if step == 1:
-        _paint_all(part, shares, changes, shade)
-        return
-    own = cv2.resize(part, ((right - left) // step, (bottom - top) // step), interpolation=cv2.INTER_AREA)
+        _paint_all(part, shares, changes, shade, unrounded)
+        _take_exact(exact, exactly, box, unrounded, 1)
+        return exact
     painted = own.copy()
-    _paint_all(painted, shares, changes, shade)
+    _paint_all(painted, shares, changes, shade, unrounded)
+    _take_exact(exact, exactly, box, None if unrounded is None else unrounded - own, step)
     for laid_on, one, other in ((cv2.add, painted, own), (cv2.subtract, own, painted)):
         more = cv2.resize(cv2.subtract(one, other), (right - left, bottom - top), interpolation=cv2.INTER_LINEAR)
         laid_on(part, more, dst=part)
+    return exact
+
+
+def _take_exact(
+    exact: Sequence[FloatArray],
+    places: Sequence[Box],
+    box: tuple[int, int, int, int],
+    painted: FloatArray | None,
+    step: int,
+) -> None:
+    """Bring what was painted in a face's box (left, top, right, bottom) into the boxes `places`, float as it is.
+
+    painted: of the face's box at 1 / step of its size; itself where the step is 1, else by how much it changed.
+    """
+    import cv2
+
+    if painted is None:
+        return
+    left, top, right, bottom = box
+    for values, (rows, columns) in zip(exact, places, strict=True):
+        first, last = max(rows.start, top), min(rows.stop, bottom)
+        start, end = max(columns.start, left), min(columns.stop, right)
+        if first >= last or start >= end:
+            continue
+        inside = values[first - rows.start : last - rows.start, start - columns.start : end - columns.start]
+        if step == 1:
+            inside[:] = painted[first - top : last - top, start - left : end - left]
+            continue
+        # A pixel more on each side, so that the enlarged cut is what a cut of the enlarged whole would be.
+        low = max((first - top) // step - 1, 0), max((start - left) // step - 1, 0)
+        high = -(-(last - top) // step) + 1, -(-(end - left) // step) + 1
+        cut = painted[low[0] : high[0], low[1] : high[1]]
+        more = cv2.resize(cut, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR)
+        row, column = first - top - step * low[0], start - left - step * low[1]
+        inside += more[row : row + last - first, column : column + end - start]
 
 
 Layers = tuple[list[FloatArray], Placement]  # images, and how they lie in what is made up
 
 
-def _paint_all(part: UInt8Array, shares: Layers, changes: Layers, shade: FloatArray) -> None:
-    """Make up the box of a face in place, some rows at a time."""
+def _paint_all(
+    part: UInt8Array, shares: Layers, changes: Layers, shade: FloatArray, unrounded: FloatArray | None
+) -> None:
+    """Make up the box of a face in place, some rows at a time; `unrounded`, of its shape, gets the same as float."""
     height, width = part.shape[:2]
     strip = max(1, STRIP_PIXELS // width)
     for start in range(0, height, STRIPS_LAID * strip):
@@ -137,10 +187,13 @@ def _paint_all(part: UInt8Array, shares: Layers, changes: Layers, shade: FloatAr
         share, change = (Laid(*layers, (0, start, width, end)) for layers in (shares, changes))
         for first in range(0, end - start, strip):
             rows = slice(first, min(first + strip, end - start))
-            _paint(part[start + rows.start : start + rows.stop], rows, share, change, shade)
+            whole = slice(start + rows.start, start + rows.stop)
+            _paint(part[whole], rows, share, change, shade, None if unrounded is None else unrounded[whole])
 
 
-def _paint(part: UInt8Array, rows: slice, shares: Laid, changes: Laid, shade: FloatArray) -> None:
+def _paint(
+    part: UInt8Array, rows: slice, shares: Laid, changes: Laid, shade: FloatArray, unrounded: FloatArray | None
+) -> None:
     """Make up some rows of the face's box in place."""
     import cv2
 
@@ -161,7 +214,10 @@ def _paint(part: UInt8Array, rows: slice, shares: Laid, changes: Laid, shade: Fl
         result = cv2.scaleAdd(shading, float(of_shade), colour)
         cv2.accumulateProduct(change, painting, result)
         painted.append(result)
-    cv2.copyTo(_to_bytes(cv2.merge(painted)), np.ascontiguousarray(inside[:, span]), own)
+    whole, within = cv2.merge(painted), np.ascontiguousarray(inside[:, span])
+    if unrounded is not None:
+        cv2.copyTo(np.clip(whole, 0, 255), within, unrounded[:, span])
+    cv2.copyTo(_to_bytes(whole), within, own)
 
 
 def _box(canvas: Placement, weights: FloatArray, shape: tuple[int, int], step: int) -> tuple[int, int, int, int] | None:

@@ -188,39 +188,42 @@ def lay_on(
     face: AlignedFace,
     boxes: Sequence[Box],
     own: Sequence[UInt8Array],
+    painted: Sequence[FloatArray],
     layers: Sequence[EyeLayer],
     strength: float,
     ground: NDArray[Any],
 ) -> None:
     """Both eyes' layers in a photo, (H, W, 3) uint8 RGB, that the network's change has been pasted into.
 
-    boxes: as `places` gives them; own: what the photo showed there before; strength: of the eyes' makeup, 0..1;
-    ground: (3,) density of the shade that the whole face takes.
+    boxes: as `places` gives them; own, painted: what the photo showed there before the network's change, and after it
+    as `composite.paste_into` gives it exactly; strength: of the eyes' makeup, 0..1; ground:
+    (3,) density of the shade that the whole face takes.
     """
     landmarks = face.placement.to_photo(face.landmarks)
-    for number, (box, before, layer) in enumerate(zip(boxes, own, layers, strict=True)):
+    for number, (box, before, after, layer) in enumerate(zip(boxes, own, painted, layers, strict=True)):
         corner = np.array([box[1].start, box[0].start])
         within = np.asarray(landmarks - corner, dtype=np.float32)
         brows = masks.brows_mask(within, (before.shape[0], before.shape[1]))
         free = (1 - brows) * seen_in(face, box)
-        photo[box] = laid_on(before, photo[box], within, number, layer, free, strength, ground)
+        _lay_one(photo[box], before, after, within, number, layer, free, strength, ground)
 
 
-def laid_on(
+def _lay_one(
+    part: UInt8Array,
     own: UInt8Array,
-    painted: UInt8Array,
+    painted: FloatArray,
     landmarks: NDArray[Any],
     number: int,
     layer: EyeLayer,
     weight: FloatArray,
     strength: float,
     ground: NDArray[Any],
-) -> UInt8Array:
-    """An eye's box of the photo with the layer in it, (H, W, 3) uint8 RGB.
+) -> None:
+    """One eye's layer in its box of the photo, (H, W, 3) uint8 RGB; what the layer doesn't reach stays as it is there.
 
-    own, painted: the box before and after the network's change; landmarks: (68, 2) in its pixels; weight: (H, W) 0..1,
-    how much of the change each pixel takes; strength: of the eyes' makeup, 0..1; ground: (3,) density of the
-    shade that the whole face takes.
+    own, painted: the box before and after the network's change, RGB 0..255; landmarks: (68, 2) in its pixels; weight:
+    (H, W) 0..1, how much of the change each pixel takes; strength: of the eyes' makeup, 0..1; ground: (3,) density of
+    the shade that the whole face takes.
     """
     import cv2
 
@@ -256,7 +259,8 @@ def laid_on(
     edge = drawing.smoothstep(RIM, 0, inside) * weight * window
     total = before - after + edge[..., None] * (mixed - network)
     light = (linear_light(own) + np.float32(DARKEST)) * np.exp(-total) - np.float32(DARKEST)
-    return coded(light)
+    # The boxes of the two eyes of a tilted face overlap: only what this eye's layer reaches is its own.
+    np.copyto(part, coded(light), where=(edge > 0)[..., None])
 
 
 def _followed(v: FloatArray, room: FloatArray, reference_room: FloatArray) -> FloatArray:

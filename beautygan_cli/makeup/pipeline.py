@@ -339,9 +339,9 @@ def apply(
             continue
         places = eye_layer.places(face, (result.shape[0], result.shape[1]))
         before = [result[place].copy() for place in places]
-        composite.paste_into(result, face, item.fed, item.made_up, strengths, share)
+        painted = composite.paste_into(result, face, item.fed, item.made_up, strengths, share, places)
         ground = composite.shade_density(item.fed, item.made_up, face, strengths)
-        eye_layer.lay_on(result, face, places, before, item.eyes, strengths.eyes, ground)
+        eye_layer.lay_on(result, face, places, before, painted, item.eyes, strengths.eyes, ground)
     return result
 
 

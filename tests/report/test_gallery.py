@@ -154,7 +154,7 @@ def test_filters_by_reference_status_and_name(opened, tmp_path):
     page.locator("#reference").select_option("")
     page.locator("#status").select_option("failed")
     assert visible.count() == 1
-    assert "no face found in 0007.jpg" in visible.inner_text()
+    assert "no face found in 0007.jpg" in visible.text_content()
     page.locator("#status").select_option("")
     page.locator("#name").fill("0002")
     assert visible.count() == 2
