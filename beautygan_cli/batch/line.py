@@ -375,8 +375,9 @@ class Line:
         try:
             photos = [read_photo(file, max_pixels=self.config.max_pixels) for file in files]
             if self.planner.lacks_figures(target):
-                figures = result.measure(source, target.look, photos)
+                figures, wrong = result.measure(source, target.look, photos, remove=self.config.remove)
                 outcome = outcome.with_details({**outcome.details, "figures": figures})
+                outcome = replace(outcome, reason="; ".join(filter(None, [outcome.reason, *wrong])))
             outcome = result.with_pictures(outcome, source, photos, self.config)
         except Exception as error:
             return settled(source.path, target, Status.FAILED, reason_of(error, target.output))

@@ -14,7 +14,13 @@ from beautygan_cli.types import UInt8Array
 Figures = Mapping[str, float | None]  # by name of MEASURED; None where a photo gives no ground for one
 
 STAGES = ("read", "detect", "network", "composite", "measure", "write")
-MEASURED = ("lips_before", "lips_after", "lids_before", "lids_after", "skin_before", "skin_after", "identity", "detail")
+FAULT_FIGURES = ("lids_ratio", "patches", "hair", "eyes", "teeth", "smudge", "step", "alike")
+MEASURED = (
+    *(f"{region}_{when}" for region in ("lips", "lids", "skin") for when in ("before", "after")),
+    "identity",
+    "detail",
+    *FAULT_FIGURES,
+)
 
 
 class Status(StrEnum):

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from beautygan_cli.batch.options import RunConfig
-from beautygan_cli.batch.outcome import MEASURED, BeyondLimitError, Figures, Outcome, Status
+from beautygan_cli.batch.outcome import FAULT_FIGURES, MEASURED, BeyondLimitError, Figures, Outcome, Status
 from beautygan_cli.batch.sources import ReadyLook, Source, region_colours
 from beautygan_cli.errors import OutputError
-from beautygan_cli.evaluation import metrics
+from beautygan_cli.evaluation import fault_summary, faults, metrics
 from beautygan_cli.faces import alignment, occlusion
 from beautygan_cli.faces.alignment import AlignedFace, Placement
 from beautygan_cli.faces.recognition import descriptor
@@ -47,8 +47,9 @@ def make(
         photos = _composed(source, made, strengths.scaled(share), config)
         composed = time.monotonic()
         figures: Figures = {}
+        wrong: list[str] = []
         if config.measure or limit is not None:
-            figures = measure(source, look, photos, everything=config.measure)
+            figures, wrong = measure(source, look, photos, everything=config.measure, remove=config.remove)
         spent["composite"] += composed - began
         spent["measure"] += time.monotonic() - composed
         outcome = replace(outcome, strength=share, seconds=spent, figures=figures)
@@ -62,6 +63,7 @@ def make(
         raise BeyondLimitError(replace(outcome, status=Status.FAILED, reason=reason))
     reasons = [f"made at {share:g} of the strength to stay within --min-identity {limit:g}"] if share < 1 else []
     reasons += dict.fromkeys(filter(None, map(occlusion.described, source.aligned)))
+    reasons += wrong
     return replace(outcome, status=Status.MADE, reason="; ".join(reasons)), photos
 
 
@@ -81,27 +83,38 @@ def _composed(source: Source, made: Sequence[Made], strengths: Strengths, config
     return photos
 
 
-def measure(source: Source, look: ReadyLook, photos: Sequence[Photo], *, everything: bool = True) -> Figures:
-    """The figures of MEASURED: colours and detail of the largest face, identity of the face that changed most.
+def measure(
+    source: Source, look: ReadyLook, photos: Sequence[Photo], *, everything: bool = True, remove: bool = False
+) -> tuple[Figures, list[str]]:
+    """The figures of MEASURED, and what they show to have gone wrong, in words.
 
-    `everything` False: identity alone.
+    Colours, detail and faults of the largest face, identity of the face that changed most. `everything` False: identity
+    alone. `remove`: the result has its makeup off, which what is known of painting says nothing of.
     """
     subjects = source.subjects
     first, result = subjects[0], photos[0].pixels
     values: dict[str, float] = {}
+    wrong: list[str] = []
     if everything:
         for when, pixels in (("before", first.pixels), ("after", result)):
             for region, colour in region_colours(pixels, first.masks).items():
                 if region in look.colours:
                     values[f"{region}_{when}"] = float(ciede2000(colour, look.colours[region]))
         values["detail"] = metrics.detail_correlation(first.pixels, result, first.masks)
+        if not remove:
+            found = faults.figures_of(source.cropped, look.cropped, result)
+            values |= {name: found[name] for name in FAULT_FIGURES}
+            wrong = [
+                fault_summary.FAULTS[name] for name in fault_summary.faults_of(found) if name in fault_summary.TOLD
+            ]
     of_each = [photo.pixels for photo in photos] if source.crop else [result] * len(subjects)
     values["identity"] = max(
         float(np.linalg.norm(subject.descriptor - descriptor(pixels, subject.face)))
         for subject, pixels in zip(subjects, of_each, strict=True)
     )
     figures: dict[str, float | None] = dict.fromkeys(MEASURED) if everything else {}
-    return figures | {name: round(value, 4) if np.isfinite(value) else None for name, value in values.items()}
+    known = {name: round(value, 4) if np.isfinite(value) else None for name, value in values.items()}
+    return figures | known, wrong
 
 
 def with_pictures(outcome: Outcome, source: Source, photos: Sequence[Photo], config: RunConfig) -> Outcome:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from beautygan_cli.batch.options import RunConfig
 from beautygan_cli.batch.outcome import Outcome, Status
 from beautygan_cli.errors import BeautyGANError
-from beautygan_cli.evaluation import metrics
-from beautygan_cli.faces.alignment import AlignedFace
+from beautygan_cli.evaluation import faults, metrics
+from beautygan_cli.evaluation.faults import CroppedFace
+from beautygan_cli.faces.alignment import AlignedFace, Placement
 from beautygan_cli.faces.detection import Face
 from beautygan_cli.imaging.colour import rgb_to_lab, weighted_mean
 from beautygan_cli.makeup import pipeline
@@ -35,13 +36,15 @@ if TYPE_CHECKING:
 class ReadyLook:
     """A look that is ready: where it came from, what it says, and its photos' faces.
 
-    colours: for measuring, the mean L*a*b* colours that its photos show in the measured regions.
+    For measuring, colours: the mean L*a*b* colours that its photos show in the measured regions; cropped: the face
+    whose eyes are worn most, as faults are told by it.
     """
 
     item: Found
     look: Look
     wearing: Wearing
     colours: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    cropped: CroppedFace | None = None
 
     @property
     def path(self) -> Path:
@@ -77,6 +80,15 @@ class Source:
         places = [face.placement.to_photo(face.landmarks) for face in self.aligned]
         return [metrics.Subject(name, self.photo.pixels, Face(nowhere, landmarks)) for landmarks in places]
 
+    @cached_property
+    def cropped(self) -> CroppedFace:
+        """The largest face as faults are looked for in it."""
+        face = self.aligned[0]
+        if self.crop:
+            itself = Placement(np.eye(2, 3, dtype=np.float32), face.placement.size)
+            return faults.crop_of(face.chip, replace(face, placement=itself))
+        return faults.crop_of(self.photo.pixels, face)
+
     @property
     def size(self) -> tuple[int, int]:
         """Width and height of its results."""
@@ -90,6 +102,7 @@ WORN_ON = {"lips": "lips", "lids": "eyes", "skin": "skin"}  # the look's region 
 def read_look(item: Found, look: Look, signature: Signature, max_pixels: int, *, measure: bool) -> ReadyLook:
     """A look with its photos read, aligned and (`measure`) measured. PhotoError or FaceError."""
     colours: dict[AlignedFace, Mapping[str, NDArray[np.float64]]] = {}
+    crops: dict[AlignedFace, CroppedFace] = {}
 
     def face_of(path: Path) -> AlignedFace:
         photo = read_photo(path, max_pixels=max_pixels)
@@ -97,6 +110,7 @@ def read_look(item: Found, look: Look, signature: Signature, max_pixels: int, *,
         if measure:
             masks = metrics.face_masks(face.placement.to_photo(face.landmarks), photo.pixels.shape[:2])
             colours[face] = region_colours(photo.pixels, masks)
+            crops[face] = faults.crop_of(photo.pixels, face)
         return face
 
     wearing = pipeline.wear(look, face_of)
@@ -105,7 +119,8 @@ def read_look(item: Found, look: Look, signature: Signature, max_pixels: int, *,
         if mix := wearing.mixes.get(worn_on):
             weights = [weight for _, weight in mix]
             shown[region] = np.average([colours[face][region] for face, _ in mix], axis=0, weights=weights)
-    return ReadyLook(item, look, wearing, shown)
+    worn = max(wearing.eyes, key=lambda part: part[1])[0] if wearing.eyes else None
+    return ReadyLook(item, look, wearing, shown, crops.get(worn) if worn else None)
 
 
 def read_source(path: Path, signature: Signature, config: RunConfig, *, once: bool = False) -> Source:

@@ -21,7 +21,18 @@ MOST_LOPSIDED_PAIRS, MOST_PATCHED_PAIRS = 2.0, 3.0  # per cent of all pairs
 MOST_OF_GROUP = 1.5  # times the faults a pair has on average
 LEAST_GROUP = 10  # pairs, below which a group's number of faults is chance
 
-FAULTS = ("lopsided", "patches", "hair", "eyes", "teeth", "smudge", "step", "unlike")
+FAULTS = {  # by name, what is seen
+    "lopsided": "one eyelid took much less makeup than the other",
+    "patches": "patches of skin stayed as they were",
+    "hair": "hair, or what else lies before the face, took makeup",
+    "eyes": "the eyeballs took makeup",
+    "teeth": "the teeth took makeup",
+    "smudge": "eye makeup is smudged up to the brow",
+    "step": "the edge of the eye makeup is blurred",
+    "unlike": "the two eyes came out unlike",
+}
+# Of one result by itself: the others are judged by a reference's own photo, which tells too little of a single one.
+TOLD = ("lopsided", "patches", "hair", "eyes", "teeth")
 
 
 class Definition(NamedTuple):

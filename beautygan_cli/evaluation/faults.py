@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from beautygan_cli.evaluation.fault_summary import DARK
 from beautygan_cli.evaluation.metrics import Subject
 from beautygan_cli.faces import alignment, masks
-from beautygan_cli.faces.alignment import Placement
+from beautygan_cli.faces.alignment import AlignedFace, Placement
 from beautygan_cli.faces.analysis import analyse_face
 from beautygan_cli.faces.occlusion import COVERED, occlusion_of, refine
 from beautygan_cli.imaging import drawing
@@ -75,12 +75,25 @@ class CroppedFace:
 
 def crop_face(subject: Subject) -> CroppedFace:
     """The crop of a photo's largest face, at the photo's own size up to MOST_CROP pixels."""
-    analysed = analyse_face(subject.pixels, subject.face, ANALYSED, PADDING)
-    size = int(np.clip(round(ANALYSED / analysed.placement.scale), LEAST_CROP, MOST_CROP))
-    placement = alignment.place(subject.face.landmarks, size, PADDING)
-    landmarks = placement.to_chip(analysed.placement.to_photo(analysed.landmarks))
-    pixels = alignment.crop(subject.pixels, placement)
-    return CroppedFace(pixels, placement, landmarks, refine(occlusion_of(analysed), pixels))
+    return crop_of(subject.pixels, analyse_face(subject.pixels, subject.face, ANALYSED, PADDING))
+
+
+def crop_of(photo: UInt8Array, analysed: AlignedFace) -> CroppedFace:
+    """The same of a face of an (H, W, 3) uint8 RGB photo that is analysed already."""
+    import cv2
+
+    in_photo = analysed.placement.to_photo(analysed.landmarks)
+    chip = alignment.place(in_photo, ANALYSED, PADDING)
+    both = [np.vstack([item.matrix, [0, 0, 1]]).astype(np.float64) for item in (chip, analysed.placement)]
+    occlusion = cv2.warpAffine(
+        occlusion_of(analysed), (both[0] @ np.linalg.inv(both[1]))[:2], (ANALYSED, ANALYSED),
+        flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE,
+    )  # fmt: skip
+    size = int(np.clip(round(ANALYSED / chip.scale), LEAST_CROP, MOST_CROP))
+    placement = alignment.place(in_photo, size, PADDING)
+    pixels = alignment.crop(photo, placement)
+    refined = refine(np.asarray(occlusion, dtype=np.float32), pixels)
+    return CroppedFace(pixels, placement, placement.to_chip(in_photo), refined)
 
 
 def figures(
@@ -101,13 +114,22 @@ def figures(
     Returns:
         A float each; NaN where a photo gives no ground for it.
     """
-    face, look = crop_face(source), crop_face(reference)
+    return figures_of(crop_face(source), crop_face(reference), result, truth)
+
+
+def figures_of(
+    face: CroppedFace, look: CroppedFace | None, result: UInt8Array, truth: UInt8Array | None = None
+) -> dict[str, float]:
+    """As `figures`, of faces that are cropped already; look: None where the reference's eyes are not taken."""
     after = face.crop(result)
     change = lab_change(face.pixels, after)
     left, right = lid_changes(face, change)
     patches, skin_change = unpainted_patches(face, change)
     edges = eye_edges(face, density(face, after))
-    if truth is None:
+    if look is None and truth is None:
+        apart, own = float("nan"), EyeEdges(*[float("nan")] * 4)
+    elif truth is None:
+        assert look is not None
         apart, own = lids_apart(look), eye_edges(look, shade(look), brow_heights(face))
     else:
         true = face.crop(truth)

@@ -28,8 +28,8 @@ FIELDS: Mapping[str, str] = {
     "reference": "path of the photo whose makeup was taken, or of the look file",
     "output": "path of the result; of a failed one, where it would be",
     "status": "`made`, `kept` (it was there before) or `failed`",
-    "reason": "why it failed, was kept or was made weaker, what of a face is covered; of a clip, how many frames show"
-    " no face",
+    "reason": "why it failed, was kept or was made weaker, what of a face is covered, what came out wrong;"
+    " of a clip, how many frames show no face",
     "faces": "faces made up",
     "width": "of the result in pixels",
     "height": "of the result in pixels",
@@ -49,6 +49,14 @@ FIELDS: Mapping[str, str] = {
     "skin_after": "the same in the result",
     "identity": "distance of dlib's face descriptors of source and result; two people are 0.6 or more apart",
     "detail": "correlation of fine detail (pores, lashes) with the source inside the face",
+    "lids_ratio": "change of the eyelid that changed less by that of the other, in L*a*b*",
+    "patches": "per cent of the skin that stayed as it was while the rest changed",
+    "hair": "change in L*a*b* of hair and of what else lies before the face; about 1 is just visible",
+    "eyes": "change in L*a*b* inside the eyes' openings",
+    "teeth": "change in L*a*b* inside the mouth's opening",
+    "smudge": "how much of the darkening above the lashes is still there below the brow",
+    "step": "largest fall of that darkening over a twentieth of the eye's width, 0 to 1: how sharp its edge is",
+    "alike": "how alike the two eyes are darkened, 1 for the same",
 }
 
 

@@ -11,17 +11,18 @@ import pytest
 from PIL import Image
 
 from beautygan_cli.batch import line as batch_line
+from beautygan_cli.batch import result as batch_result
 from beautygan_cli.batch import sources as batch_sources
 from beautygan_cli.batch.manifest import Manifest
 from beautygan_cli.batch.naming import JOINT, Names
 from beautygan_cli.batch.options import RunConfig
-from beautygan_cli.batch.sources import read_looks
+from beautygan_cli.batch.sources import read_looks, read_source
 from beautygan_cli.faces import alignment, detection
-from beautygan_cli.makeup import composite
+from beautygan_cli.makeup import composite, pipeline
 from beautygan_cli.makeup.look import Look
 from beautygan_cli.photos.find import Found
 from beautygan_cli.photos.formats import FORMATS
-from beautygan_cli.photos.photo import read_photo
+from beautygan_cli.photos.photo import Photo, read_photo
 
 needs_case = pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="names differ by case alone")
 
@@ -399,3 +400,17 @@ def test_program_error_in_one_photo_is_a_failure_of_that_photo(place, session, t
     assert (first.status, second.status) == ("failed", "made")
     assert "0.jpg failed for a reason of the program's own (ZeroDivisionError: a bug); report it." in first.reason
     assert [outcome.status for outcome in line(sources, [look], session, options)] == ["made", "kept"]
+
+
+def test_a_lid_that_stayed_bare_is_said_of_that_result_alone(place, session, tmp_path):
+    source = read_source(place("a.jpg", "bare"), session.signature, RunConfig(out=tmp_path))
+    looks, _ = read_looks(
+        [(Found(p := place("look.jpg", "worn"), PurePath()), Look.of(p))], session.signature, measure=True
+    )
+    before, face = source.photo.pixels, source.aligned[0]
+    after = pipeline.apply_look(before, [face], looks[0].wearing, looks[0].look.strengths, session, spare=False)
+    middle = int(face.placement.to_photo(face.landmarks)[27, 0])
+    half = np.concatenate([before[:, :middle], after[:, middle:]], axis=1)
+    said = [batch_result.measure(source, looks[0], [Photo(pixels=pixels)])[1] for pixels in (after, half)]
+    assert "one eyelid took much less makeup than the other" not in said[0]
+    assert "one eyelid took much less makeup than the other" in said[1]

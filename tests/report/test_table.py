@@ -92,6 +92,8 @@ def test_report_of_a_run_tells_of_each_result(place, beautygan, no_face, tmp_pat
         assert row["lips_after"] < row["lips_before"]  # the lips came nearer to the reference's
         assert 0 < row["identity"] < 0.6 and 0.5 < row["detail"] <= 1
         assert all(row[f"{stage}_seconds"] > 0 for stage in ("read", "detect", "network", "composite", "write"))
+        assert row["reason"] is None  # nothing went wrong, and that was looked for:
+        assert row["lids_ratio"] > 0.5 and row["eyes"] < 1 and 0 <= row["hair"] < 1
     assert "no face found" in rows[2]["reason"]
 
     # A later run keeps the results, and their figures with them.
