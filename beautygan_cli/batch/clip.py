@@ -28,7 +28,7 @@ from beautygan_cli.faces.tracking import SEARCH_EVERY, Steady, Tracker
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.pipeline import Made
 from beautygan_cli.photos.clip import Clip, Encoder, clip_mark, probe_clip, read_frames, sound_fits_mp4
-from beautygan_cli.photos.files import printable, whole
+from beautygan_cli.photos.files import Journal, printable, refuse_foreign, whole
 from beautygan_cli.photos.photo import Photo
 from beautygan_cli.types import UInt8Array
 
@@ -54,11 +54,12 @@ def make_up_clip(
     session: MakeupSession,
     config: RunConfig,
     *,
-    overwrite: bool = False,
+    journal: Journal | None = None,
     stop: threading.Event | None = None,
     on_frame: OnFrame | None = None,
 ) -> Outcome:
-    """Make up a clip, write it to `output`, whole or not at all, and tell what became of it. `asked`: how strongly.
+    """Make up a clip, write it to `output`, whole or not at all, and tell what became of it. `asked`: how strongly;
+    `journal`: which files may be replaced, see `files.whole`.
 
     Figures, identity limit and pictures of the outcome are those of the first frame with a face. Raises PhotoError for
     a clip that can't be read, FaceError for one without any face, OutputError, BeyondLimitError, and
@@ -70,7 +71,8 @@ def make_up_clip(
     work = Work(clip, look, asked, session, config)
     sound = "copy" if clip.sound and sound_fits_mp4(clip) else "aac" if clip.sound else ""
     done = 0
-    with whole(output, overwrite) as file:
+    refuse_foreign(output, overwrite=config.overwrite, journal=journal)
+    with whole(output, config.overwrite, journal) as file:
         with contextlib.ExitStack() as stack:
             encoder = stack.enter_context(
                 Encoder(

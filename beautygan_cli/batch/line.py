@@ -24,15 +24,15 @@ from beautygan_cli.batch.manifest import Manifest, State
 from beautygan_cli.batch.naming import face_path
 from beautygan_cli.batch.options import RunConfig
 from beautygan_cli.batch.outcome import BeyondLimitError, Outcome, Status
-from beautygan_cli.batch.plan import Plan, Planner, Target, present, settled
+from beautygan_cli.batch.plan import Plan, Planner, Target, settled
 from beautygan_cli.batch.sources import ReadyLook, Source, read_source
 from beautygan_cli.errors import BeautyGANError, FaceError, PhotoError
 from beautygan_cli.faces.alignment import AlignedFace
 from beautygan_cli.makeup import pipeline
-from beautygan_cli.photos.files import printable
+from beautygan_cli.photos.files import present, printable
 from beautygan_cli.photos.find import Found
 from beautygan_cli.photos.formats import is_clip
-from beautygan_cli.photos.photo import Photo, read_photo
+from beautygan_cli.photos.photo import read_photo
 
 if TYPE_CHECKING:
     from beautygan_cli.model.session import MakeupSession
@@ -295,13 +295,12 @@ class Line:
 
     def _clip(self, clip: Path, target: Target) -> Outcome:
         """One clip with one reference, recorded. StoppedError when the run is to end before it is done."""
-        overwrite = self.config.overwrite or target.ours
         self.manifest.announce([(target.output, target.key)])
         files: list[Path] = []
         try:
             outcome = make_up_clip(
                 *(clip, target.look, target.asked, target.output, self.session, self.config),
-                overwrite=overwrite,
+                journal=self.manifest,
                 stop=self.stop,
                 on_frame=self.on_frame,
             )
@@ -348,7 +347,7 @@ class Line:
             files = [face_path(target.output, number) for number in range(1, len(photos) + 1)]
             self.planner.refuse_protected(files)
             began = time.monotonic()
-            self.write(photos, files, target)
+            result.write(photos, files, self.config, self.manifest)
             outcome = replace(outcome, seconds={**outcome.seconds, "write": time.monotonic() - began})
             outcome = result.with_pictures(outcome, pair.source, photos, options)
         except BeyondLimitError as error:
@@ -362,9 +361,6 @@ class Line:
             details=outcome.details,
         )
         return outcome
-
-    def write(self, photos: Sequence[Photo], files: Sequence[Path], target: Target) -> None:
-        result.write(photos, files, self.config, overwrite=self.config.overwrite or target.ours)
 
     def _revisit(self, wanted: _Wanted) -> Outcome:
         """Take figures and pictures of a result that is there already."""

@@ -1,7 +1,8 @@
 """What a folder of results holds and how each result came about, so that a run that was killed goes on where it ended.
 
-One SQLite file in the folder. A result is announced before its file is written and recorded after, each durably, so
-at any moment a file in the folder is either recorded as it is, or announced and made again.
+One SQLite file in the folder. A result is announced before it is begun and recorded after, and the content of each file
+is noted before it gets its name, all durably. A file in the folder is therefore ours if its content was noted; any
+other is somebody's own and stays.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from typing import Any, NamedTuple
 
 from beautygan_cli.errors import OutputError, PhotoError
 from beautygan_cli.photos import remote
-from beautygan_cli.photos.files import opened, printable
+from beautygan_cli.photos.files import opened, printable, sha256_of
 
 FILE_NAME = ".beautygan.sqlite"
-SCHEMA = 1  # raised when the tables change; a file of another schema is refused
+SCHEMA = 2  # raised when the tables change; a file of a later schema is refused
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS content (
@@ -36,6 +37,7 @@ CREATE TABLE IF NOT EXISTS results (
     output TEXT PRIMARY KEY, key TEXT, state TEXT, reason TEXT, files TEXT, details TEXT, run INTEGER
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS runs (id INTEGER PRIMARY KEY, command TEXT, finished INTEGER);
+CREATE TABLE IF NOT EXISTS written (path TEXT, sha256 TEXT, PRIMARY KEY (path, sha256));
 """
 
 # SQLite's messages about a damaged file may hold bytes of it, which Python then fails to decode.
@@ -47,6 +49,11 @@ INSERT INTO results (output, key, state, reason, files, details, run) VALUES (?,
 ON CONFLICT (output) DO UPDATE SET
     key = excluded.key, state = excluded.state, reason = excluded.reason, details = excluded.details, run = excluded.run
 """
+
+
+_WRITTEN = "INSERT OR REPLACE INTO written VALUES (?, ?)"  # with a row number above all others
+_DIGESTS = "SELECT sha256 FROM written WHERE path = ?"
+_FORGET_EARLIER = "DELETE FROM written WHERE path = ? AND rowid < (SELECT max(rowid) FROM written WHERE path = ?)"
 
 
 class State(StrEnum):
@@ -158,7 +165,7 @@ class Manifest:
             self._database.execute(f"PRAGMA {setting}")
         self._database.execute("BEGIN EXCLUSIVE")
         (schema,) = self._database.execute("PRAGMA user_version").fetchone()
-        if schema not in (0, SCHEMA):
+        if not 0 <= schema <= SCHEMA:
             raise OutputError(
                 f"{printable(self._file or '')} is of another version of beautygan; choose another --out."
             )
@@ -266,6 +273,29 @@ class Manifest:
         database.execute(_NOTE, (place, entry.key, entry.state, _storable(entry.reason), details, self.run))
         if entry.files:
             database.execute("UPDATE results SET files = ? WHERE output = ?", (json.dumps(entry.files), place))
+            for name, _, _ in entry.files:
+                database.execute(_FORGET_EARLIER, [_storable(self._key(entry.output.with_name(name)))] * 2)
+
+    # What was written where
+
+    def writing(self, path: Path, sha256: str) -> None:
+        """Note for good that a file of this content is about to get its name."""
+        self._execute(_WRITTEN, self._key(path), sha256)
+
+    def wrote(self, path: Path) -> bool:
+        """Whether the file at a path is, to the byte, one that was written there."""
+        digests = self.digests(path)
+        if not digests:  # of the first version, which noted no contents: as long as it was, and as old
+            record = self.result(path)
+            return record is not None and record.intact(path.parent)
+        try:
+            return sha256_of(path) in digests
+        except (OSError, ValueError):
+            return False
+
+    def digests(self, path: Path) -> frozenset[str]:
+        """SHA-256 of what was written at a path: of the last file, and of one before it that may still be there."""
+        return frozenset(digest for (digest,) in self._all(_DIGESTS, _storable(self._key(path))))
 
     # What others saw, in one go: a commit waits for the disk, and a cluster reports much at once
 
@@ -273,20 +303,27 @@ class Manifest:
         """All files whose content is known."""
         return [Content(*row) for row in self._all("SELECT path, size, changed, inode, sha256 FROM content")]
 
-    def learn(self, contents: Iterable[Content], entries: Iterable[Entry]) -> None:
-        """Take over what another manifest's `contents` gave, and note what became of results elsewhere."""
+    def learn(
+        self, contents: Iterable[Content], entries: Iterable[Entry], written: Iterable[tuple[Path, str]] = ()
+    ) -> None:
+        """Take over what another manifest's `contents` gave, and note what became of results elsewhere.
+
+        written: (path, SHA-256) of their files.
+        """
         with self._transaction() as database:
             for content in contents:
                 database.execute(
                     "INSERT OR REPLACE INTO content VALUES (?, ?, ?, ?, ?)", [_storable(value) for value in content]
                 )
+            for path, digest in written:
+                database.execute(_WRITTEN, (_storable(self._key(path)), digest))
             for entry in entries:
                 self._note(database, entry)
 
     def owns(self, path: Path) -> bool:
-        """Whether a file is a result of an earlier run, as that run left it."""
+        """Whether a file is a result of an earlier run, as that run left it, told by size and time where they agree."""
         record = self.result(path)
-        return record is not None and (record.state == State.MAKING or record.intact(path.parent))
+        return (record is not None and record.intact(path.parent)) or self.wrote(path)
 
     def _key(self, output: Path) -> str:
         """An output's place in the folder, so that the folder can be moved."""
@@ -350,16 +387,25 @@ class Manifest:
 
 def _record(key: Any, state: Any, reason: Any, files: Any, details: Any, run: Any) -> Record | None:
     """A row of `results`, None where it holds what no run writes."""
+    stamps = _stamps(files)
     try:
-        stamps = tuple((str(name), int(size), int(changed)) for name, size, changed in json.loads(files))
         known = json.loads(details)
     except (TypeError, ValueError, RecursionError):
         return None
     sound = isinstance(known, dict) and all(isinstance(value, str) for value in (key, state, reason))
-    sound = sound and state in list(State) and all(name == Path(name).name for name, _, _ in stamps)
-    if not sound or not isinstance(run, int) or (known and not _is_details(known)):
+    sound = sound and state in list(State) and isinstance(run, int)
+    if not sound or stamps is None or (known and not _is_details(known)):
         return None
     return Record(key, State(state), reason, stamps, known, run)
+
+
+def _stamps(files: Any) -> tuple[tuple[str, int, int], ...] | None:
+    """The files of a row of `results`, None where it holds what no run writes."""
+    try:
+        stamps = tuple((str(name), int(size), int(changed)) for name, size, changed in json.loads(files))
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return None
+    return stamps if all(name == Path(name).name for name, _, _ in stamps) else None
 
 
 def _is_details(known: Mapping[str, Any]) -> bool:

@@ -17,7 +17,7 @@ from beautygan_cli.batch.sources import ReadyLook, Source
 from beautygan_cli.errors import OutputError
 from beautygan_cli.makeup.look import REGIONS
 from beautygan_cli.photos.clip import CLIP_SUFFIX
-from beautygan_cli.photos.files import printable
+from beautygan_cli.photos.files import present, printable
 from beautygan_cli.photos.find import Found
 from beautygan_cli.photos.formats import FORMATS, is_clip
 from beautygan_cli.photos.photo import suffix_for
@@ -44,11 +44,6 @@ class Target:
     output: Path
     key: str
     known: Record | None = None
-
-    @property
-    def ours(self) -> bool:
-        """Whether the file in its place is what an earlier run left there, untouched since."""
-        return self.known is not None and (self.known.state == State.MAKING or self.known.intact(self.output.parent))
 
     @property
     def failed_before(self) -> bool:
@@ -147,7 +142,7 @@ class Planner:
                     plan.settled.append(settled(item.path, target, Status.KEPT))
             elif self._failed_for_good(target):
                 plan.settled.append(settled(item.path, target, Status.FAILED))
-            elif present(target.output) and not self.config.overwrite and not target.ours:
+            elif self.foreign(target):
                 reason = f"{shown} was there before; --overwrite replaces it."
                 plan.settled.append(settled(item.path, target, Status.KEPT, reason))
             else:
@@ -170,6 +165,15 @@ class Planner:
         if self.config.overwrite and known.run != self.manifest.run:
             return False
         return known.intact(target.output.parent)
+
+    def foreign(self, target: Target) -> bool:
+        """Whether a file that no run of ours left there lies in the result's place, and is to stay.
+
+        Of a result that was begun and not ended, which a killed worker may have written, it takes the making to tell.
+        """
+        if self.config.overwrite or not present(target.output) or self.manifest.owns(target.output):
+            return False
+        return target.known is None or (target.known.state, target.known.key) != (State.MAKING, target.key)
 
     def _failed_for_good(self, target: Target) -> bool:
         """Whether trying again would fail again: the photos, the model and the options are the same."""
@@ -202,11 +206,6 @@ def settled(source: Path, target: Target, status: Status, reason: str | None = N
         reason = known.reason if known else ""
     outcome = Outcome(source, target.look.path, target.output, status, reason, asked=target.asked)
     return outcome.with_details(known.details) if known and status == Status.KEPT else outcome
-
-
-def present(output: Path) -> bool:
-    """Whether anything is there, a link to nothing included."""
-    return output.exists() or output.is_symlink()
 
 
 def identity(path: Path) -> tuple[int, int] | str:

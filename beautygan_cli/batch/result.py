@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +14,6 @@ import numpy as np
 from beautygan_cli.batch.options import RunConfig
 from beautygan_cli.batch.outcome import FAULT_FIGURES, MEASURED, BeyondLimitError, Figures, Outcome, Status
 from beautygan_cli.batch.sources import ReadyLook, Source, region_colours
-from beautygan_cli.errors import OutputError
 from beautygan_cli.evaluation import fault_summary, faults, metrics
 from beautygan_cli.faces import alignment, occlusion
 from beautygan_cli.faces.alignment import AlignedFace, Placement
@@ -21,7 +22,7 @@ from beautygan_cli.imaging.colour import ciede2000
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.makeup.pipeline import Made
-from beautygan_cli.photos.files import printable
+from beautygan_cli.photos.files import Journal, present, printable, refuse_foreign, sha256_of
 from beautygan_cli.photos.photo import Photo, write_photo
 from beautygan_cli.types import UInt8Array
 
@@ -132,19 +133,44 @@ def with_pictures(outcome: Outcome, source: Source, photos: Sequence[Photo], con
     return outcome
 
 
-def write(photos: Sequence[Photo], files: Sequence[Path], config: RunConfig, *, overwrite: bool) -> None:
-    """Write each photo of a result to its file. OutputError."""
-    if not overwrite and (taken := [file for file in files if file.exists()]):
-        raise OutputError(f"{printable(taken[0])} exists already; allow --overwrite or choose another --out.")
+def write(photos: Sequence[Photo], files: Sequence[Path], config: RunConfig, journal: Journal) -> None:
+    """Write each photo of a result to its file; OutputError, before any is written, where a foreign file is there.
+
+    A file that holds to the byte what would be written was left by a run that could not note it, and is taken over.
+    """
+    there = {}
     for photo, file in zip(photos, files, strict=True):
-        write_photo(
-            photo,
-            file,
-            quality=config.quality,
-            overwrite=overwrite,
-            strip_location=config.strip_location,
-            mark=config.mark,
-        )
+        if not config.overwrite and present(file) and not journal.wrote(file):
+            there[file] = _left_before(photo, file, config)
+            if there[file] is None:
+                refuse_foreign(file, overwrite=False, journal=journal)
+    for photo, file in zip(photos, files, strict=True):
+        if digest := there.get(file):
+            journal.writing(file, digest)
+        else:
+            _write(photo, file, config, journal)
+
+
+def _write(photo: Photo, file: Path, config: RunConfig, journal: Journal | None = None) -> None:
+    write_photo(
+        photo,
+        file,
+        quality=config.quality,
+        overwrite=config.overwrite,
+        journal=journal,
+        strip_location=config.strip_location,
+        mark=config.mark,
+    )
+
+
+def _left_before(photo: Photo, file: Path, config: RunConfig) -> str | None:
+    """The SHA-256 of a file that is what would be written, None of any other."""
+    with tempfile.TemporaryDirectory(prefix="beautygan-") as folder, contextlib.suppress(OSError):
+        copy = Path(folder, file.name)
+        _write(photo, copy, config)
+        digest = sha256_of(copy)
+        return digest if digest == sha256_of(file) else None
+    return None
 
 
 def _itself(size: int) -> Placement:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import os
 import signal
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from typing import Any
 
 from beautygan_cli.batch import line, thread_counts
 from beautygan_cli.batch.manifest import Manifest
+from beautygan_cli.batch.naming import JOINT
 from beautygan_cli.batch.options import RunConfig
 from beautygan_cli.batch.outcome import Outcome, Status
 from beautygan_cli.batch.plan import identity
@@ -39,10 +41,11 @@ from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos import remote
 from beautygan_cli.photos.clip import INSTALL_CLIPS, clips_readable
-from beautygan_cli.photos.files import printable, sweep
+from beautygan_cli.photos.files import printable, refuse_foreign, sweep
 from beautygan_cli.photos.find import Found, Problem, find_photos
 from beautygan_cli.photos.formats import SOURCE_SUFFIXES, is_clip
 from beautygan_cli.photos.photo import suffix_for
+from beautygan_cli.report.gallery import PAGE, THUMBNAILS, Gallery
 from beautygan_cli.report.table import Grid, Rows, Shortened, write_report
 
 PIPE = "-"  # stdin among the photos, stdout for the result
@@ -86,19 +89,21 @@ def make_up(options: Arguments) -> int:
         check_installed()
     with ExitStack() as stack:
         given = _given(options, stack)
-        _refuse_inputs(options, given)
+        _refuse_places(options, given)
         if options.save_look:
             _save_look(options, given, options.save_look)
         end = End(failed=len(given.problems))
         session, looks = _open(options, given, end, stack)
         settings = _settings(options, stack)
         manifest = stack.enter_context(Manifest(None if options.out == PIPE else settings.out, _command(options)))
+        for file in _tables_and_pictures(options):
+            refuse_foreign(file, overwrite=options.overwrite, journal=manifest)
         sweep(settings.out)
         for file in filter(None, (options.report, options.grid)):
             sweep(file.parent, below=False)
         sources = [item for item in given.sources if _is_source(item.path, options, settings.out, manifest)]
         shortened = Shortened([*given.named, settings.out], full=options.full_paths)
-        outputs = Outputs(options, settings, looks, len(sources), session, shortened, stack)
+        outputs = Outputs(options, settings, looks, len(sources), session, manifest, shortened, stack)
         with _stopped_by_signals(end):
             coming = _arrivals(options, settings, manifest, end, outputs) if options.watch else sources
             outcomes = _engine(options)(
@@ -198,12 +203,43 @@ def _save_look(options: Arguments, given: Given, file: Path) -> None:
     look.write(look.scaled(worn, overall), file, overwrite=options.overwrite)
 
 
-def _refuse_inputs(options: Arguments, given: Given) -> None:
-    """NothingToDoError where the grid, the report or the saved look would take the place of a file that was given."""
+def _tables_and_pictures(options: Arguments) -> list[Path]:
+    """What is written beside the results."""
+    page = Path(options.out, PAGE) if options.gallery else None
+    return [file for file in (options.grid, options.report, page) if file is not None]
+
+
+def _refuse_places(options: Arguments, given: Given) -> None:
+    """NothingToDoError where an output would take the place of a file that was given, of the model's or of another."""
     inputs = {identity(path) for path in (*(item.path for item in given.sources), *_worn_files(given.looks))}
-    for file in filter(None, (options.grid, options.report, options.save_look)):
+    model, out = _real(options.model or bundled_model()), _real(Path(options.out))
+    if options.out != PIPE and out == model:
+        raise NothingToDoError(f"{printable(options.out)} is the model's own folder; choose another --out.")
+    taken: dict[Path, Path] = {}
+    for file in (*_tables_and_pictures(options), *filter(None, [options.save_look])):
+        folder = _real(file.parent)
         if identity(file) in inputs:
             raise NothingToDoError(f"{printable(file)} is one of the files given; choose another.")
+        if folder == model:
+            raise NothingToDoError(f"{printable(file)} lies in the model's own folder; choose another place.")
+        if folder == out / THUMBNAILS and options.gallery:
+            raise NothingToDoError(f"{printable(file)} lies among the gallery's pictures; choose another place.")
+        if JOINT in file.name and folder.is_relative_to(out):
+            raise NothingToDoError(f"{printable(file)} has a name like a result's beside the results; choose another.")
+        place = folder / file.name
+        if place in taken:
+            raise NothingToDoError(
+                f"{printable(taken[place])} and {printable(file)} are one place, for two outputs; choose another."
+            )
+        taken[place] = file
+
+
+def _real(path: Path) -> Path:
+    """A path without links; one that no file system takes as it is."""
+    try:
+        return Path(os.path.realpath(path))
+    except ValueError:
+        return path
 
 
 def _worn_files(looks: Sequence[tuple[Found, Look]]) -> list[Path]:
@@ -378,10 +414,12 @@ class Outputs:
         looks: Sequence[ReadyLook],
         sources: int,
         session: MakeupSession,
+        manifest: Manifest,
         shortened: Shortened,
         stack: ExitStack,
     ) -> None:
         self.options, self.settings, self.session, self.shortened = options, settings, session, shortened
+        self.manifest = manifest
         self.began = datetime.now(UTC)
         self.progress = stack.enter_context(
             Progress(
@@ -392,12 +430,11 @@ class Outputs:
             )
         )
         self.grid = Grid(looks, sources, settings.sweep) if options.grid else None
-        self.rows = stack.enter_context(contextlib.closing(Rows())) if options.report or options.gallery else None
-        self.gallery: Any = None
+        self.rows: Rows | None = stack.enter_context(contextlib.closing(Rows()))
+        self.lost = 0  # parts that nothing can be written of any more
+        self.gallery: Gallery | None = None
         if options.gallery:
-            from beautygan_cli.report.gallery import Gallery
-
-            self.gallery = Gallery(settings.out, self.shortened)
+            self.gallery = Gallery(settings.out, self.shortened, overwrite=options.overwrite, journal=manifest)
 
     def wants(self, output: Path) -> bool:
         """Whether the pictures of a result that is kept are asked for."""
@@ -409,7 +446,11 @@ class Outputs:
         if self.grid:
             self.grid.add(outcome)
         if self.rows:
-            self.rows.add(outcome)
+            try:
+                self.rows.add(outcome)
+            except OutputError as error:
+                self.progress.say(str(error))
+                self.rows, self.lost = None, self.lost + 1
         if self.gallery:
             self.gallery.add(outcome)
         if self.options.out == PIPE and outcome.status == Status.MADE and outcome.output:
@@ -418,26 +459,44 @@ class Outputs:
 
     def finish(self, end: End) -> None:
         """Write what is written at the end, and print the summary. A part that can't be written stops no other."""
-        end.failed += self.progress.counts[Status.FAILED]
         parts: list[Callable[[], None]] = []
+        if self.rows and not self.options.watch and not isinstance(self.settings.out, remote.RemotePath):
+            parts.append(self._count_missing)
         if self.grid and (picture := self.options.grid):
             grid = self.grid
-            parts.append(lambda: grid.write(picture, overwrite=True))
+            parts.append(lambda: grid.write(picture, overwrite=self.options.overwrite, journal=self.manifest))
         if self.rows:
             rows, about = self.rows, self._about(end)
             if table := self.options.report:
-                parts.append(lambda: write_report(map(self.shortened.row, rows), table, about))
-            if self.gallery:
-                parts.append(lambda: self.gallery.write(rows, about))
+                told = map(self.shortened.row, rows)
+                parts.append(
+                    lambda: write_report(*(told, table, about), overwrite=self.options.overwrite, journal=self.manifest)
+                )
+            if gallery := self.gallery:
+                parts.append(lambda: gallery.write(rows, about))
         for part in parts:
             try:
                 part()
             except OutputError as error:
                 self.progress.say(str(error))
                 end.failed += 1
+        end.failed += self.progress.counts[Status.FAILED] + self.lost
         if not self.options.quiet:
             stopped = "stopped; the same command goes on from here: " if end.stopped_by else ""
             self.progress.say(stopped + self.progress.summary())
+
+    def _count_missing(self) -> None:
+        """A result counts when it is there at the end."""
+        assert self.rows is not None
+        if lost := self.rows.fail_missing():
+            for row in lost:
+                self.progress.counts[row["status"]] -= 1
+            self.progress.counts[Status.FAILED] += len(lost)
+            others = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+            self.progress.say(
+                f"{printable(lost[0]['output'])}{others} were there and are gone, somebody moved or removed them; the"
+                " same command makes them again"
+            )
 
     def _about(self, end: End) -> dict[str, Any]:
         return {

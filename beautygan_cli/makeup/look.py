@@ -261,9 +261,7 @@ def _said(value: Any) -> str:
 
 def write(look: Look, path: Path, *, overwrite: bool = False) -> None:
     """Save a look so that `read` gives it back, its references' paths relative to the file. OutputError."""
-    if path.exists() and not overwrite:
-        raise OutputError(f"{printable(path)} exists already; allow --overwrite or choose another name.")
-    write_text(path, iter([as_toml(look, path)]))
+    write_text(path, iter([as_toml(look, path)]), overwrite=overwrite)
 
 
 def as_toml(look: Look, path: Path) -> str:

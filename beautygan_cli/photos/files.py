@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import io
 import os
 import re
@@ -12,7 +13,7 @@ import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
-from typing import IO
+from typing import IO, Protocol
 
 from beautygan_cli.errors import OutputError, PhotoError
 from beautygan_cli.photos import remote
@@ -30,9 +31,19 @@ def not_a_file(path: Path) -> str:
     return f"{printable(path)} is a device, pipe or socket; name a photo or a folder of photos."
 
 
-def write_text(path: Path, parts: Iterable[str]) -> None:
-    """Write text to a file, in place of an earlier one, whole or not at all. OutputError."""
-    publish((part.encode("utf-8", "backslashreplace") for part in parts), path, overwrite=True)
+class Journal(Protocol):
+    """Remembers what was written where, so that a file counts as ours by its content alone."""
+
+    def wrote(self, path: Path) -> bool:
+        """Whether the file at a path is, to the byte, one that was written there."""
+
+    def writing(self, path: Path, sha256: str) -> None:
+        """Note for good that a file of this content is about to get its name."""
+
+
+def write_text(path: Path, parts: Iterable[str], *, overwrite: bool = False, journal: Journal | None = None) -> None:
+    """Write text to a file, whole or not at all; `overwrite` and `journal` as `whole` has them. OutputError."""
+    publish((part.encode("utf-8", "backslashreplace") for part in parts), path, overwrite=overwrite, journal=journal)
 
 
 def sweep(folder: Path | str, *, below: bool = True) -> int:
@@ -94,47 +105,71 @@ def _fetched(path: remote.RemotePath) -> io.BufferedIOBase:
     return file
 
 
-def _open_plain(path: Path) -> int:
+def _open_plain(path: Path, flags: int = 0) -> int:
     """A descriptor for reading that never waits, not even when the path became a pipe since it was looked at."""
-    return os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    return os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | flags)
 
 
-def refuse_to_replace(path: Path, source: Path, overwrite: bool) -> None:
-    """Say before the encoding what `publish` would say after it."""
+def present(path: Path) -> bool:
+    """Whether anything is there, a link to nothing included."""
+    return path.exists() or path.is_symlink()
+
+
+def sha256_of(path: Path) -> str:
+    """The digest of a file's content, in hexadecimal. OSError for a link, and for whatever is no file."""
+    if isinstance(path, remote.RemotePath):
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(path))
+    with os.fdopen(_open_plain(path, getattr(os, "O_NOFOLLOW", 0)), "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def refuse_foreign(path: Path, *, overwrite: bool, journal: Journal | None = None) -> None:
+    """OutputError where a file is in the way that may not be replaced: one that the journal does not know as ours."""
     with contextlib.suppress(OSError, ValueError):
-        if not overwrite and os.path.lexists(path):
+        if not overwrite and present(path) and not (journal is not None and journal.wrote(path)):
             raise OutputError(_exists(path))
+
+
+def refuse_to_replace(path: Path, source: Path, overwrite: bool, journal: Journal | None = None) -> None:
+    """Say before the encoding what `publish` would say after it."""
+    refuse_foreign(path, overwrite=overwrite, journal=journal)
+    with contextlib.suppress(OSError, ValueError):
         if source.is_file() and path.samefile(source):
             raise OutputError(f"{printable(path)} is the photo itself and stays as it is; choose another --out.")
 
 
 def _exists(path: Path) -> str:
-    return f"{printable(path)} exists already; allow --overwrite or choose another --out."
+    return f"{printable(path)} exists already; remove it, allow --overwrite or choose another place."
 
 
-def publish(content: Iterable[bytes], path: Path, *, overwrite: bool) -> None:
+def publish(content: Iterable[bytes], path: Path, *, overwrite: bool, journal: Journal | None = None) -> None:
     """Put content at a path, whole or not at all: a temporary file beside it first, then its name. OutputError."""
     try:
-        with whole(path, overwrite) as file:
+        with whole(path, overwrite, journal) as file:
             file.writelines(content)
     except OSError as error:
         raise OutputError(f"{printable(path)} can't be written: {reason_of(error)}.") from error
 
 
 @contextlib.contextmanager
-def whole(path: Path, overwrite: bool) -> Iterator[IO[bytes]]:
+def whole(path: Path, overwrite: bool, journal: Journal | None = None) -> Iterator[IO[bytes]]:
     """A file to write to that gets its name when it is done, and is gone when anything goes wrong. OutputError.
 
-    Another process may write to it, too, by its name. It is locked meanwhile, so that another run's `sweep` leaves it.
-    What goes wrong while it is written is raised as it is.
+    Without `overwrite` a file that is there stays, unless the `journal` knows it as ours. Another process may write to
+    the new one, too, by its name. It is locked meanwhile, so that another run's `sweep` leaves it. What goes wrong
+    while it is written is raised as it is.
     """
     if isinstance(path, remote.RemotePath):
         with tempfile.NamedTemporaryFile(prefix="beautygan-") as local:
             yield local
             local.flush()
             content = Path(local.name).read_bytes()
+        if journal is not None:
+            journal.writing(path, hashlib.sha256(content).hexdigest())
         try:
-            path.publish(content, overwrite)
+            path.publish(content, overwrite or (journal is not None and path.exists() and journal.wrote(path)))
         except FileExistsError as error:
             raise OutputError(_exists(path)) from error
         except OSError as error:
@@ -154,7 +189,9 @@ def whole(path: Path, overwrite: bool) -> Iterator[IO[bytes]]:
                     raise
                 file.flush()
                 os.fsync(file.fileno())  # a full disk or quota may show only now
-            if overwrite:
+            if journal is not None:
+                journal.writing(path, sha256_of(temporary))
+            if overwrite or (journal is not None and present(path) and journal.wrote(path)):
                 temporary.replace(path)
             else:
                 _name_unless_taken(temporary, path)

@@ -27,7 +27,7 @@ from beautygan_cli.photos.exif import (
     tiff_orientation,
     upright,
 )
-from beautygan_cli.photos.files import opened, printable, reason_of, refuse_to_replace, whole
+from beautygan_cli.photos.files import Journal, opened, printable, reason_of, refuse_to_replace, whole
 from beautygan_cli.photos.formats import FIRST_SUFFIX, FORMATS, known_suffixes
 from beautygan_cli.photos.jpeg_scans import has_too_many_scans
 from beautygan_cli.photos.pillow import prepared_pillow
@@ -123,6 +123,7 @@ def write_photo(
     *,
     quality: int = 95,
     overwrite: bool = False,
+    journal: Journal | None = None,
     strip_location: bool = False,
     mark: bool = True,
 ) -> Path:
@@ -134,14 +135,15 @@ def write_photo(
 
     `strip_location` leaves out GPS tags and place names. `mark` adds the IPTC mark of a photo altered by a trained
     model to the XMP (BMP has none). Folders on the way are made. Without `overwrite` an existing file stays, even one
-    that appears meanwhile; the file that `photo` was read from stays in any case. Raises OutputError.
+    that appears meanwhile, unless the `journal` knows it as ours; the file that `photo` was read from stays in any
+    case. Raises OutputError.
     """
     path = remote.as_path(path)
     name = printable(path)
     photo_format = FORMATS.get(path.suffix.lower())
     if photo_format is None:
         raise OutputError(f"{name} can't be written: its suffix names no known format ({known_suffixes()}).")
-    refuse_to_replace(path, photo.path, overwrite)
+    refuse_to_replace(path, photo.path, overwrite, journal)
     height, width = photo.pixels.shape[:2]
     metadata = Metadata(
         exif=exif_for_result(photo.metadata.exif, width, height, strip_location),
@@ -150,7 +152,7 @@ def write_photo(
         xmp=xmp_for_result(photo.metadata.xmp, strip_location, mark, _longest_xmp(photo_format)),
     )
     try:
-        with whole(path, overwrite) as file:
+        with whole(path, overwrite, journal) as file:
             _encode(photo, photo_format, metadata, quality, file)
     except OutputError:
         raise

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from beautygan_cli.batch.outcome import MEASURED, Outcome
 from beautygan_cli.errors import OutputError
-from beautygan_cli.photos.files import printable, write_text
+from beautygan_cli.photos.files import Journal, printable, write_text
 from beautygan_cli.photos.photo import Photo, write_photo
 from beautygan_cli.report.table import Rows, Shortened
 from beautygan_cli.types import UInt8Array
@@ -27,8 +27,16 @@ _MARKER = "/*RESULTS*/"
 class Gallery:
     """The page and its small pictures, in a folder of results."""
 
-    def __init__(self, folder: Path, shortened: Shortened | None = None) -> None:
-        """`shortened`: how paths are shown (None: as they are)."""
+    def __init__(
+        self,
+        folder: Path,
+        shortened: Shortened | None = None,
+        *,
+        overwrite: bool = False,
+        journal: Journal | None = None,
+    ) -> None:
+        """`shortened`: how paths are shown (None: as they are); the others: whether a page may be replaced."""
+        self.overwrite, self.journal = overwrite, journal
         self.folder = folder
         self.thumbnails = folder / THUMBNAILS
         if self.thumbnails.is_symlink():  # it may lead anywhere
@@ -55,7 +63,8 @@ class Gallery:
         """Write the page with a card for each row. OutputError."""
         page = importlib.resources.files("beautygan_cli.report").joinpath("gallery.html").read_text(encoding="utf-8")
         head, tail = page.split(_MARKER)
-        write_text(self.folder / PAGE, self._page(head, rows, tail))
+        text = self._page(head, rows, tail)
+        write_text(self.folder / PAGE, text, overwrite=self.overwrite, journal=self.journal)
 
     def _page(self, head: str, rows: Rows, tail: str) -> Iterator[str]:
         yield head

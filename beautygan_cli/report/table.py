@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
 import os
 import sqlite3
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from beautygan_cli.batch.outcome import MEASURED, STAGES, Outcome
+from beautygan_cli.batch.outcome import MEASURED, STAGES, Outcome, Status
 from beautygan_cli.batch.sources import ReadyLook
-from beautygan_cli.photos.files import printable, write_text
+from beautygan_cli.errors import OutputError
+from beautygan_cli.photos.files import Journal, printable, write_text
 from beautygan_cli.photos.photo import Photo, write_photo
 from beautygan_cli.types import UInt8Array
 
@@ -85,23 +88,56 @@ def _rounded(seconds: float | None) -> float | None:
 
 
 class Rows:
-    """The rows of a run, as many as there are, in a temporary file rather than in memory."""
+    """The rows of a run, as many as there are, in a temporary file rather than in memory. OutputError if it is full."""
 
     def __init__(self) -> None:
-        self._database = sqlite3.connect("", isolation_level=None)  # SQLite's own temporary file, gone at the end
-        self._database.execute("CREATE TABLE rows (place INTEGER PRIMARY KEY, row TEXT)")
+        with _told_if_full():
+            self._database = sqlite3.connect("", isolation_level=None)  # SQLite's own temporary file, gone at the end
+            self._database.execute("CREATE TABLE rows (place INTEGER PRIMARY KEY, row TEXT)")
 
     def add(self, outcome: Outcome) -> None:
         """Take an outcome in."""
-        self._database.execute("INSERT INTO rows (row) VALUES (?)", (json.dumps(row(outcome)),))
+        with _told_if_full():
+            self._database.execute("INSERT INTO rows (row) VALUES (?)", (json.dumps(row(outcome)),))
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        for (text,) in self._database.execute("SELECT row FROM rows ORDER BY place"):
-            yield json.loads(text)
+        for _, values in self._numbered():
+            yield values
+
+    def _numbered(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        with _told_if_full():
+            for place, text in self._database.execute("SELECT place, row FROM rows ORDER BY place"):
+                yield place, json.loads(text)
+
+    def fail_missing(self) -> list[dict[str, Any]]:
+        """The rows of results that were there and are gone, which count as failed from now on."""
+        lost = [
+            (place, values)
+            for place, values in self._numbered()
+            if values["status"] != Status.FAILED and values["output"] and not Path(values["output"]).exists()
+        ]
+        with _told_if_full():
+            for place, values in lost:
+                gone = f"{printable(values['output'])} was {values['status']} and is gone; start again to make it."
+                now = {**values, "status": Status.FAILED, "reason": gone}
+                self._database.execute("UPDATE rows SET row = ? WHERE place = ?", (json.dumps(now), place))
+        return [values for _, values in lost]
 
     def close(self) -> None:
         """Free the temporary file."""
         self._database.close()
+
+
+@contextlib.contextmanager
+def _told_if_full() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        folder = printable(tempfile.gettempdir())
+        raise OutputError(
+            f"the rows of the report can't be kept in {folder} ({printable(str(error))}); free some space there or name"
+            " another folder in TMPDIR."
+        ) from error
 
 
 class Shortened:
@@ -141,13 +177,21 @@ class Shortened:
         return short
 
 
-def write_report(rows: Iterable[Mapping[str, Any]], path: Path, about: Mapping[str, Any]) -> None:
+def write_report(
+    rows: Iterable[Mapping[str, Any]],
+    path: Path,
+    about: Mapping[str, Any],
+    *,
+    overwrite: bool = False,
+    journal: Journal | None = None,
+) -> None:
     """Write the rows as JSON or CSV, as the path's suffix says, whole or not at all. OutputError.
 
-    `about`: what the JSON says of the run beside its schema and its rows.
+    `about`: what the JSON says of the run beside its schema and its rows. `overwrite`, `journal`: which files may be
+    replaced, see `files.whole`.
     """
     text = _csv(rows) if path.suffix.lower() == ".csv" else _json(rows, about)
-    write_text(path, text)
+    write_text(path, text, overwrite=overwrite, journal=journal)
 
 
 def _json(rows: Iterable[Mapping[str, Any]], about: Mapping[str, Any]) -> Iterator[str]:
@@ -234,9 +278,9 @@ class Grid:
         place = (left + (self.cell - width) // 2, (self.label + height) // 2 + GAP)
         cv2.putText(canvas, text, place, font, scale, (40, 40, 40), thickness, cv2.LINE_AA)
 
-    def write(self, path: Path, *, overwrite: bool) -> None:
+    def write(self, path: Path, *, overwrite: bool, journal: Journal | None = None) -> None:
         """Write the grid; OutputError where it can't be."""
-        write_photo(Photo(pixels=self.picture()), path, quality=92, overwrite=overwrite)
+        write_photo(Photo(pixels=self.picture()), path, quality=92, overwrite=overwrite, journal=journal)
 
     def _fit(self, chip: UInt8Array) -> UInt8Array:
         import cv2

@@ -12,11 +12,15 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import imageio.v3 as iio
+import numpy as np
 import pytest
 from conftest import bare_photos
 
 from beautygan_cli import errors
 from beautygan_cli.batch.manifest import FILE_NAME, Manifest
+from beautygan_cli.batch.outcome import Outcome
+from beautygan_cli.cli import run
 from beautygan_cli.photos.photo import read_photo
 
 Beautygan = Callable[..., tuple[int, list[str], str]]
@@ -99,7 +103,8 @@ def test_report_that_finds_the_disk_full_leaves_the_earlier_one(
 ) -> None:
     full = disk("size=4k")
     (full / "report.json").write_text("earlier")
-    status, out, err = beautygan(*pair, "--report", full / "report.json", "--grid", full / "grid.png")
+    arguments = (*pair, "--report", full / "report.json", "--grid", full / "grid.png", "--overwrite")
+    status, out, err = beautygan(*arguments)
     assert (status, out) == (1, ["made_up/me__look.png"])
     complaint(err, "grid.png can't be written: the disk is full")
     assert "grid.png" not in files(full)
@@ -146,7 +151,8 @@ def test_folder_of_results_that_vanishes_during_the_run_is_told(
             (tmp_path / "made_up").touch()
         _, err = process.stdout.read(), process.stderr.read()
     # What is written after that lies in a folder made anew, or is a failure with a reason; the run comes to its end.
-    assert process.returncode in (0, 1), err
+    assert process.returncode == 1, err
+    assert how == "a file in its place" or "were there and are gone" in err
     assert "Traceback" not in err and "program's own" not in err
     if how == "a file in its place":
         assert process.returncode == 1 and "made_up" in err
@@ -336,3 +342,132 @@ def test_json_report_names_each_failure_with_its_reason(
         ("cut.png", True),
         ("wall.png", True),
     ]
+
+
+# Files that are not ours
+
+
+@pytest.mark.parametrize("how", ["at the first run", "after a failure", "in place of a result"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_a_file_of_the_users_at_a_results_place_stays(
+    beautygan: Beautygan, place: Place, tmp_path: Path, how: str, suffix: str
+) -> None:
+    source = place(f"a{suffix}", "bare")
+    whole, own = source.read_bytes(), tmp_path / "out" / f"a__look{suffix}"
+    place("look.jpg", "worn")
+    command = ("--no-makeup", source, "--ref", "look.jpg", "--out", "out")
+    if how == "after a failure":
+        source.write_bytes(whole[: len(whole) // 2])
+        assert beautygan(*command)[0] == 1
+        assert not own.exists()
+    if how == "in place of a result":
+        assert beautygan(*command)[0] == 0
+    own.parent.mkdir(exist_ok=True)
+    own.write_bytes(b"the user's own")
+    source.write_bytes(whole)
+    for more in ((), ("--lips", "0.5"), ("--crop",), ("--retry-failed",)):
+        assert "Traceback" not in beautygan(*command, *more)[2]
+        assert own.read_bytes() == b"the user's own"
+
+
+def test_a_file_at_the_place_of_another_faces_chip_stays(
+    beautygan: Beautygan, photos: Callable, tmp_path: Path, place: Place
+) -> None:
+    """With --crop a result is several files, each of which may be in somebody's way."""
+    faces = [iio.imread(photos("bare", number)) for number in (0, 1)]
+    height = min(face.shape[0] for face in faces)
+    iio.imwrite(tmp_path / "two.png", np.hstack([face[:height] for face in faces]))
+    place("look.jpg", "worn")
+    command = ("--no-makeup", "two.png", "--ref", "look.jpg", "--crop", "--out", "out")
+    assert beautygan(*command)[0] == 0
+    second = tmp_path / "out" / "two__look_face2.png"
+    assert second.exists()
+    second.write_bytes(b"the user's own")
+    beautygan(*command, "--lips", "0.5")
+    assert second.read_bytes() == b"the user's own"
+
+
+def test_a_result_of_ours_is_made_anew_for_other_options(beautygan: Beautygan, pair: tuple[str, ...]) -> None:
+    """As long as it is, to the byte, what was written; also by a run that was killed before it could say so."""
+    assert beautygan(*pair)[0] == 0
+    with sqlite3.connect(Path("made_up", FILE_NAME)) as database:
+        database.execute("UPDATE results SET state = 'making', files = '[]'")
+    database.close()
+    assert beautygan(*pair, "--lips", "0.5")[:2] == (0, ["made_up/me__look.png"])
+
+
+OUTPUTS = {
+    "--grid": ("grid.png",),
+    "--report": ("r.json",),
+    "--save-look": ("saved.toml",),
+    "--gallery": ("made_up/index.html",),
+}
+
+
+@pytest.mark.parametrize("option", OUTPUTS)
+def test_no_output_takes_the_place_of_a_file_that_is_not_ours(
+    beautygan: Beautygan, pair: tuple[str, ...], tmp_path: Path, option: str
+) -> None:
+    (name,) = OUTPUTS[option]
+    arguments = (*pair, option) if option == "--gallery" else (*pair, option, name)
+    own = tmp_path / name
+    own.parent.mkdir(exist_ok=True)
+    own.write_bytes(b"the user's own")
+    status, out, err = beautygan(*arguments)
+    assert (status, out) == (2, [])  # before the work
+    complaint(err, f"{name} exists already; remove it, allow --overwrite or choose another")
+    assert own.read_bytes() == b"the user's own"
+    own.unlink()
+    assert beautygan(*arguments)[:2] == (0, ["made_up/me__look.png"])
+    ours = own.read_bytes()
+    if option != "--save-look":  # a look is a file to be edited: it is saved once
+        assert beautygan(*arguments)[:2] == (0, [])  # what we wrote we may write again
+        ours = own.read_bytes()
+    own.write_bytes(ours + b" ")
+    assert beautygan(*arguments)[0] == 2
+    assert own.read_bytes() == ours + b" "
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--grid", "made_up/me__look.png"), "has a name like a result's"),
+        (("--grid", "x.jpg", "--save-look", "./x.jpg"), "are one place, for two outputs"),
+        (("--gallery", "--save-look", "made_up/index.html"), "are one place, for two outputs"),
+        (("--gallery", "--grid", "made_up/thumbnails/x.jpg"), "lies among the gallery's pictures"),
+        (("--report", "MODEL/report.json"), "lies in the model's own folder"),
+        (("--report", "MODEL/model.json", "--overwrite"), "lies in the model's own folder"),
+        (("--grid", "link/grid.png"), "lies in the model's own folder"),
+        (("--out", "link"), "is the model's own folder"),
+    ],
+)
+def test_outputs_keep_out_of_each_others_way_and_of_the_models(
+    beautygan: Beautygan, pair: tuple[str, ...], tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    (tmp_path / "MODEL").mkdir()
+    (tmp_path / "link").symlink_to("MODEL")
+    (tmp_path / "MODEL" / "model.json").write_text("{}")
+    before = files(tmp_path)
+    status, out, err = beautygan(*pair, *arguments, "--model", "MODEL")
+    assert (status, out) == (2, [])
+    complaint(err, words)
+    assert files(tmp_path) == before
+
+
+def test_a_result_that_is_gone_at_the_end_has_failed(
+    beautygan: Beautygan, pair: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = run.Outputs.take
+
+    def remove_after(outputs: run.Outputs, outcome: Outcome) -> None:
+        take(outputs, outcome)
+        assert outcome.output is not None
+        outcome.output.unlink()
+
+    monkeypatch.setattr(run.Outputs, "take", remove_after)
+    status, out, err = beautygan(*pair, "--report", "r.json")
+    assert (status, out) == (1, ["made_up/me__look.png"])
+    complaint(err, "made_up/me__look.png were there and are gone")
+    assert "0 made, 1 failed" in err
+    (row,) = json.loads((tmp_path / "r.json").read_text())["results"]
+    assert row["status"] == "failed" and "is gone" in row["reason"]

@@ -5,9 +5,8 @@ be made, sends the rest out as jobs, a photo each, and records what comes back. 
 a session and runs a block of jobs through the very stations of the line, with a ledger in memory in the manifest's
 place. Photos don't pass through Ray: workers read and write them where they lie.
 
-A worker that dies takes nothing along: Ray starts it anew and gives it its block again. The driver did announce the
-block's results, so whatever the dead one left under their names is ours; files appear whole or not at all, and what it
-was writing is swept away at the end.
+A worker that dies takes nothing along: Ray starts it anew and gives it its block again. What the dead one left is known
+as ours by its content, to the byte; files appear whole or not at all, and what it was writing is swept away at the end.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ from beautygan_cli.batch.clip import OnFrame
 from beautygan_cli.batch.manifest import Manifest, Record, State
 from beautygan_cli.batch.options import RunConfig
 from beautygan_cli.batch.outcome import Outcome
-from beautygan_cli.batch.plan import Planner, identity, present
+from beautygan_cli.batch.plan import Planner, identity
 from beautygan_cli.batch.ray.jobs import Job, Shared
 from beautygan_cli.batch.ray.pool import Layout, Pool
 from beautygan_cli.batch.sources import ReadyLook
 from beautygan_cli.errors import PhotoError
 from beautygan_cli.model.session import MakeupSession
-from beautygan_cli.photos.files import sweep
+from beautygan_cli.photos.files import present, sweep
 from beautygan_cli.photos.find import Found
 
 WAVE_EACH = 1000  # photos for each worker that are looked up ahead and are with Ray at once
@@ -86,7 +85,7 @@ def _run(planner: Driver, given: Sequence[Found], layout: Layout, stop: threadin
                 size = WAVE_EACH * pool.actors
             manifest.announce(wave.announced)
             for done in pool.results(wave.jobs, stop):
-                manifest.learn(done.contents, done.entries)
+                manifest.learn(done.contents, done.entries, done.written)
                 yield from done.outcomes
 
 
@@ -159,8 +158,7 @@ class Driver(Planner):
         places = self.outputs(item, name)
         outputs = [place.output for place in places]
         known = {str(output): record for output in outputs if (record := self.manifest.result(output))}
-        fresh = frozenset(str(output) for output in outputs if not present(output))
-        announced = [(output, "") for output in outputs if str(output) in fresh or self.config.overwrite]
+        announced = [(output, "") for output in outputs if self.config.overwrite or not present(output)]
         left = outputs
         if self.config.retry_failed and not known:
             return [], None, []
@@ -171,15 +169,20 @@ class Driver(Planner):
                 left = [target.output for target in (*plan.make, *plan.revisit)]
                 if not left:
                     return plan.settled, None, []
+        files = {output.with_name(name) for output in outputs for name in _names_of(known.get(str(output)))}
         job = Job(
             item,
             tuple(outputs),
             known | {str(output): Record(key, State.MAKING, run=self.manifest.run) for output, key in announced},
             frozenset(str(output) for output in outputs if identity(output) in self.protected),
             frozenset(str(output) for output in left if self.pictures_wanted(output)),
-            fresh,
+            {str(file): self.manifest.digests(file) for file in {*outputs, *files}},
         )
         return [], job, [(output, key) for output, key in announced if str(output) not in job.protected]
+
+
+def _names_of(record: Record | None) -> list[str]:
+    return [name for name, _, _ in record.files] if record else []
 
 
 def _of_checkpoint(path: Path) -> bool:

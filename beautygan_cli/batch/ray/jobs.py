@@ -22,7 +22,7 @@ class Job:
     """One source's work: its results' places, and what the driver knows of them.
 
     known: a record for each output that has one. protected: those that are photos which were given, wanted: those
-    whose pictures are asked for, fresh: those that nothing lay under when the driver looked.
+    whose pictures are asked for. written: SHA-256 of what was written at a path before.
     """
 
     item: Found
@@ -30,16 +30,17 @@ class Job:
     known: dict[str, Record]
     protected: frozenset[str]
     wanted: frozenset[str]
-    fresh: frozenset[str]
+    written: dict[str, frozenset[str]]
 
 
 @dataclass(frozen=True)
 class Done:
-    """What came of a block of jobs."""
+    """What came of a block of jobs; written: (path, SHA-256) of each file that got its name."""
 
     outcomes: list[Outcome] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     contents: list[Content] = field(default_factory=list)
+    written: list[tuple[Path, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

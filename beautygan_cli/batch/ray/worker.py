@@ -15,7 +15,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from beautygan_cli.batch import result
 from beautygan_cli.batch.line import Line, reason_of
 from beautygan_cli.batch.manifest import Content, Entry, Manifest, Record, State, stamps
 from beautygan_cli.batch.outcome import Outcome, Status
@@ -26,7 +25,6 @@ from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.photos import remote
 from beautygan_cli.photos.files import printable
 from beautygan_cli.photos.find import Found
-from beautygan_cli.photos.photo import Photo
 
 TRIES_ALONE = 2  # of a photo after its worker died, before the photo gets the blame
 
@@ -126,7 +124,7 @@ class Worker:
         finally:
             line.close()
             ledger.close()
-        return Done(outcomes, ledger.entries, ledger.seen)
+        return Done(outcomes, ledger.entries, ledger.seen, ledger.named)
 
     def _one_by_one(self, jobs: Sequence[Job]) -> Done:
         """The jobs of a block whose worker died, each by itself, so that a photo that kills its worker is found out."""
@@ -145,6 +143,7 @@ class Worker:
             all_done.outcomes.extend(done.outcomes)
             all_done.entries.extend(done.entries)
             all_done.contents.extend(done.contents)
+            all_done.written.extend(done.written)
         return all_done
 
 
@@ -180,8 +179,10 @@ class Ledger(Manifest):
         self.run = shared.run
         self.shared = shared
         self.told = {output: record for job in jobs for output, record in job.known.items()}
+        self.written = {path: digests for job in jobs for path, digests in job.written.items()}
         self.entries: list[Entry] = []
         self.seen: list[Content] = []
+        self.named: list[tuple[Path, str]] = []
 
     def content(self, path: Path) -> str:
         """As the driver told, else read."""
@@ -194,6 +195,15 @@ class Ledger(Manifest):
     def result(self, output: Path) -> Record | None:
         """As the driver told."""
         return self.told.get(str(output))
+
+    def digests(self, path: Path) -> frozenset[str]:
+        """As the driver told, and what was written since."""
+        return self.written.get(str(path), frozenset()) | super().digests(path)
+
+    def writing(self, path: Path, sha256: str) -> None:
+        """Keep for the driver, too."""
+        super().writing(path, sha256)
+        self.named.append((path, sha256))
 
     def announce(self, results: Sequence[tuple[Path, str]]) -> None:
         """Nothing: the driver did."""
@@ -231,6 +241,11 @@ class BlockPlanner(Planner):
         worn = [(look, content, asked) for look, _, content in self.looks for asked in self.config.sweep]
         return [Place(*of, output) for of, output in zip(worn, self.jobs[item.path].outputs, strict=True)]
 
+    def foreign(self, target: Target) -> bool:
+        """Not what the driver announced: a worker that died may have written it, and the making tells."""
+        announced = target.known is not None and target.known.state == State.MAKING
+        return not announced and super().foreign(target)
+
     def refuse_protected(self, files: Sequence[Path]) -> None:
         """OutputError for a photo that was given, as the driver told."""
         for file in files:
@@ -249,8 +264,6 @@ class BlockLine(Line):
         stop: threading.Event,
         stopped: Callable[[], bool],
     ) -> None:
-        self.fresh = {output for job in jobs for output in job.fresh}
-
         def coming() -> Iterator[Found]:
             for job in jobs:
                 if stopped():
@@ -268,17 +281,3 @@ class BlockLine(Line):
             with contextlib.suppress(OSError):  # reading it will say what is wrong
                 stack.enter_context(item.path.held())
             return super().open(item, name)
-
-    def write(self, photos: Sequence[Photo], files: Sequence[Path], target: Target) -> None:
-        """Write a result, which an earlier try of the block may have done; a file that is no result of ours stays."""
-        if self.config.overwrite or str(target.output) not in self.fresh:
-            return super().write(photos, files, target)
-        for photo, file in zip(photos, files, strict=True):
-            if not file.exists() or file.read_bytes() != self._encoded(photo, file):
-                result.write([photo], [file], self.config, overwrite=False)
-
-    def _encoded(self, photo: Photo, file: Path) -> bytes:
-        """What would be written."""
-        with tempfile.TemporaryDirectory(prefix="beautygan-") as folder:
-            result.write([photo], [Path(folder, file.name)], self.config, overwrite=False)
-            return Path(folder, file.name).read_bytes()
