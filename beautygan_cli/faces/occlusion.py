@@ -30,9 +30,7 @@ from beautygan_cli.model.checkpoint import find_checkpoint, open_reader, read_me
 from beautygan_cli.model.graph import (
     check_sizes,
     check_tensors,
-    functions_of,
     keep_needed,
-    nodes_by_name,
     refuse_forbidden,
     replace_nodes,
 )
@@ -299,10 +297,10 @@ class _Opened:
         signature = Signature.load(folder)
         files = find_checkpoint(folder)
         meta_graph = read_meta_graph(files.meta)
-        nodes = nodes_by_name(meta_graph, files.meta)
+        nodes = meta_graph.nodes
         check_tensors(nodes, signature, files.meta)
         kept = keep_needed(nodes, signature.made_up, signature, files.meta)
-        refuse_forbidden(kept, signature, functions_of(meta_graph), files.meta)
+        refuse_forbidden(kept, signature, meta_graph.functions, files.meta)
         reader = open_reader(files)
         variables = find_variables(kept, reader, files)
         one_face = {**_placeholders(signature, 1), **variable_placeholders(variables)}
@@ -311,7 +309,7 @@ class _Opened:
         weights = constants(read_weights(variables, reader, files), variables)
         frozen = replace_nodes(kept, {**_placeholders(signature, None), **weights})
         graph_def = tf.GraphDef(node=frozen)
-        graph_def.versions.producer = meta_graph.graph_def.versions.producer
+        graph_def.versions.producer = meta_graph.producer
         graph = tf.Graph()
         with graph.as_default():
             self.chips, self.face, self.output = tf.import_graph_def(

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.resources
-import math
+import mmap
+import os
 import re
+import stat
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
-from typing import Any, NoReturn
+from typing import IO, Any, NamedTuple, NoReturn
 
 from beautygan_cli.errors import ModelError
-from beautygan_cli.model import limits
+from beautygan_cli.model import limits, wire
+from beautygan_cli.model.tensor_bundle import Bundle, BundleError, MisfitError
 from beautygan_cli.model.tf_runtime import runtime
 
 
@@ -69,7 +74,7 @@ def _name_from_state(state_file: Path) -> str:
 
     broken = f"{state_file} names no checkpoint; copy it again, or delete it if the folder holds one checkpoint only"
     try:
-        state = text_format.Parse(_read(state_file).decode("utf-8"), state_type())
+        state = text_format.Parse(_read(state_file, limits.MAX_STATE_BYTES).decode("utf-8"), state_type())
     except (text_format.ParseError, UnicodeDecodeError, RecursionError) as error:
         raise ModelError(broken) from error
     name = PureWindowsPath(state.model_checkpoint_path).name  # knows both kinds of separators
@@ -119,53 +124,174 @@ def _lacking(folder: Path, name: str) -> NoReturn:
     )
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, max_bytes: int) -> bytes:
+    with opened(path, max_bytes) as file:
+        return file.read(max_bytes + 1)
+
+
+@contextlib.contextmanager
+def opened(path: Path, max_bytes: int) -> Iterator[IO[bytes]]:
+    """A file that was found regular and small enough, open; ModelError if it is so no more, without waiting for it."""
     try:
-        return path.read_bytes()
+        descriptor = os.open(path.resolve(strict=True), _FLAGS)
+        file = os.fdopen(descriptor, "rb")
     except OSError as error:
         raise ModelError(f"{path} can't be read ({error.strerror}); check its permissions") from error
+    with file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or not 0 < status.st_size <= max_bytes:
+            raise ModelError(f"{path} has changed while it was read; copy the checkpoint's files again")
+        yield file
 
 
-def read_meta_graph(path: Path) -> Any:
-    """The MetaGraphDef in a `.meta` file."""
-    tf = runtime()
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 
+
+class MetaGraph(NamedTuple):
+    """What is needed of a meta-graph.
+
+    Its nodes by name, the version of its writer, the names of its functions, and its list of trainable variables, each
+    a VariableDef that is not parsed.
+    """
+
+    nodes: Nodes
+    producer: int
+    functions: frozenset[str]
+    trainable: tuple[bytes, ...]
+
+
+class Nodes(Mapping[str, Any]):
+    """The NodeDefs of a meta-graph by their names, each parsed when it is asked for. ModelError for one too large."""
+
+    def __init__(self, path: Path, content: Any, places: Mapping[str, tuple[int, int]]) -> None:
+        self._path, self._content, self._places = path, content, places
+        self._left = limits.MAX_PARTS
+        self._parsed: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._parsed:
+            start, end = self._places[name]
+            node_type = runtime().NodeDef
+            try:
+                self._left -= wire.count_parts(self._content, start, end, node_type.DESCRIPTOR, self._left)
+                self._parsed[name] = node_type.FromString(self._content[start:end])
+            except wire.WireError as error:
+                raise ModelError(f"{self._path}: the node {name!r:.80} is broken or out of all bounds") from error
+            except runtime().DecodeError as error:
+                raise ModelError(f"{self._path} is not a TensorFlow meta-graph; copy it again") from error
+        return self._parsed[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+# Numbers of fields in TensorFlow's messages, which stay as they are for good.
+_GRAPH_DEF, _COLLECTION = 2, 4  # of a MetaGraphDef
+_KEY, _VALUE, _BYTES_LIST = 1, 2, 2  # of a collection among others, and of itself
+_NODE, _LIBRARY, _VERSIONS = 1, 2, 4  # of a GraphDef
+_PRODUCER = 1  # of its versions
+_FUNCTION, _SIGNATURE, _NAME = 1, 1, 1  # of a library, a function; of a signature and of a node
+
+
+def read_meta_graph(path: Path) -> MetaGraph:
+    """What a model needs of the MetaGraphDef in a `.meta` file, which is looked through and not parsed as a whole."""
     try:
-        meta_graph = tf.MetaGraphDef.FromString(_read(path))
-    except DecodeError as error:
+        content = _mapped(path)
+        return _looked_through(content, path)
+    except (wire.WireError, UnicodeDecodeError) as error:
         raise ModelError(f"{path} is not a TensorFlow meta-graph; copy it again") from error
-    if not meta_graph.graph_def.node:
+
+
+def _mapped(path: Path) -> Any:
+    """The file's content, of which only what is looked at takes memory."""
+    with opened(path, limits.MAX_META_BYTES) as file:
+        try:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except OSError:  # a file system that can't
+            return file.read(limits.MAX_META_BYTES + 1)
+
+
+def _looked_through(content: Any, path: Path) -> MetaGraph:
+    places: dict[str, tuple[int, int]] = {}
+    functions: set[str] = set()
+    producer = count = 0
+    for graph in _within(content, 0, len(content), _GRAPH_DEF):
+        for part in wire.fields(content, graph.start, graph.end):
+            if part.number == _NODE and part.kind == wire.BYTES:
+                count += 1
+                if count > limits.MAX_GRAPH_NODES:
+                    raise ModelError(f"{path} holds more than the {limits.MAX_GRAPH_NODES} nodes that a model may have")
+                places[_text(content, part, _NAME)] = part.start, part.end
+            elif part.number == _LIBRARY:
+                for function in _within(content, part.start, part.end, _FUNCTION):
+                    for signature in _within(content, function.start, function.end, _SIGNATURE):
+                        functions.add(_text(content, signature, _NAME))
+                    if len(functions) > limits.MAX_GRAPH_NODES:
+                        raise ModelError(f"{path} holds more functions than a model may have")
+            elif part.number == _VERSIONS and part.kind == wire.BYTES:
+                for field in wire.fields(content, part.start, part.end):
+                    producer = field.value if field.number == _PRODUCER else producer
+    if not count:
         raise ModelError(f"{path} holds no graph; copy it again")
-    if len(meta_graph.graph_def.node) > limits.MAX_GRAPH_NODES:
-        raise ModelError(f"{path} holds more than the {limits.MAX_GRAPH_NODES} nodes that a model may have")
-    return meta_graph
+    if len(places) != count:
+        raise ModelError(f"{path} holds two nodes of the same name; copy it again")
+    if producer >= 1 << 31:
+        raise wire.WireError("a version that can't be")
+    return MetaGraph(Nodes(path, content, places), producer, frozenset(functions), _trainable(content))
 
 
-def open_reader(files: CheckpointFiles) -> Any:
-    """TensorFlow's reader of the checkpoint. Raises ModelError if the index is broken or the shards are too short."""
-    tf = runtime()
+def _trainable(content: Any) -> tuple[bytes, ...]:
+    listed: list[bytes] = []
+    for collection in _within(content, 0, len(content), _COLLECTION):
+        if _text(content, collection, _KEY) != "trainable_variables":
+            continue
+        for value in _within(content, collection.start, collection.end, _VALUE):
+            for values in _within(content, value.start, value.end, _BYTES_LIST):
+                for item in _within(content, values.start, values.end, 1):
+                    if item.end - item.start > limits.MAX_KEY_BYTES or len(listed) >= limits.MAX_INDEX_ENTRIES:
+                        raise wire.WireError("a list of variables out of all bounds")
+                    listed.append(bytes(content[item.start : item.end]))
+    return tuple(listed)
+
+
+def _within(content: Any, start: int, end: int, number: int) -> Iterator[wire.Field]:
+    """The messages of that number in a message."""
+    for field in wire.fields(content, start, end):
+        if field.number == number and field.kind == wire.BYTES:
+            yield field
+
+
+def _text(content: Any, message: wire.Field, number: int) -> str:
+    """A text in a message; of several the last counts, as for the parser."""
+    found = b""
+    for field in _within(content, message.start, message.end, number):
+        found = bytes(content[field.start : field.end]) if field.end - field.start <= limits.MAX_KEY_BYTES else b"\xff"
+    return found.decode("utf-8")
+
+
+def open_reader(files: CheckpointFiles) -> Bundle:
+    """The checkpoint's variables. ModelError if the index is broken or names what is not in the shards."""
+
+    def shard(number: int) -> contextlib.AbstractContextManager[IO[bytes]]:
+        return opened(files.shards[number], limits.MAX_SHARD_BYTES)
+
+    sizes = []
+    for number in range(len(files.shards)):
+        with shard(number) as file:
+            sizes.append(os.fstat(file.fileno()).st_size)
     try:
-        reader = tf.NewCheckpointReader(str(files.folder / files.name))
-        shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
-    except checkpoint_errors() as error:
+        return Bundle(_read(files.index, limits.MAX_INDEX_BYTES), sizes, shard)
+    except MisfitError as error:
         raise ModelError(
-            f"{files.index} is not the index of a TensorFlow checkpoint; copy all its files again"
+            f"{files.shards[0]} does not fit {files.index.name}: {error}; copy all files of the checkpoint again"
         ) from error
-    numeric = [name for name, dtype in dtypes.items() if dtype != tf.string]
-    indexed = sum(math.prod(shapes[name]) * dtypes[name].size for name in numeric)
-    try:
-        present = sum(shard.stat().st_size for shard in files.shards)
-    except OSError as error:
-        raise ModelError(f"{files.shards[0]} can't be read ({error.strerror}); check its permissions") from error
-    if present < indexed:
+    except BundleError as error:
         raise ModelError(
-            f"{files.shards[0]} does not fit {files.index.name}: it holds {present} of {indexed} bytes;"
-            " copy all files of the checkpoint again"
-        )
-    return reader
-
-
-def checkpoint_errors() -> tuple[type[Exception], ...]:
-    """What the checkpoint reader raises for broken files: it turns each status of its own into another kind."""
-    return (runtime().OpError, RuntimeError, ValueError, IndexError, KeyError, TypeError)
+            f"{files.index} is not the index of a TensorFlow checkpoint ({error}); copy all its files again"
+        ) from error

@@ -47,14 +47,6 @@ class FedShape(NamedTuple):
     size: int
 
 
-def nodes_by_name(meta_graph: Any, path: Path) -> dict[str, Any]:
-    """The graph's NodeDefs by their names."""
-    nodes = {node.name: node for node in meta_graph.graph_def.node}
-    if len(nodes) != len(meta_graph.graph_def.node):
-        raise ModelError(f"{path} holds two nodes of the same name; copy it again")
-    return nodes
-
-
 def check_tensors(nodes: Mapping[str, Any], signature: Signature, path: Path) -> None:
     """Raise ModelError unless the graph has the signature's four tensors, the first two placeholders of float32."""
     tf = runtime()
@@ -150,11 +142,6 @@ def _bare_node(node: Any, inputs: Sequence[str]) -> Any:
         if not key.startswith("_"):
             bare.attr[key].CopyFrom(value)
     return bare
-
-
-def functions_of(meta_graph: Any) -> frozenset[str]:
-    """The names of the functions that the meta-graph defines."""
-    return frozenset(function.signature.name for function in meta_graph.graph_def.library.function)
 
 
 def refuse_forbidden(kept: Iterable[Any], signature: Signature, functions: frozenset[str], path: Path) -> None:

@@ -16,9 +16,7 @@ from beautygan_cli.model.graph import (
     check_tensors,
     fed_placeholders,
     fed_shape,
-    functions_of,
     keep_needed,
-    nodes_by_name,
     reason_of,
     refuse_forbidden,
     replace_nodes,
@@ -61,12 +59,11 @@ def load_network(
 ) -> Network:
     """Open the part of the checkpoint's graph that `output` needs, with its weights frozen in. Raises ModelError."""
     meta_graph = read_meta_graph(files.meta)
-    producer = meta_graph.graph_def.versions.producer
-    nodes = nodes_by_name(meta_graph, files.meta)
+    nodes, producer = meta_graph.nodes, meta_graph.producer
     check_tensors(nodes, signature, files.meta)
     fed = fed_shape(nodes, signature, producer, files.meta)
     kept = keep_needed(nodes, output, signature, files.meta)
-    refuse_forbidden(kept, signature, functions_of(meta_graph), files.meta)
+    refuse_forbidden(kept, signature, meta_graph.functions, files.meta)
     del meta_graph, nodes
 
     reader = open_reader(files)

@@ -28,7 +28,9 @@ _PARTS = {
     "ConfigProto": "tensorflow.core.protobuf.config_pb2",
     "RewriterConfig": "tensorflow.core.protobuf.rewriter_config_pb2",
     "CheckpointState": "tensorflow.python.training.checkpoint_state_pb2",
-    "NewCheckpointReader": "tensorflow.python.training.py_checkpoint_reader",
+    "BundleHeaderProto": "tensorflow.core.protobuf.tensor_bundle_pb2",
+    "BundleEntryProto": "tensorflow.core.protobuf.tensor_bundle_pb2",
+    "DecodeError": "google.protobuf.message",
     "Graph": "tensorflow.python.framework.ops",
     "Session": "tensorflow.python.client.session",
     "import_graph_def": "tensorflow.python.framework.importer",
@@ -53,7 +55,9 @@ class Runtime:
     ConfigProto: Any
     RewriterConfig: Any
     CheckpointState: Any
-    NewCheckpointReader: Any
+    BundleHeaderProto: Any
+    BundleEntryProto: Any
+    DecodeError: Any
     Graph: Any
     Session: Any
     import_graph_def: Any

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 from beautygan_cli.errors import ModelError
 from beautygan_cli.model import limits
-from beautygan_cli.model.checkpoint import CheckpointFiles, checkpoint_errors
+from beautygan_cli.model.checkpoint import CheckpointFiles
 from beautygan_cli.model.graph import VARIABLE_OPERATIONS, placeholder_node, shown
+from beautygan_cli.model.tensor_bundle import Bundle, BundleError
 from beautygan_cli.model.tf_runtime import runtime
 
 
@@ -21,23 +22,22 @@ class Variable(NamedTuple):
     dtype: Any
 
 
-def find_variables(kept: Iterable[Any], reader: Any, files: CheckpointFiles) -> dict[str, Variable]:
+def find_variables(kept: Iterable[Any], reader: Bundle, files: CheckpointFiles) -> dict[str, Variable]:
     """The variables of the kept part by their node's names, once graph and checkpoint agree and sizes are in bounds."""
-    shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
     variables: dict[str, Variable] = {}
     total = 0
     for node in kept:
         if node.op not in VARIABLE_OPERATIONS:
             continue
         key = node.name
-        if node.op == "VarHandleOp" and key not in shapes:
+        if node.op == "VarHandleOp" and key not in reader:
             key = node.attr["shared_name"].s.decode("utf-8", "replace")
-        if key not in shapes:
+        if key not in reader:
             raise ModelError(
                 f"{files.index} has no variable {shown(node.name)}: it belongs to another model than"
                 f" {files.meta.name}; copy all files of one checkpoint"
             )
-        shape, dtype = tuple(shapes[key]), dtypes[key].base_dtype
+        shape, dtype = reader.shape(key), reader.dtype(key)
         if not _agree(node, shape, dtype):
             raise ModelError(
                 f"{files.index}: the variable {shown(node.name)} has the shape {list(shape)} and type {dtype.name},"
@@ -54,8 +54,6 @@ def find_variables(kept: Iterable[Any], reader: Any, files: CheckpointFiles) -> 
 
 
 def _agree(node: Any, shape: tuple[int, ...], dtype: Any) -> bool:
-    if not (dtype.is_floating or dtype.is_integer or dtype.is_bool):
-        return False
     declared = declared_shape(node)
     same_type: bool = node.attr["dtype"].type == dtype.as_datatype_enum
     return same_type and (
@@ -69,14 +67,14 @@ def declared_shape(node: Any) -> list[int] | None:
     return None if shape.unknown_rank else [dimension.size for dimension in shape.dim]
 
 
-def read_weights(variables: Mapping[str, Variable], reader: Any, files: CheckpointFiles) -> dict[str, Any]:
+def read_weights(variables: Mapping[str, Variable], reader: Bundle, files: CheckpointFiles) -> dict[str, Any]:
     """The variables' values as TensorProtos, by their node's names."""
     tf = runtime()
     weights = {}
     for name, variable in variables.items():
         try:
-            weights[name] = tf.make_tensor_proto(reader.get_tensor(variable.key), variable.dtype, variable.shape)
-        except checkpoint_errors() as error:
+            weights[name] = tf.make_tensor_proto(reader.value(variable.key), variable.dtype, variable.shape)
+        except (BundleError, OSError) as error:
             raise ModelError(
                 f"{files.shards[0]} does not fit {files.index.name}: the variable {shown(name)} can't be read from it;"
                 " copy all files of the checkpoint again"

@@ -6,6 +6,7 @@ weights into the graph, here each variable is made again, and whatever read the 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shutil
 from collections.abc import Mapping
@@ -17,15 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.errors import ModelError
-from beautygan_cli.model.checkpoint import find_checkpoint, open_reader, read_meta_graph
+from beautygan_cli.model.checkpoint import MetaGraph, find_checkpoint, open_reader, read_meta_graph
 from beautygan_cli.model.graph import (
     check_sizes,
     check_tensors,
     fed_placeholders,
     fed_shape,
-    functions_of,
     keep_needed,
-    nodes_by_name,
     refuse_forbidden,
     replace_nodes,
 )
@@ -63,15 +62,14 @@ class Trainable:
             signature, digest = opened.signature, opened.digest
         files = find_checkpoint(folder)
         meta_graph = read_meta_graph(files.meta)
-        producer = meta_graph.graph_def.versions.producer
-        nodes = nodes_by_name(meta_graph, files.meta)
+        nodes, producer = meta_graph.nodes, meta_graph.producer
         check_tensors(nodes, signature, files.meta)
         fed = fed_shape(nodes, signature, producer, files.meta)
         reader = open_reader(files)
         together: dict[str, Any] = {}
         for output in (signature.made_up, signature.removed):
             kept = keep_needed(nodes, output, signature, files.meta)
-            refuse_forbidden(kept, signature, functions_of(meta_graph), files.meta)
+            refuse_forbidden(kept, signature, meta_graph.functions, files.meta)
             placeholders = fed_placeholders(signature, fed.batch or 1, fed.size)
             variables = find_variables(kept, reader, files)
             skeleton = replace_nodes(kept, placeholders | variable_placeholders(variables))
@@ -196,17 +194,14 @@ def _exists(graph: Any, operation: str) -> bool:
     return True
 
 
-def _trained(meta_graph: Any, variables: Mapping[str, Variable]) -> frozenset[str]:
+def _trained(meta_graph: MetaGraph, variables: Mapping[str, Variable]) -> frozenset[str]:
     """The float32 variables that the meta-graph lists as trainable; all of them where it lists none that we have."""
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from tensorflow.core.framework.variable_pb2 import VariableDef
 
     floats = {name for name, variable in variables.items() if variable.dtype.as_numpy_dtype == np.float32}
     listed: set[str] = set()
-    if "trainable_variables" in meta_graph.collection_def:
-        for content in meta_graph.collection_def["trainable_variables"].bytes_list.value:
-            try:
-                listed.add(VariableDef.FromString(content).variable_name.partition(":")[0])
-            except DecodeError:
-                continue
+    for content in meta_graph.trainable:
+        with contextlib.suppress(DecodeError):
+            listed.add(VariableDef.FromString(content).variable_name.partition(":")[0])
     return frozenset(floats & listed or floats)

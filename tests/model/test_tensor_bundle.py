@@ -1,0 +1,138 @@
+"""A checkpoint's index is taken apart by ourselves, and names no file but the shards beside it."""
+
+import os
+import shutil
+
+import pytest
+
+from beautygan_cli.errors import ModelError
+from beautygan_cli.model import limits, wire
+from beautygan_cli.model.checkpoint import bundled_model, find_checkpoint, open_reader, read_meta_graph
+from beautygan_cli.model.crc32c import _plain, crc32c, masked_crc32c
+from beautygan_cli.model.tensor_bundle import _table
+from beautygan_cli.model.tf_runtime import runtime
+
+
+@pytest.mark.parametrize("size", [0, 3, 4, 255, 256, 5001, 70001])
+def test_checksums_of_many_parts_are_those_byte_by_byte(size):
+    content = os.urandom(size)
+    assert crc32c(content) == _plain(content)
+    assert crc32c(b"123456789") == 0xE3069283
+
+
+def written_number(value: int) -> bytes:
+    """A number of variable length."""
+    content = b""
+    while value > 0x7F:
+        content += bytes([value & 0x7F | 0x80])
+        value >>= 7
+    return content + bytes([value])
+
+
+def table(entries: dict[bytes, bytes]) -> bytes:
+    """A table of these entries, as TensorFlow writes it, in one block."""
+    content, handles = b"", []
+
+    def block(pairs):
+        nonlocal content
+        inside = b"".join(
+            b"\0" + written_number(len(key)) + written_number(len(value)) + key + value for key, value in pairs
+        )
+        inside += bytes(4) + (1).to_bytes(4, "little") + b"\0"
+        handles.append(written_number(len(content)) + written_number(len(inside) - 1))
+        content += inside + masked_crc32c(inside).to_bytes(4, "little")
+
+    block(entries.items())
+    block([])
+    block([(max(entries), handles[0])])
+    return content + (handles[1] + handles[2]).ljust(40, b"\0") + (0xDB4775248B80FB57).to_bytes(8, "little")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return shutil.copytree(bundled_model(), tmp_path / "model")
+
+
+def rewrite(folder, change_header, change_first):
+    """Write the index anew after the header and the first variable's entry were changed."""
+    tf, index = runtime(), folder / "model.index"
+    entries = dict(_table(index.read_bytes()))
+    header = tf.BundleHeaderProto.FromString(entries[b""])
+    change_header(header)
+    name = sorted(entries)[1]
+    entry = tf.BundleEntryProto.FromString(entries[name])
+    change_first(entry)
+    index.write_bytes(table({**entries, b"": header.SerializeToString(), name: entry.SerializeToString()}))
+
+
+def unchanged(message):
+    """Leave it as it is."""
+
+
+def with_shape(*dimensions):
+    def change(entry):
+        del entry.shape.dim[:]
+        for size in dimensions:
+            entry.shape.dim.add(size=size)
+
+    return change
+
+
+def test_an_index_that_was_written_anew_is_read(folder):
+    before = open_reader(find_checkpoint(folder)).entries
+    rewrite(folder, unchanged, unchanged)
+    assert open_reader(find_checkpoint(folder)).entries == before
+
+
+@pytest.mark.promise("Hostile models")
+@pytest.mark.parametrize(
+    ("header", "entry"),
+    [
+        (lambda header: setattr(header, "num_shards", 100_000), unchanged),
+        (lambda header: setattr(header, "num_shards", 2), unchanged),
+        (lambda header: setattr(header, "num_shards", -1), unchanged),
+        (unchanged, lambda entry: setattr(entry, "shard_id", 5)),
+        (unchanged, lambda entry: setattr(entry, "shard_id", -1)),
+        (unchanged, lambda entry: setattr(entry, "offset", 1 << 40)),
+        (unchanged, lambda entry: setattr(entry, "offset", -1)),
+        (unchanged, lambda entry: setattr(entry, "size", 1 << 62)),
+        (unchanged, with_shape(-7)),
+        (unchanged, with_shape(-7, -7)),
+        (unchanged, with_shape(1 << 40, 1 << 40)),
+        (unchanged, with_shape(*[1] * 300)),
+        (unchanged, with_shape(0, 1 << 62)),
+    ],
+)
+def test_an_index_that_names_what_is_not_there_is_refused_and_waits_for_nothing(folder, header, entry):
+    """Neither the link out of the folder nor the pipe beside the shards is opened."""
+    os.mkfifo(folder / "model.data-00005-of-100000")
+    (folder / "model.data-00001-of-100000").symlink_to("/etc/passwd")
+    rewrite(folder, header, entry)
+    with pytest.raises(ModelError) as caught:
+        open_reader(find_checkpoint(folder))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.promise("Hostile models")
+@pytest.mark.parametrize("where", ["nodes", "inside a node"])
+def test_a_meta_graph_of_many_empty_parts_is_refused_before_it_is_parsed(folder, monkeypatch, where):
+    """Two bytes in the file are a hundred in memory."""
+    nodes = b"".join(b"\x0a\x04\x0a\x02%c%c" % (65 + n // 26, 65 + n % 26) for n in range(600))
+    if where == "nodes":
+        monkeypatch.setattr(limits, "MAX_GRAPH_NODES", 500)
+    else:
+        monkeypatch.setattr(limits, "MAX_PARTS", 500)
+        body = b"\x0a\x01N" + 600 * b"\x2a\x00"  # settings, all empty
+        nodes = b"\x0a" + written_number(len(body)) + body
+    (folder / "model.meta").write_bytes(b"\x12" + written_number(len(nodes)) + nodes)
+    with pytest.raises(ModelError, match=r"holds more than the|out of all bounds"):
+        read_meta_graph(folder / "model.meta").nodes["N"]
+
+
+def test_a_message_that_is_nested_too_deep_is_refused():
+    content = b""
+    for _ in range(100):
+        content = b"\x52" + written_number(len(content)) + content
+    descriptor = runtime().NodeDef.DESCRIPTOR
+    with pytest.raises(wire.WireError):
+        wire.count_parts(content + b"\x07", 0, len(content) + 1, descriptor, 1000)
