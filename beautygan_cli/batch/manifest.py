@@ -164,6 +164,7 @@ class Manifest:
         for setting in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL"):
             self._database.execute(f"PRAGMA {setting}")
         self._database.execute("BEGIN EXCLUSIVE")
+        self._refuse_foreign_schema()
         (schema,) = self._database.execute("PRAGMA user_version").fetchone()
         if not 0 <= schema <= SCHEMA:
             raise OutputError(
@@ -173,6 +174,14 @@ class Manifest:
             self._database.execute(statement)
         self._database.execute(f"PRAGMA user_version = {SCHEMA}")
         self._database.execute("COMMIT")
+
+    def _refuse_foreign_schema(self) -> None:
+        """OutputError for anything in the file but our own tables, to the letter: a trigger or view is a program."""
+        own = {statement.strip().replace(" IF NOT EXISTS", "") for statement in _TABLES.split(";")}
+        for kind, name, statement in self._database.execute("SELECT type, name, sql FROM sqlite_schema"):
+            made_by_itself = kind == "index" and statement is None and str(name).startswith("sqlite_autoindex_")
+            if not made_by_itself and statement not in own:
+                raise self._damaged()
 
     def _begin_run(self, command: str) -> int:
         """The run's number: that of the last one where it had the same command and did not come to its end."""

@@ -206,7 +206,7 @@ def _json(rows: Iterable[Mapping[str, Any]], about: Mapping[str, Any]) -> Iterat
 
 def _csv(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     page = io.StringIO()
-    table = csv.DictWriter(page, FIELDS, lineterminator="\n")
+    table = csv.DictWriter(page, FIELDS, lineterminator="\n", quoting=csv.QUOTE_ALL)
     table.writeheader()
     for values in rows:
         table.writerow({name: _cell(value) for name, value in values.items()})
@@ -218,7 +218,10 @@ def _csv(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 def _cell(value: Any) -> Any:
     # A spreadsheet takes a cell that begins so for a formula, and a file's name may be a stranger's.
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+    if not isinstance(value, str):
+        return value
+    told = printable(value)  # a line's end inside a cell is a row's end for many readers
+    return f"'{told}" if told.lstrip().startswith(("=", "+", "-", "@")) else told
 
 
 # The grid

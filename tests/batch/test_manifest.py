@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from conftest import bare_photos
 
-from beautygan_cli.batch.manifest import FILE_NAME, Manifest
+from beautygan_cli.batch.manifest import _TABLES, FILE_NAME, Manifest
 from beautygan_cli.cli import main
 from beautygan_cli.errors import OutputError
 
@@ -93,6 +93,39 @@ def test_manifest_of_another_version_is_refused(tmp_path):
     database.close()
     with pytest.raises(OutputError, match="of another version"):
         Manifest(tmp_path)
+
+
+@pytest.mark.promise("Safe outputs")
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "CREATE TRIGGER t AFTER INSERT ON runs BEGIN INSERT INTO runs (command) SELECT new.command; END",
+        "CREATE VIEW v AS SELECT 1",
+        "CREATE TABLE extra (a)",
+        "CREATE INDEX extra ON runs (command)",
+        "DROP TABLE results; CREATE TABLE results (output)",
+        "DROP TABLE runs; CREATE VIEW runs AS WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id FROM n)"
+        " SELECT id, '' AS command, 1 AS finished FROM n",
+        "DROP TABLE content; CREATE TABLE content (path TEXT PRIMARY KEY, size INTEGER GENERATED ALWAYS AS (1))",
+    ],
+)
+def test_manifest_with_anything_but_our_own_tables_is_refused(tmp_path, planted):
+    Manifest(tmp_path).close()
+    with sqlite3.connect(tmp_path / FILE_NAME) as database:
+        database.executescript(planted)
+    database.close()
+    with pytest.raises(OutputError, match="is damaged; delete it"):
+        Manifest(tmp_path)
+
+
+def test_manifest_of_the_first_version_is_taken_over(tmp_path):
+    with sqlite3.connect(tmp_path / FILE_NAME) as database:
+        database.executescript(_TABLES.rpartition("CREATE TABLE IF NOT EXISTS written")[0])
+        database.execute("PRAGMA user_version = 1")
+    database.close()
+    with Manifest(tmp_path) as manifest:
+        manifest.writing(tmp_path / "a", "digest")
+        assert manifest.digests(tmp_path / "a") == {"digest"}
 
 
 def test_run_number_goes_on_until_the_command_came_to_its_end(tmp_path):

@@ -51,7 +51,7 @@ def test_csv_has_the_same_fields_and_survives_any_name(tmp_path):
     name = 'a, "b"\n\u00e9.jpg'
     rows = list(csv.DictReader(written(tmp_path, ".csv", outcome(source=Path(name))).splitlines(keepends=True)))
     assert [list(row) for row in rows] == [list(report_table.FIELDS)]
-    assert rows[0]["source"] == name
+    assert rows[0]["source"] == name.replace("\n", "\\n")  # a line's end inside a cell ends a row for many readers
 
 
 def test_csv_holds_no_formula(tmp_path):
