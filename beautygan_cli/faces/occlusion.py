@@ -35,7 +35,7 @@ from beautygan_cli.model.graph import (
     replace_nodes,
 )
 from beautygan_cli.model.signature import Signature
-from beautygan_cli.model.tf_runtime import runtime
+from beautygan_cli.model.tf_runtime import RUNNING, runtime
 from beautygan_cli.model.weights import constants, find_variables, read_weights, variable_placeholders
 from beautygan_cli.types import FloatArray, UInt8Array
 
@@ -107,7 +107,8 @@ class OcclusionNetwork:
         for start in range(0, len(chips), BATCH):
             part = slice(start, start + BATCH)
             pixels, face = network_input(chips[part], small[part])
-            (values,) = opened.session.run([opened.output], {opened.chips: pixels, opened.face: face})
+            with RUNNING:
+                (values,) = opened.session.run([opened.output], {opened.chips: pixels, opened.face: face})
             result[part] = values[..., 0]
         return result
 

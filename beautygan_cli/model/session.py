@@ -24,7 +24,7 @@ from beautygan_cli.model.features import Features, check_features, pair_count, r
 from beautygan_cli.model.graph import reason_of
 from beautygan_cli.model.network import Cut, Network, load_network
 from beautygan_cli.model.signature import Signature
-from beautygan_cli.model.tf_runtime import runtime
+from beautygan_cli.model.tf_runtime import RUNNING, runtime
 from beautygan_cli.model.value_range import to_network, to_pixels
 
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -262,7 +262,8 @@ class MakeupSession:
             feeds = {tensor: values[padding] for tensor, values in feeds.items()}
         try:
             run = network.session.run if network.batch is not None else partial(_one_by_one, network)
-            results = run(fetches, feeds)
+            with RUNNING:
+                results = run(fetches, feeds)
         except runtime().OpError as error:
             raise ModelError(
                 f"{self._path}: the network failed on {_pairs(network.batch or count)} of chips at once"

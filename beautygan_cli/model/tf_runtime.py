@@ -20,6 +20,10 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+# Held while a network runs: two that run at once compete for the same cores and share TensorFlow's threads, which gained
+# nothing, and a result's last bits were seen to differ then.
+RUNNING = threading.Lock()
+
 # What a session uses, under its public name, and the module of TensorFlow's own that holds it.
 _PARTS = {
     "MetaGraphDef": "tensorflow.core.protobuf.meta_graph_pb2",
