@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-# Held while a network runs: two that run at once compete for the same cores and share TensorFlow's threads, which gained
-# nothing, and a result's last bits were seen to differ then.
+# Held while a network runs. Two that run at once compete for the same cores and share TensorFlow's threads: nothing is
+# gained, and how the work is cut, and with that the last bits of a result, could depend on the moment.
 RUNNING = threading.Lock()
 
 # What a session uses, under its public name, and the module of TensorFlow's own that holds it.
