@@ -781,7 +781,7 @@ def test_suffix_for(tmp_path: Path) -> None:
 def test_an_earlier_file_stays_unless_allowed(tmp_path: Path) -> None:
     path = tmp_path / "result.png"
     path.write_bytes(b"earlier")
-    with pytest.raises(OutputError, match=r"result.png exists already; allow --overwrite"):
+    with pytest.raises(OutputError, match=r"result.png exists already; remove it, allow --overwrite"):
         write_photo(photo(), path)
     assert path.read_bytes() == b"earlier"
     write_photo(photo(), path, overwrite=True)
