@@ -221,13 +221,13 @@ def test_a_model_saved_untrained_gives_the_very_same_results_twice_over(
 
 def test_the_published_models_tensors_variables_and_kinds_stay(published: Path, tmp_path: Path) -> None:
     Trainable.load(published).save({}, tmp_path / "saved", {})
-    old, new = (read_meta_graph(find_checkpoint(folder).meta).graph_def for folder in (published, tmp_path / "saved"))
-    kinds = {node.name: node.op for node in old.node}
-    kept = {node.name: node.op for node in new.node}
+    old, new = (read_meta_graph(find_checkpoint(folder).meta).nodes for folder in (published, tmp_path / "saved"))
+    kinds = {name: node.op for name, node in old.items()}
+    kept = {name: node.op for name, node in new.items()}
     assert {"X", "Y", "generator/xs", "generator/ys", "generator/conv2d/kernel"} <= set(kept)
     assert kept["generator/conv2d/kernel"] == "VariableV2"
     assert all(kinds[name] == op for name, op in kept.items() if name.startswith("generator/") and name in kinds)
-    shape = next(node for node in new.node if node.name == "X").attr["shape"].shape
+    shape = new["X"].attr["shape"].shape
     assert [dimension.size for dimension in shape.dim] == [1, SIZE, SIZE, 3]
 
 
