@@ -198,8 +198,14 @@ def skin_statistics(pixels: FloatArray, landmarks: FloatArray) -> tuple[NDArray[
 
 
 def _two(people: list[Person], rng: np.random.Generator) -> tuple[Person, Person]:
-    """Two people, the second of them bare-faced: what is drawn on it is what comes off in the removal's true answer."""
+    """Two people, the second of them bare-faced: what is drawn on it is what comes off in the removal's true answer.
+
+    Where nobody else is bare-faced, the second is the one whose lips are least red.
+    """
     first = people[int(rng.integers(len(people)))]
+    others = [person for person in people if person.person != first.person]
+    if not any(person.bare for person in others):
+        return first, min(others, key=lambda person: person.lip_contrast)
     while True:
         second = people[int(rng.integers(len(people)))]
         if second.person != first.person and second.bare:

@@ -1,5 +1,6 @@
 """A run on a Ray cluster gives what a run in one process gives, whatever happens to its workers."""
 
+import hashlib
 import json
 import os
 import signal
@@ -273,9 +274,9 @@ def family(pid: int) -> dict[int, str]:
     return known
 
 
-def results(folder: Path) -> dict[str, bytes]:
+def results(folder: Path) -> dict[str, str]:
     return {
-        str(path.relative_to(folder)): path.read_bytes()
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in folder.rglob("*")
         if path.is_file() and not path.name.startswith(FILE_NAME)
     }
