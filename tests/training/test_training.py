@@ -285,3 +285,16 @@ def test_training_on_a_missing_folder_ends_with_one_sentence(tmp_path: Path, cap
     error = capfd.readouterr().err.strip()
     assert "none" in error
     assert len(error.splitlines()) == 1
+
+
+def test_where_all_wear_lipstick_the_palest_lips_are_taken_for_bare(everyone: list[dataset.Person]) -> None:
+    red = Style(lipstick=Lipstick((38.0, 60.0, 36.0), 0.95))
+    worn = []
+    for person in everyone[:3]:
+        chip = np.rint(rendering.render(person.chip, person.landmarks, red)).astype(np.uint8)
+        worn.append(dataset.Person(person.name, chip, person.landmarks, person.landmarks))
+    assert not any(person.bare for person in worn)
+    palest = sorted(worn, key=lambda person: person.lip_contrast)[:2]
+    for seed in range(8):
+        first, second = examples._two(worn, np.random.default_rng(seed))
+        assert second.person == next(person.person for person in palest if person.person != first.person)
