@@ -27,7 +27,7 @@ from beautygan_cli.photos.photo import MAX_PIXELS
 from beautygan_cli.photos.xmp import NEW_XMP
 from beautygan_cli.types import UInt8Array
 
-INSTALL_CLIPS = "pip install 'beautygan-cli[video]'"
+INSTALL_CLIPS = "pip install '.[video]'"
 CLIP_SUFFIX = ".mp4"
 CONTAINERS = "mov,matroska,avi,mpeg,mpegts"  # ffmpeg's names of the containers that are read
 USUAL_RATE = 60  # frames a second: a clip that claims more than this and than it has is brought to it
