@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from beautygan_cli.faces import turned
 from beautygan_cli.faces.detection import Face, T
 from beautygan_cli.imaging.resize import averaged, divisible
 from beautygan_cli.types import FloatArray, UInt8Array
 
 EYE_PIXELS = 256  # of an eye's width in its patch at most: half a lash's breadth
 PATCH_WIDTHS = 3.0  # eye widths of a patch's side: a wing on the far side of the outer corner, on a tilted head too
+PATCH_TILT = 30.0  # degrees of a head's tilt up to which its patches are as the photo has them, pixel by pixel
 PATCH_RISE = 0.2  # eye widths by which its middle lies above the eye's
 
 
@@ -101,18 +103,21 @@ def align(pixels: UInt8Array, face: Face, size: int, padding: float) -> AlignedF
 def eye_patches(pixels: UInt8Array, landmarks: FloatArray) -> tuple[EyePatch, EyePatch]:
     """Both eyes of a face, with landmarks (68, 2) in the photo's pixels, as finely as the photo shows them.
 
-    An eye's width is as many pixels as in the photo, but EYE_PIXELS at most, and a patch PATCH_WIDTHS of it wide.
+    An eye's width is as many pixels as in the photo, but EYE_PIXELS at most, and a patch PATCH_WIDTHS of it wide. Those
+    of a head that lies on its side are turned upright.
     """
     patches = []
+    tilt = turned.tilt(landmarks)
+    turn = turned.turn(tilt) if abs(tilt) > PATCH_TILT else np.eye(2)
     for eye in (slice(36, 42), slice(42, 48)):
         points = landmarks[eye]
         width = max(1.0, float(np.linalg.norm(points[3] - points[0])))
         scale = min(1.0, EYE_PIXELS / width)
         side = max(8, round(PATCH_WIDTHS * width * scale))
         # The brow lies above, so that an eye's middle is below that of its patch.
-        centre = points.mean(axis=0) - [0, PATCH_RISE * width]
-        start = (side - 1) / 2 - scale * centre
-        matrix = np.array([[scale, 0, start[0]], [0, scale, start[1]]], dtype=np.float32)
+        centre = points.mean(axis=0) - turn.T @ [0, PATCH_RISE * width]
+        start = (side - 1) / 2 - scale * turn @ centre
+        matrix = np.column_stack([scale * turn, start]).astype(np.float32)
         placement = Placement(matrix, side)
         patches.append(EyePatch(crop(pixels, placement), placement))
     return patches[0], patches[1]

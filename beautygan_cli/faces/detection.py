@@ -1,4 +1,4 @@
-"""Faces in photos, by dlib's frontal detector first, then by its CNN."""
+"""Faces in photos, at any angle in the plane: by dlib's frontal detector, and by its CNN where that is in doubt."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from beautygan_cli.faces import turned
 from beautygan_cli.faces.dlib_models import load, network_lock
-from beautygan_cli.faces.landmarks import find_landmarks
+from beautygan_cli.faces.landmarks import LANDMARK_FACE, find_landmarks
 from beautygan_cli.imaging.resize import reduced, resized
 from beautygan_cli.types import FloatArray, UInt8Array
 
@@ -19,12 +20,26 @@ SCAN_SIDES = (800, 1440, 3600)  # longest side of the copies that the frontal de
 SCAN_FACE = 80  # pixels: width of the smallest face that the detector finds in a copy
 CLEAR_FACE = 2 * SCAN_FACE  # where no face is narrower, others half as wide are bystanders, and the search ends
 MOST_ENLARGED = 2  # times that a small photo is enlarged for it
-CNN_SIDE = 1000  # third try, dlib's slower CNN detector: faces turned, covered or badly lit
+TURNED_SIDE = 320  # of the copies that are turned, where no clear upright face is there: for faces of a quarter of it
+TURNS = (
+    60.0,
+    -60.0,
+    120.0,
+    -120.0,
+    180.0,
+)  # degrees; the detector finds all faces within 30 degrees of them
+TURNS_OF_CNN = (0.0, 60.0, -60.0)  # degrees at which what the CNN saw may be upright
+LEVEL = 20.0  # degrees of tilt from which landmarks are read in a view that is turned upright
+CNN_SIDE = 320  # last try, dlib's CNN detector, seventy times as slow for a pixel: faces covered or badly lit
 SMALLEST_SIDE = 40  # of a photo that can hold a face; dlib's CNN detector never returns from a picture of one pixel
-DOUBTFUL = 0.8  # score of the frontal detector below which the CNN must see the face too: badges and folds reach 0.1
+DOUBTFUL = 0.8  # score of the frontal detector below which a face is looked at again
+DIM = 0.3  # score below which the CNN must see it too: badges and folds reach 0.1
 WATCHED_FACE = 110  # width of a face that is looked at again: the frontal detector's smallest is 80
+UPRIGHT_SCORE = 0.0  # of the frontal detector that a face's view must have once it is turned upright by its landmarks
+MOST_TILTED = 45.0  # degrees at which the frontal detector may have seen a face upright
 WATCHED_SCORE = -0.4  # of the frontal detector, where a face was a moment before
-CONFIRM_SIDE = 300  # of the copy that the CNN is asked about
+CONFIRM_SIDE = 140  # of the copy that the CNN is asked about ...
+CONFIRM_REACH = 0.3  # ... face widths to each side of the face: there it is as wide as the CNN needs it
 MIN_OVERLAP = 0.4  # intersection over union above which two boxes are one face
 
 # Dlib's frontal detector and its networks keep scratch memory: of the first, which is small, each thread has one of its
@@ -45,15 +60,78 @@ class Face:
         return self.box[2] - self.box[0]
 
 
-def detect(pixels: UInt8Array, *, thorough: bool = True) -> list[Face]:
-    """Faces of an (H, W, 3) uint8 upright RGB photo, largest first; an empty list where there is none.
+@dataclass(frozen=True, eq=False)
+class _Hit:
+    """What a detector saw: a box (left, top, right, bottom) in photo pixels, how surely, and on a copy turned how."""
 
-    The search runs on a reduced copy, on larger ones while there is no face or a small one, then with the CNN detector
-    (`thorough` False: without the largest copy and the CNN). Boxes and landmarks are in the full photo's pixels. Beside
-    faces that all have a fifth of the photo's longest side, those of less than a tenth are bystanders, not looked for.
+    box: tuple[float, float, float, float]
+    score: float
+    turn: float | None = 0.0  # degrees, counter-clockwise, after which the face is upright; None where that isn't known
+
+
+def detect(pixels: UInt8Array, *, thorough: bool = True) -> list[Face]:
+    """Faces of an (H, W, 3) uint8 RGB photo, at any angle in its plane, largest first; an empty list without one.
+
+    The search runs on a reduced copy; without a clear face there, on turned copies that are smaller still; on larger
+    ones while there is no face or a small one; then with the CNN detector (`thorough` False: upright alone, without
+    the largest copy and the CNN). Boxes and landmarks are in the full photo's pixels. Beside faces that all have a
+    fifth of the photo's longest side, those of less than a tenth are bystanders, not looked for. What the landmarks
+    don't make a face of is none.
     """
-    faces = [Face(box, find_landmarks(pixels, box)) for box in _search(pixels, thorough)]
+    faces = [face for hit in _search(pixels, thorough) if (face := _face(pixels, hit)) is not None]
     return sorted(faces, key=lambda face: -face.size)
+
+
+def _face(pixels: UInt8Array, hit: _Hit) -> Face | None:
+    """The face that was hit with its landmarks, read upright; None where they make no face."""
+    if hit.turn is None:
+        turns = (_upright(pixels, hit.box, turn) for turn in TURNS_OF_CNN)
+        return next((face for face in turns if face is not None), None)
+    if not hit.turn:
+        landmarks = find_landmarks(pixels, hit.box)
+        tilt = turned.tilt(landmarks)
+        sound = turned.make_a_face(landmarks)
+        if sound and abs(tilt) <= LEVEL:
+            return Face(hit.box, landmarks)
+        upright = _upright(pixels, hit.box, tilt if sound else 0.0)
+        return upright or (Face(hit.box, landmarks) if sound and abs(tilt) <= MOST_TILTED else None)
+    return _upright(pixels, hit.box, hit.turn)
+
+
+def _upright(pixels: UInt8Array, box: tuple[float, float, float, float], angle: float) -> Face | None:
+    """The face in a box, once a view turned by about that angle shows it upright to the frontal detector as well."""
+    face = None
+    for _ in range(2):  # the second time by the face's own tilt
+        centre, width = np.array([box[0] + box[2], box[1] + box[3]]) / 2, box[2] - box[0]
+        view = turned.around(pixels, centre, width, angle, LANDMARK_FACE)
+        middle, half = view.to_view(centre[None])[0], width * view.scale / 2
+        place = (middle[0] - half, middle[1] - half, middle[0] + half, middle[1] + half)
+        seen = _seen(view.pixels, place, UPRIGHT_SCORE)
+        if seen is None:
+            return face
+        landmarks = view.to_photo(find_landmarks(view.pixels, seen))
+        if not turned.make_a_face(landmarks):
+            return face
+        centre = view.to_photo(np.array([[seen[0] + seen[2], seen[1] + seen[3]]]) / 2)[0].astype(float)
+        half = (seen[2] - seen[0]) / view.scale / 2
+        box = (centre[0] - half, centre[1] - half, centre[0] + half, centre[1] + half)
+        face = Face(box, landmarks)
+        tilt = turned.tilt(landmarks)
+        if abs((tilt - angle + 180) % 360 - 180) <= LEVEL / 2:
+            return face
+        angle = tilt
+    return face
+
+
+def _seen(
+    pixels: UInt8Array, place: tuple[float, float, float, float], least: float
+) -> tuple[float, float, float, float] | None:
+    """Where the frontal detector sees a face about the place, in the (H, W, 3) picture's pixels; None where nowhere."""
+    scale = WATCHED_FACE / (place[2] - place[0])
+    rects, scores, _ = _frontal_detector().run(_grey(resized(pixels, scale)), 0, least)
+    hits = [(score, _box(rect, scale)) for rect, score in zip(rects, scores, strict=True)]
+    hits = [hit for hit in hits if overlap(hit[1], place) >= MIN_OVERLAP]
+    return max(hits)[1] if hits else None
 
 
 def seen_at(pixels: UInt8Array, box: tuple[float, float, float, float], *, thorough: bool = False) -> bool:
@@ -81,13 +159,10 @@ def seen_at(pixels: UInt8Array, box: tuple[float, float, float, float], *, thoro
     return any(overlap(hit, place) >= MIN_OVERLAP for hit in hits)
 
 
-def _search(pixels: UInt8Array, thorough: bool = True) -> list[tuple[float, float, float, float]]:
-    import cv2
-    import dlib
-
+def _search(pixels: UInt8Array, thorough: bool = True) -> list[_Hit]:
     if min(pixels.shape[:2]) < SMALLEST_SIDE:
         return []
-    best: list[tuple[float, float, float, float]] = []
+    best: list[_Hit] = []
     scanned = 0
     for side in SCAN_SIDES if thorough else SCAN_SIDES[:-1]:
         scale = min(MOST_ENLARGED, side / max(pixels.shape[:2]))
@@ -95,48 +170,85 @@ def _search(pixels: UInt8Array, thorough: bool = True) -> list[tuple[float, floa
         if (best and far_faces) or round(scale * max(pixels.shape[:2])) <= scanned:
             break
         copy = resized(_sampled(pixels), 4 * scale) if scale <= 1 / 4 else resized(pixels, scale)
-        scanned = max(copy.shape[:2])
+        first, scanned = not scanned, max(copy.shape[:2])
         # As good without colour, in three quarters of the time.
-        rects, scores, _ = _frontal_detector().run(cv2.cvtColor(copy, cv2.COLOR_RGB2GRAY), 0, 0.0)
-        hits = [hit for hit in zip(rects, scores, strict=True) if hit[1] >= DOUBTFUL or _confirmed(copy, hit[0])]
+        rects, scores, _ = _frontal_detector().run(_grey(copy), 0, 0.0)
+        seen = list(zip(rects, scores, strict=True))
+        clear = [hit for hit in seen if hit[1] >= DOUBTFUL]
+        if first and thorough and not clear:
+            sideways = _sideways(copy, scale)
+            # A face that lies on its side may look a little like an upright one, somewhere.
+            if sideways and sideways[0].score > max((score for _, score in seen), default=0.0):
+                return sideways
+        hits = clear + [hit for hit in seen if hit[1] < DOUBTFUL and _confirmed(copy, *hit)]
         if len(hits) >= len(best):
-            best = _distinct(hits, scale)
+            best = _distinct([_Hit(_box(rect, scale), score) for rect, score in hits])
         if hits and all(rect.width() >= CLEAR_FACE for rect, _ in hits):
             break
     if best or not thorough:
         return best
+    return _by_cnn(pixels)
+
+
+def _sideways(copy: UInt8Array, scale: float) -> list[_Hit]:
+    """The faces that turned copies of a copy of the photo show, the surest first; scale: that of the copy."""
+    small, reduction = reduced(copy, TURNED_SIDE)
+    hits = []
+    for angle in TURNS:
+        view = turned.whole(small, angle)
+        rects, scores, _ = _frontal_detector().run(_grey(view.pixels), 0, DIM)
+        for rect, score in zip(rects, scores, strict=True):
+            left, top, right, bottom = _box(rect, 1.0)
+            x, y = view.to_photo(np.array([[left + right, top + bottom]]) / 2)[0] / (scale * reduction)
+            half = (right - left) / (scale * reduction) / 2
+            hits.append(_Hit((x - half, y - half, x + half, y + half), score, angle))
+    return _distinct(hits)
+
+
+def _by_cnn(pixels: UInt8Array) -> list[_Hit]:
+    """What the CNN detector sees in a small copy: faces at up to a right angle, and not which way up."""
+    import dlib
+
     copy, scale = reduced(pixels, CNN_SIDE)
     if min(copy.shape[:2]) < SMALLEST_SIDE:
         return []
     network = load("mmod_human_face_detector.dat", dlib.cnn_face_detection_model_v1)
     with network_lock:
-        seen = [(hit.rect, hit.confidence) for hit in network(copy, 1 if max(copy.shape[:2]) < CNN_SIDE else 0)]
-    return _distinct(seen, scale)
+        found = [_Hit(_box(hit.rect, scale), hit.confidence, None) for hit in network(copy, 0)]
+    return _distinct(found)
 
 
-def _confirmed(copy: UInt8Array, rect: Any) -> bool:
-    """Whether the CNN detector, too, sees a face where the frontal one does."""
+def _confirmed(copy: UInt8Array, rect: Any, score: float) -> bool:
+    """Whether what the frontal detector is in doubt about is a face.
+
+    A second look, at its own tilt and size, tells where the first was sure enough, else the CNN detector must see it.
+    """
     import dlib
 
-    reach = rect.width() // 2
+    if score >= DIM and _upright(copy, _box(rect, 1.0), 0.0) is not None:
+        return True
+    reach = round(CONFIRM_REACH * rect.width())
     top, left = max(0, rect.top() - reach), max(0, rect.left() - reach)
     part, _ = reduced(copy[top : rect.bottom() + reach, left : rect.right() + reach], CONFIRM_SIDE)
     if min(part.shape[:2]) < SMALLEST_SIDE:
         return False
     network = load("mmod_human_face_detector.dat", dlib.cnn_face_detection_model_v1)
-    # A smaller face is below what the network, too, was trained on: it is asked at twice the size.
     with network_lock:
-        return bool(len(network(part, 1 if rect.width() < SCAN_FACE else 0)))
+        return bool(len(network(part, 0)))
 
 
-def _distinct(found: list[tuple[Any, float]], scale: float) -> list[tuple[float, float, float, float]]:
-    """Dlib rectangles to boxes in photo pixels, the surer one kept of two that overlap."""
-    boxes: list[tuple[float, float, float, float]] = []
-    for rect, _ in sorted(found, key=lambda item: -item[1]):
-        box = (rect.left() / scale, rect.top() / scale, (rect.right() + 1) / scale, (rect.bottom() + 1) / scale)
-        if all(overlap(box, other) < MIN_OVERLAP for other in boxes):
-            boxes.append(box)
-    return boxes
+def _box(rect: Any, scale: float) -> tuple[float, float, float, float]:
+    """A dlib rectangle of a copy as a box in photo pixels."""
+    return rect.left() / scale, rect.top() / scale, (rect.right() + 1) / scale, (rect.bottom() + 1) / scale
+
+
+def _distinct(found: list[_Hit]) -> list[_Hit]:
+    """The surer one kept of two hits that overlap, the surest first."""
+    kept: list[_Hit] = []
+    for hit in sorted(found, key=lambda hit: -hit.score):
+        if all(overlap(hit.box, other.box) < MIN_OVERLAP for other in kept):
+            kept.append(hit)
+    return kept
 
 
 def overlap(first: tuple[float, ...], second: tuple[float, ...]) -> float:
@@ -159,6 +271,12 @@ def _sampled(pixels: UInt8Array) -> UInt8Array:
     height, width = (length // 4 * 4 for length in pixels.shape[:2])
     size = (width // 4, height // 4)
     return np.asarray(cv2.resize(pixels[:height, :width], size, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+
+
+def _grey(pixels: UInt8Array) -> UInt8Array:
+    import cv2
+
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
 
 def _frontal_detector() -> Any:

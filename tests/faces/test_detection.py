@@ -77,7 +77,7 @@ def test_a_far_face_is_found_on_a_larger_copy(alma: np.ndarray, alma_face: detec
     assert np.linalg.norm(centre - wanted) < 6
 
 
-def test_a_head_turned_too_far_for_the_frontal_detector_is_found_by_the_cnn(alma: np.ndarray) -> None:
+def test_a_head_turned_too_far_for_the_frontal_detector_is_found_on_turned_copies(alma: np.ndarray) -> None:
     centre = (alma.shape[1] / 2, alma.shape[0] / 2)
     turned = cv2.warpAffine(alma, cv2.getRotationMatrix2D(centre, 60, 0.8), alma.shape[1::-1], borderValue=(190,) * 3)
     detector = detection._frontal_detector()
@@ -239,8 +239,8 @@ def test_a_doubtful_hit_counts_only_where_the_cnn_sees_a_face_too(
     import dlib
 
     left, top, right, bottom = (round(v) for v in alma_face.box)
-    assert detection._confirmed(alma, dlib.rectangle(left, top, right, bottom))
-    assert not detection._confirmed(alma, dlib.rectangle(0, 0, 180, 180))  # wall
+    assert detection._confirmed(alma, dlib.rectangle(left, top, right, bottom), 0.1)
+    assert not detection._confirmed(alma, dlib.rectangle(0, 0, 180, 180), 0.1)  # wall
     monkeypatch.setattr(detection, "DOUBTFUL", 100.0)
     found = detection.detect(alma)
     assert len(found) == 1
