@@ -234,7 +234,8 @@ class Work:
         notes = [self.first.reason]
         if without := done - self.with_face:
             notes.append(f"{without} of {done} frames show no face and are as they were")
+        partly = self.first.partly or without > 0
         if sound == "aac":
             notes.append("the sound is of a kind that MP4 can't hold and was encoded anew")
         reason = "; ".join(note for note in notes if note)
-        return replace(self.first, output=output, faces=self.most_faces, seconds=spent, reason=reason)
+        return replace(self.first, output=output, faces=self.most_faces, seconds=spent, reason=reason, partly=partly)

@@ -16,8 +16,10 @@ from beautygan_cli.batch.options import RunConfig
 from beautygan_cli.batch.outcome import Outcome, Status
 from beautygan_cli.errors import BeautyGANError
 from beautygan_cli.evaluation import metrics
+from beautygan_cli.faces import left_out
 from beautygan_cli.faces.alignment import AlignedFace
 from beautygan_cli.faces.detection import Face
+from beautygan_cli.faces.left_out import LeftOut
 from beautygan_cli.imaging.colour import rgb_to_lab, weighted_mean
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.look import Look
@@ -35,18 +37,27 @@ if TYPE_CHECKING:
 class ReadyLook:
     """A look that is ready: where it came from, what it says, and its photos' faces.
 
-    colours: for measuring, the mean L*a*b* colours that its photos show in the measured regions.
+    colours: for measuring, the mean L*a*b* colours that its photos show in the measured regions; outside: what of the
+    regions that are worn lies out of its photos.
     """
 
     item: Found
     look: Look
     wearing: Wearing
     colours: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    outside: Sequence[LeftOut] = ()
 
     @property
     def path(self) -> Path:
         """Its reference photo, or its file."""
         return self.item.path
+
+    @cached_property
+    def lacks(self) -> list[LeftOut]:
+        """What of the regions that are worn its photos don't show."""
+        worn = [(region, face) for region, mix in self.wearing.mixes.items() for face, _ in mix]
+        hidden = [item for region, face in worn for item in left_out.covered(face) if item.region == region]
+        return list(dict.fromkeys([*self.outside, *hidden]))
 
     @property
     def face(self) -> AlignedFace:
@@ -90,10 +101,12 @@ WORN_ON = {"lips": "lips", "lids": "eyes", "skin": "skin"}  # the look's region 
 def read_look(item: Found, look: Look, signature: Signature, max_pixels: int, *, measure: bool) -> ReadyLook:
     """A look with its photos read, aligned and (`measure`) measured. PhotoError or FaceError."""
     colours: dict[AlignedFace, Mapping[str, NDArray[np.float64]]] = {}
+    cut: dict[AlignedFace, list[LeftOut]] = {}
 
     def face_of(path: Path) -> AlignedFace:
         photo = read_photo(path, max_pixels=max_pixels)
         face = pipeline.find_faces(photo.pixels, signature, printable(path), which="largest")[0]
+        cut[face] = left_out.outside(face.placement.to_photo(face.landmarks), photo.pixels.shape[:2])
         if measure:
             masks = metrics.face_masks(face.placement.to_photo(face.landmarks), photo.pixels.shape[:2])
             colours[face] = region_colours(photo.pixels, masks)
@@ -105,7 +118,9 @@ def read_look(item: Found, look: Look, signature: Signature, max_pixels: int, *,
         if mix := wearing.mixes.get(worn_on):
             weights = [weight for _, weight in mix]
             shown[region] = np.average([colours[face][region] for face, _ in mix], axis=0, weights=weights)
-    return ReadyLook(item, look, wearing, shown)
+    worn = [(region, face) for region, mix in wearing.mixes.items() for face, _ in mix]
+    outside = [found for region, face in worn for found in cut[face] if found.region == region]
+    return ReadyLook(item, look, wearing, shown, outside)
 
 
 def read_source(path: Path, signature: Signature, config: RunConfig, *, once: bool = False) -> Source:

@@ -162,7 +162,9 @@ def parser() -> argparse.ArgumentParser:
         "--watch", action="store_true", help="go on with what arrives in the folders of --no-makeup, until Ctrl-C"
     )
     result.add_argument(
-        "--check", action="store_true", help="make nothing up; list what in the photos would spoil a result"
+        "--check",
+        action="store_true",
+        help="make nothing up; list what in the photos would spoil a result or be left out of it; needs no --ref",
     )
     result.add_argument(
         "--batch-size", type=_count, default=8, metavar="N", help="faces per run of the network (default: 8)"
@@ -215,7 +217,7 @@ def parser() -> argparse.ArgumentParser:
 
 def complaint(options: Arguments) -> str | None:
     """What is wrong with options that are each right by themselves."""
-    if not (options.ref or options.look or options.remove):
+    if not (options.ref or options.look or options.remove or options.check):
         return "give the makeup to take with --ref or --look"
     if options.remove and options.look:
         return "--remove goes by a bare face; give that with --ref in place of --look"
