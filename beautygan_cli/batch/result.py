@@ -78,7 +78,7 @@ def _composed(source: Source, made: Sequence[Made], strengths: Strengths, config
         return [replace(source.photo, pixels=pixels)]
     photos = []
     for face, item in zip(source.aligned, made, strict=True):
-        alone = AlignedFace(face.chip, _itself(face.placement.size), face.landmarks)
+        alone = AlignedFace(face.chip, Placement.in_itself(face.placement.size), face.landmarks)
         pixels = pipeline.apply(face.chip, [alone], [item], strengths, remove=remove)
         photos.append(replace(source.photo, pixels=pixels, alpha=None))
     return photos
@@ -122,7 +122,7 @@ def with_pictures(outcome: Outcome, source: Source, photos: Sequence[Photo], con
     """The outcome with the chips and previews that were asked for."""
     face, result = source.aligned[0], photos[0].pixels
     if config.chips:
-        lies = _itself(face.placement.size) if source.crop else face.placement
+        lies = Placement.in_itself(face.placement.size) if source.crop else face.placement
         outcome = replace(outcome, chips=(face.chip, alignment.crop(result, lies)))
     if config.previews:
         before = face.chip if source.crop else source.photo.pixels
@@ -171,11 +171,6 @@ def _left_before(photo: Photo, file: Path, config: RunConfig) -> str | None:
         digest = sha256_of(copy)
         return digest if digest == sha256_of(file) else None
     return None
-
-
-def _itself(size: int) -> Placement:
-    """How a chip lies in itself."""
-    return Placement(np.eye(2, 3, dtype=np.float32), size)
 
 
 def _around(aligned: Sequence[AlignedFace], shape: tuple[int, int]) -> tuple[slice, slice]:

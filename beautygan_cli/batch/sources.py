@@ -85,8 +85,7 @@ class Source:
         """The largest face as faults are looked for in it."""
         face = self.aligned[0]
         if self.crop:
-            itself = Placement(np.eye(2, 3, dtype=np.float32), face.placement.size)
-            return faults.crop_of(face.chip, replace(face, placement=itself))
+            return faults.crop_of(face.chip, replace(face, placement=Placement.in_itself(face.placement.size)))
         return faults.crop_of(self.photo.pixels, face)
 
     @property

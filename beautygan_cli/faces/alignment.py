@@ -27,6 +27,11 @@ class Placement:
     matrix: FloatArray
     size: int
 
+    @classmethod
+    def in_itself(cls, size: int) -> Placement:
+        """How a chip of so many pixels a side lies in itself, where it is all there is of a photo."""
+        return cls(np.eye(2, 3, dtype=np.float32), size)
+
     @property
     def scale(self) -> float:
         """Chip pixels per photo pixel."""
