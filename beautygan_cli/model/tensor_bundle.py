@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import IO, Any, NamedTuple
 
+import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.model import limits
-from beautygan_cli.model.crc32c import masked_crc32c
 from beautygan_cli.model.tf_runtime import runtime
 from beautygan_cli.model.wire import WireError, count_parts, varint
 
@@ -115,6 +115,12 @@ def _entry(message: Any) -> Entry | None:
     if numbers * dtype.size != message.size:
         raise BundleError("a variable has another size than its shape")
     return Entry(dtype, tuple(dimensions), message.shard_id, message.offset, message.size, message.crc32c)
+
+
+def masked_crc32c(content: bytes) -> int:
+    """The CRC-32C of some bytes as TensorFlow keeps it: turned by 15 bits, with a number added."""
+    crc: int = google_crc32c.value(content)
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def _number_type(enum: int) -> Any:
