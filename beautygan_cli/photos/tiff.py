@@ -1,0 +1,100 @@
+"""What the folders of a TIFF say beside its first picture: how many pages there are, and whether it is a raw file."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Iterator
+
+MOST_PAGES = 1000  # are counted
+_MOST_FOLDERS_INSIDE = 16
+_MOST_ENTRIES = 1000
+_NEW_SUBFILE_TYPE, _COMPRESSION, _PHOTOMETRIC, _SUB_FOLDERS, _DNG_VERSION = 254, 259, 262, 330, 50706
+_REDUCED, _MASK = 1, 4  # bits of the first
+_SENSOR = {32803, 34892}  # photometric interpretations: a colour filter array, and linear raw
+_RAW_COMPRESSIONS = {32767, 32770, 32867, 34713, 65000, 65535}  # of Sony, Samsung, Kodak, Nikon, Kodak, Pentax
+_RAW_STARTS = (b"FUJIFILMCCD-RAW", b"FOVb", b"\0MRM", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"\0\0\0\x18ftypcrx ")
+
+Folder = dict[int, tuple[int, ...]]
+
+
+def is_raw(file: io.BufferedIOBase) -> bool:
+    """Whether a file holds what a camera's sensor saw, by its first bytes or its tags. The file stays where it was."""
+    before = file.tell()
+    try:
+        file.seek(0)
+        head = file.read(16)
+        if head.startswith(_RAW_STARTS) or (head[:4] == b"II*\0" and head[8:10] == b"CR"):
+            return True
+        if head[:4] not in (b"II*\0", b"MM\0*"):
+            return False
+        for _, folder in zip(range(_MOST_FOLDERS_INSIDE), _chain(file), strict=False):
+            inside = [_folder(file, place)[0] for place in folder.get(_SUB_FOLDERS, ())[:_MOST_FOLDERS_INSIDE]]
+            if any(map(_tells_of_a_sensor, [folder, *inside])):
+                return True
+    except struct.error:
+        pass
+    finally:
+        file.seek(before)
+    return False
+
+
+def pages(file: io.BufferedIOBase) -> int:
+    """How many pages a TIFF has, up to MOST_PAGES; small copies and masks of them don't count. 1 for other files."""
+    before, count = file.tell(), 0
+    try:
+        for folder in _chain(file):
+            count += not folder.get(_NEW_SUBFILE_TYPE, (0,))[0] & (_REDUCED | _MASK)
+    except struct.error:
+        pass
+    finally:
+        file.seek(before)
+    return max(count, 1)
+
+
+def _tells_of_a_sensor(folder: Folder) -> bool:
+    return (
+        _DNG_VERSION in folder
+        or bool(_SENSOR & {*folder.get(_PHOTOMETRIC, ())})
+        or bool(_RAW_COMPRESSIONS & {*folder.get(_COMPRESSION, ())})
+    )
+
+
+def _chain(file: io.BufferedIOBase) -> Iterator[Folder]:
+    file.seek(0)
+    head = file.read(8)
+    if head[:4] not in (b"II*\0", b"MM\0*"):
+        return
+    (place,) = struct.unpack_from("<I" if head[:1] == b"I" else ">I", head, 4)
+    seen: set[int] = set()
+    while place and place not in seen and len(seen) < MOST_PAGES:
+        seen.add(place)
+        folder, place = _folder(file, place)
+        yield folder
+
+
+def _folder(file: io.BufferedIOBase, place: int) -> tuple[Folder, int]:
+    """The numbers of a folder's tags, of long lists the first, and where the next folder is."""
+    file.seek(0)
+    order = "<" if file.read(1) == b"I" else ">"
+    file.seek(place)
+    (count,) = struct.unpack(order + "H", file.read(2))
+    if count > _MOST_ENTRIES:
+        raise struct.error("no camera writes so many tags")
+    content = file.read(12 * count + 4)
+    found: Folder = {}
+    for number in range(count):
+        tag, kind, values, offset = struct.unpack_from(order + "HHII", content, 12 * number)
+        letter = {1: "B", 3: "H", 4: "I", 13: "I"}.get(kind)
+        if letter is None:
+            found[tag] = ()
+            continue
+        values = min(values, _MOST_FOLDERS_INSIDE)
+        size = struct.calcsize(letter) * values
+        if size <= 4:
+            held = content[12 * number + 8 : 12 * number + 8 + size]
+        else:
+            file.seek(offset)
+            held = file.read(size)
+        found[tag] = struct.unpack(f"{order}{values}{letter}", held)
+    return found, struct.unpack_from(order + "I", content, 12 * count)[0]
