@@ -1,24 +1,90 @@
-"""Pixels of any mode, depth and colour profile, as 8-bit RGB."""
+"""Pixels of any mode, depth and colour space: in 8-bit sRGB to work on, and as the file has them.
+
+All work on faces is done in sRGB, since that is what networks and landmarks were trained on. What it changed goes back
+into the photo's own space, at its own depth, as a difference: so a pixel that did not change stays as it was, to the
+bit, and a colour that sRGB does not hold keeps what it has beyond.
+"""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from beautygan_cli.photos import icc
+from beautygan_cli.photos.facts import Facts
 
 if TYPE_CHECKING:
     from PIL import Image, ImageCms
 
 Pixels = npt.NDArray[np.uint8]
 
+_RELATIVE = 1  # ImageCms.Intent.RELATIVE_COLORIMETRIC
 
-def rgb_pixels(image: Image.Image) -> tuple[Pixels, Pixels | None, bytes | None]:
-    """The RGB pixels (HWC uint8) of a decoded image, its alpha (HW uint8) and the profile that still describes them."""
-    from PIL import Image, ImageCms
+
+@dataclass(frozen=True, eq=False)
+class Native:
+    """A photo as its file has it, where that is not 8-bit sRGB.
+
+    levels: HWC uint8 or uint16 RGB in the space of `profile`, sRGB where that is None; working: HWC uint8, the same in
+    sRGB, before any change; alpha: HW uint16 of a photo of 16 bits, None of others.
+    """
+
+    levels: npt.NDArray[Any]
+    working: Pixels
+    profile: bytes | None = None
+    alpha: npt.NDArray[np.uint16] | None = None
+
+    def mapped(self, change: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> Native:
+        """The same with each of its pictures turned or cut."""
+        alpha = None if self.alpha is None else change(self.alpha)
+        return replace(self, levels=change(self.levels), working=change(self.working), alpha=alpha)
+
+    def with_change(self, pixels: Pixels) -> npt.NDArray[Any]:
+        """The levels with what changed from `working` to `pixels`, HWC uint8 sRGB; what did not stays to the bit."""
+        changed = (pixels != self.working).any(axis=-1)
+        result = self.levels.copy()
+        if changed.any():
+            result[changed] = self._changed(self.levels[changed], pixels[changed], self.working[changed])
+        return result
+
+    def _changed(self, levels: npt.NDArray[Any], after: Pixels, before: Pixels) -> npt.NDArray[Any]:
+        """Changed levels; all (N, 3)."""
+        top = np.iinfo(levels.dtype).max
+        step = (after.astype(np.float32) - before) / np.float32(255)
+        space = icc.rgb_space(self.profile) if self.profile else None
+        if space is not None:
+            light = space.light(levels)
+            step = space.coded(icc.srgb_light(icc.srgb_coded(light) + step)) - space.coded(light)
+        elif self.profile:
+            _, from_srgb = _transforms(self.profile)
+            own = [_transformed(side[None], from_srgb)[0].astype(np.float32) for side in (after, before)]
+            step = (own[0] - own[1]) / np.float32(255)
+        return np.clip(np.rint(levels + step * np.float32(top)), 0, top).astype(levels.dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """pixels: HWC uint8 sRGB; alpha: HW uint8 or None; profile: what a result carries; notes: phrases for a report."""
+
+    pixels: Pixels
+    alpha: Pixels | None = None
+    native: Native | None = None
+    profile: bytes | None = None
+    notes: tuple[str, ...] = ()
+
+
+def decoded(image: Image.Image, facts: Facts, file: io.BufferedIOBase, orientation: int = 1) -> Decoded:
+    """A loaded image in sRGB, and as its file has it. orientation: by which a TIFF was turned as it was loaded."""
+    from PIL import Image
 
     alpha: Pixels | None = None
+    deep = _deep(image, facts, file, orientation)
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         flat = Image.fromarray(_eight_bits(np.asarray(image)))
     elif image.has_transparency_data:
@@ -30,14 +96,108 @@ def rgb_pixels(image: Image.Image) -> tuple[Pixels, Pixels | None, bytes | None]
     else:
         flat = image if image.mode in ("RGB", "L", "CMYK", "LAB") else image.convert("RGB")
 
-    icc_profile: bytes | None = None
-    profile_bytes = image.info.get("icc_profile") or b""
-    space, to_srgb = _profile(profile_bytes) if flat.mode != "LAB" else ("LAB", _lab_to_srgb())
-    if to_srgb is not None and flat.mode == space != "RGB":
-        flat = ImageCms.applyTransform(flat, to_srgb) or flat
-    elif space == "RGB" and flat.mode in ("RGB", "L"):
-        icc_profile = bytes(profile_bytes)
-    return _array(flat if flat.mode == "RGB" else flat.convert("RGB")), alpha, icc_profile
+    notes = [f"{facts.bits} bits a channel became 8"] if facts.bits > 8 and deep is None else []
+    if flat.mode in ("CMYK", "LAB"):
+        pixels = _array(_printed_as_srgb(flat, facts.profile))
+        return Decoded(pixels, alpha, notes=(*notes, f"its {flat.mode} became sRGB"))
+    profile = facts.profile
+    if profile and flat.mode == "L":
+        profile = icc.grey_as_rgb(profile) or profile
+    levels = _array(flat if flat.mode == "RGB" else flat.convert("RGB"))
+    if deep is not None:
+        levels = np.rint(deep[..., :3] / np.float32(257)).astype(np.uint8)
+    own: npt.NDArray[Any] = levels if deep is None else deep[..., :3]
+    deep_alpha = deep[..., 3].copy() if deep is not None and deep.shape[-1] == 4 else None
+    if alpha is not None and deep is not None and deep_alpha is None:
+        deep_alpha = alpha.astype(np.uint16) * np.uint16(257)
+    if profile is None or icc.is_srgb(profile) or not _usable(profile):
+        kept = profile if profile and profile is facts.profile and icc.is_srgb(profile) else None
+        if deep is None:
+            return Decoded(levels, alpha, None, kept, tuple(notes))
+        return Decoded(levels, alpha, Native(own, levels.copy(), kept, deep_alpha), kept, tuple(notes))
+    to_srgb, from_srgb = _transforms(profile)
+    working = _transformed(levels, to_srgb)
+    if from_srgb is None and icc.rgb_space(profile) is None:
+        return Decoded(working, alpha, notes=(*notes, "its colour profile leads one way alone and gave way to sRGB"))
+    return Decoded(working.copy(), alpha, Native(own, working, profile, deep_alpha), profile, tuple(notes))
+
+
+def _deep(
+    image: Image.Image, facts: Facts, file: io.BufferedIOBase, orientation: int
+) -> npt.NDArray[np.uint16] | None:
+    """The levels of a photo of 16 bits, HWC uint16 with 3 or 4 channels; None of another, or one read as 8 bits alone.
+
+    Pillow has no mode for 16 bits in colour. OpenCV's decoder is given what Pillow's has read without complaint.
+    """
+    import cv2
+
+    if image.mode.startswith("I;16"):
+        return np.repeat(np.asarray(image).astype(np.uint16)[..., None], 3, axis=-1)
+    if facts.bits != 16 or image.format not in ("PNG", "TIFF") or image.mode not in ("RGB", "RGBA", "LA", "L"):
+        return None
+    before = file.tell()
+    file.seek(0)
+    read = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+    file.seek(before)
+    if read is None or read.dtype != np.uint16:
+        return None
+    if read.ndim == 2:
+        read = cv2.cvtColor(read, cv2.COLOR_GRAY2RGB)
+    else:
+        read = cv2.cvtColor(read, cv2.COLOR_BGRA2RGBA if read.shape[2] == 4 else cv2.COLOR_BGR2RGB)
+    seen = np.asarray(image.convert("RGB"), dtype=np.int32)
+    agrees = read.shape[:2] == seen.shape[:2] and np.abs((read[..., :3] >> 8) - seen).max() <= 1
+    return np.asarray(read) if agrees else None
+
+
+def _usable(profile: bytes) -> bool:
+    return icc.rgb_space(profile) is not None or _transforms(profile)[0] is not None
+
+
+Transform = Any  # ImageCms.ImageCmsTransform
+
+
+@lru_cache(maxsize=8)
+def _transforms(profile: bytes) -> tuple[Transform | None, Transform | None]:
+    """The ways to sRGB and back of a profile of RGB, None each where there is none."""
+    return _transform(profile, "RGB"), _transform(profile, "RGB", back=True)
+
+
+def _transform(profile: bytes, mode: str, *, back: bool = False) -> ImageCms.ImageCmsTransform | None:
+    from PIL import ImageCms
+
+    try:
+        opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}[opened.profile.xcolor_space.strip()] != mode:
+            return None
+        sides = [(opened, mode), (ImageCms.createProfile("sRGB"), "RGB")]
+        (one, one_mode), (other, other_mode) = reversed(sides) if back else sides
+        return ImageCms.buildTransform(one, other, one_mode, other_mode, ImageCms.Intent(_RELATIVE))
+    except Exception:
+        return None
+
+
+def _transformed(levels: Pixels, transform: Transform) -> Pixels:
+    """(H, W, 3) uint8 in another space."""
+    from PIL import Image, ImageCms
+
+    picture = Image.fromarray(levels)
+    ImageCms.applyTransform(picture, transform, inPlace=True)
+    return _array(picture)
+
+
+def _printed_as_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """A CMYK or Lab image in sRGB, by its profile where there is one."""
+    from PIL import ImageCms
+
+    if image.mode == "LAB":
+        to_srgb: Transform = ImageCms.buildTransform(
+            ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB"
+        )
+    else:
+        to_srgb = _transform(profile, "CMYK") if profile else None
+    done = ImageCms.applyTransform(image, to_srgb) if to_srgb is not None else None
+    return done or image.convert("RGB")
 
 
 def _array(image: Image.Image) -> Pixels:
@@ -63,26 +223,6 @@ class _Raw(io.RawIOBase):
         self.position += len(data)
         self.content[max(0, self.position - len(part)) : max(0, self.position)] = part
         return len(data)
-
-
-def _profile(icc_profile: bytes) -> tuple[str | None, ImageCms.ImageCmsTransform | None]:
-    """The mode that a colour profile describes (RGB, L or CMYK) and its way to sRGB; None twice for an unusable one."""
-    from PIL import ImageCms
-
-    if not icc_profile:
-        return None, None
-    try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
-        mode = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}[profile.profile.xcolor_space.strip()]
-        return mode, ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB")
-    except Exception:
-        return None, None
-
-
-def _lab_to_srgb() -> ImageCms.ImageCmsTransform:
-    from PIL import ImageCms
-
-    return ImageCms.buildTransform(ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB")
 
 
 def _eight_bits(deep: npt.NDArray[Any]) -> Pixels:

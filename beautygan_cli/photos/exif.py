@@ -10,11 +10,10 @@ import contextlib
 import math
 import re
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-
-from beautygan_cli.photos.colour_profile import Pixels
+import numpy.typing as npt
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -37,7 +36,7 @@ def tiff_orientation(image: Image.Image) -> int:
         return 1
 
 
-def upright(array: Pixels, orientation: int) -> Pixels:
+def upright(array: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
     """Pixels (HWC or HW) turned and mirrored as an EXIF orientation asks, writeable and contiguous."""
     if orientation >= 5:
         array = array.swapaxes(0, 1)
@@ -51,6 +50,8 @@ def upright(array: Pixels, orientation: int) -> Pixels:
 def resolution(image: Image.Image, orientation: int) -> tuple[float, float] | None:
     """Pixels an inch, horizontal and vertical of the upright photo; None where the file's figure makes no sense."""
     try:
+        if image.format == "TIFF" and _X_RESOLUTION not in getattr(image, "tag_v2", {}):
+            return None  # Pillow makes one up
         horizontal, vertical = (float(value) for value in image.info["dpi"])
     except Exception:
         return None
@@ -60,6 +61,7 @@ def resolution(image: Image.Image, orientation: int) -> tuple[float, float] | No
 
 
 _ORIENTATION = 0x0112
+_X_RESOLUTION = 0x011A
 _EXIF_FOLDER = 0x8769
 _GPS_FOLDER = 0x8825
 _FOLDERS = {_EXIF_FOLDER, _GPS_FOLDER}
@@ -101,8 +103,8 @@ def _descriptive(exif: Image.Exif) -> bytes:
     return kept.tobytes() if len(kept) or kept._ifds else b""
 
 
-def descriptive_exif(exif: bytes | None, xmp: bytes | None) -> bytes | None:
-    """What a TIFF carries as tags of its own: the descriptive part of an EXIF block, and an XMP packet."""
+def descriptive_exif(exif: bytes | None, xmp: bytes | None, iim: bytes | None = None) -> bytes | None:
+    """What a TIFF carries as tags of its own: an EXIF block's descriptive part, an XMP packet, IPTC-IIM records."""
     from PIL import Image
 
     tags = Image.Exif()
@@ -112,6 +114,8 @@ def descriptive_exif(exif: bytes | None, xmp: bytes | None) -> bytes | None:
         tags.load(_descriptive(source))
     if xmp:
         tags[0x02BC] = xmp
+    if iim:
+        tags[0x83BB] = iim
     return tags.tobytes() if len(tags) else None
 
 

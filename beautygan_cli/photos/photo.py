@@ -8,16 +8,28 @@ metadata that may be broken are out of imageio's reach.
 
 from __future__ import annotations
 
+import io
 import math
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from beautygan_cli.errors import OutputError, PhotoError
-from beautygan_cli.photos import remote
-from beautygan_cli.photos.colour_profile import Pixels, rgb_pixels
+from beautygan_cli.photos import icc, png, remote, tiff
+from beautygan_cli.photos.captions import (
+    Texts,
+    comment_of,
+    iim_for_result,
+    iim_of,
+    iim_segment,
+    texts_for_result,
+    texts_of,
+)
+from beautygan_cli.photos.colour_profile import Native, Pixels, decoded
 from beautygan_cli.photos.exif import (
     descriptive_exif,
     exif_for_result,
@@ -27,11 +39,16 @@ from beautygan_cli.photos.exif import (
     tiff_orientation,
     upright,
 )
+from beautygan_cli.photos.facts import Facts, facts_of
 from beautygan_cli.photos.files import Journal, opened, printable, reason_of, refuse_to_replace, whole
 from beautygan_cli.photos.formats import FIRST_SUFFIX, FORMATS, known_suffixes
 from beautygan_cli.photos.jpeg_scans import has_too_many_scans
 from beautygan_cli.photos.pillow import prepared_pillow
+from beautygan_cli.photos.tiff import is_raw
 from beautygan_cli.photos.xmp import xmp_for_result, xmp_of
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 MAX_PIXELS = 200_000_000  # the largest phone sensors give 200 megapixels; decoded, that is 600 MB
 
@@ -43,22 +60,29 @@ class Metadata:
     """What a photo carries beside its pixels, as it was read; None where it has none or a broken one.
 
     `exif` is a TIFF-structured block without the `Exif` prefix. `icc_profile` describes RGB. `dpi` is horizontal,
-    vertical. `xmp` is an XML packet.
+    vertical. `xmp` is an XML packet. `iim` are IPTC-IIM records, `comment` a JPEG's, `texts` a PNG's by their
+    keywords. `compression` is a TIFF's, by Pillow's name.
     """
 
     exif: bytes | None = None
     icc_profile: bytes | None = None
     dpi: tuple[float, float] | None = None
     xmp: bytes | None = None
+    iim: bytes | None = None
+    comment: bytes | None = None
+    texts: Texts = ()
+    compression: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Photo:
     """One photo in memory.
 
-    `pixels` is HWC uint8 RGB, upright, in the colour space of `metadata.icc_profile` (sRGB where that is None).
-    `alpha` is HW uint8, 255 opaque, or None. `format` is the format by content ("JPEG", "PNG", "HEIF"), whatever
-    `path` calls it.
+    `pixels` is HWC uint8 sRGB, upright. `native` is the same as its file has it, where that is another colour space
+    (that of `metadata.icc_profile`) or deeper; `write_photo` brings what was changed in `pixels` into it. `alpha` is HW
+    uint8, 255 opaque, or None. `format` is the format by content ("JPEG", "PNG", "HEIF"), whatever `path` calls it.
+    `notes` are phrases on what of the file was read otherwise, or is not carried. `doubtful_orientation` is one that
+    the EXIF asks for and the file's format does not (see `turned`); 1 for none.
     """
 
     pixels: Pixels
@@ -66,19 +90,39 @@ class Photo:
     metadata: Metadata = field(default_factory=Metadata)
     path: Path = Path()
     format: str = "PNG"
+    native: Native | None = None
+    notes: tuple[str, ...] = ()
+    doubtful_orientation: int = 1
+
+    def mapped(self, change: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> Photo:
+        """The same with each of its pictures turned or cut."""
+        return replace(
+            self,
+            pixels=change(self.pixels),
+            alpha=None if self.alpha is None else change(self.alpha),
+            native=self.native and self.native.mapped(change),
+        )
+
+
+def turned(photo: Photo) -> Photo:
+    """A photo turned by its doubtful orientation."""
+    return replace(photo.mapped(lambda array: upright(array, photo.doubtful_orientation)), doubtful_orientation=1)
 
 
 def read_photo(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Photo:
-    """The photo in a file, told by its content and not its name, turned upright, first frame, in 8-bit RGB.
+    """The photo in a file, told by its content and not its name, turned upright, first page, in 8-bit sRGB.
 
-    Deeper photos are scaled to 8 bits; CMYK, Lab and profiled greyscale become sRGB. A broken colour profile, EXIF or
-    XMP is left out. Raises PhotoError when the file is missing, no regular file, broken, of an unknown format, or has
-    more than `max_pixels` pixels, which its header tells before anything is decoded.
+    What its file has beyond 8 bits and sRGB lies beside it (`Photo.native`); CMYK and Lab become sRGB for good. A
+    broken colour profile, EXIF or XMP is left out. Raises PhotoError when the file is missing, no regular file, broken,
+    of an unknown format, a raw file, an animation, in HDR, or has more than `max_pixels` pixels, which its header tells
+    before anything is decoded.
     """
     path = remote.as_path(path)
     name = printable(path)
     too_large = f"{name} has more than {max_pixels:,} pixels; raise the limit with --max-pixels if you trust the photo."
     with opened(path) as file:
+        if is_raw(file):
+            raise PhotoError(f"{name} is a raw file; export it as JPEG or TIFF first.")
         pillow = prepared_pillow(max_pixels)
         try:
             with pillow.open(file, formats=_READABLE) as image:
@@ -89,22 +133,32 @@ def read_photo(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Photo:
                     raise PhotoError(f"{name} has no pixels; get a fresh copy of it.")
                 if image.format in ("JPEG", "MPO") and has_too_many_scans(file):
                     raise PhotoError(f"{name} is made of more scans than any camera writes; get another copy of it.")
+                facts = facts_of(image, file)
+                _refuse(facts, name)
                 stored_orientation = tiff_orientation(image)
                 image.load()  # which turns a TIFF upright, and no other format
                 orientation = orientation_left(image)
-                pixels, alpha, icc_profile = rgb_pixels(image)
-                return Photo(
-                    pixels=upright(pixels, orientation),
-                    alpha=None if alpha is None else upright(alpha, orientation),
+                read = decoded(image, facts, file, stored_orientation)
+                photo = Photo(
+                    pixels=read.pixels,
+                    alpha=read.alpha,
                     metadata=Metadata(
                         exif_of(image),
-                        icc_profile,
+                        read.profile,
                         resolution(image, max(orientation, stored_orientation)),
                         xmp_of(image),
+                        iim_of(image),
+                        comment_of(image),
+                        texts_of(image),
+                        image.info.get("compression") if image.format == "TIFF" else None,
                     ),
                     path=path,
                     format="JPEG" if image.format == "MPO" else str(image.format),
+                    native=read.native,
+                    notes=(*_left_out(facts), *read.notes),
+                    doubtful_orientation=_doubtful_orientation(image) if facts.doubtful else 1,
                 )
+                return photo.mapped(lambda array: upright(array, orientation))
         except PhotoError:
             raise
         except pillow.DecompressionBombError as error:
@@ -115,6 +169,39 @@ def read_photo(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Photo:
             raise PhotoError(f"{name} is no photo of a known format ({known_suffixes()}); convert it.") from error
         except Exception as error:  # decoders raise whatever a broken file makes them stumble over
             raise PhotoError(f"{name} is damaged or cut short; get a fresh copy of it.") from error
+
+
+def _refuse(facts: Facts, name: str) -> None:
+    """PhotoError for what would come out wrong without a word."""
+    if facts.hdr:
+        raise PhotoError(f"{name} is an HDR photo ({facts.hdr}); export it in SDR, as JPEG or PNG, first.")
+    if facts.animated:
+        raise PhotoError(
+            f"{name} is an animation; save it as a clip (MP4) to have all of it made up, or one of its frames as a photo."
+        )
+
+
+def _left_out(facts: Facts) -> tuple[str, ...]:
+    behind = [f"the {kind} in the file was left out, since it shows the face as it was" for kind in facts.behind]
+    if facts.other > 0 and not facts.behind:
+        behind.append(f"of the {facts.other + 1} pictures in the file the main one was taken")
+    return tuple(behind)
+
+
+def _doubtful_orientation(image: Image) -> int:
+    orientation = image.info.get("original_orientation")
+    return orientation if orientation in range(2, 9) else 1
+
+
+def losses(photo: Photo, path: PurePath) -> list[str]:
+    """Phrases on what of a photo the format that a path's suffix names can't carry."""
+    photo_format = FORMATS.get(path.suffix.lower())
+    said = []
+    if photo.alpha is not None and photo_format in _OPAQUE and (photo.alpha < 255).any():
+        said.append(f"transparent parts became white, since a {photo_format} has none")
+    if photo.native is not None and photo.native.levels.dtype == np.uint16 and photo_format not in _DEEP:
+        said.append(f"16 bits a channel became 8, since a {photo_format} has no more")
+    return said
 
 
 def write_photo(
@@ -130,8 +217,9 @@ def write_photo(
     """Write a photo in the format that the path's suffix names, whole or not at all, and return the path.
 
     The file carries the photo's EXIF (orientation upright, no embedded thumbnail, which would show the old face),
-    colour profile, resolution, XMP and alpha, as far as the format can. PNG, TIFF and BMP keep `pixels` to the bit;
-    `quality` (0 to 100) is for the others. JPEG and AVIF keep full chroma: half of it frays a saturated lip's edge.
+    colour profile, resolution, XMP, words and alpha, as far as the format can; JPEG and BMP lay transparent parts on
+    white. PNG, TIFF and BMP keep every pixel to the bit, the first two at 16 bits too; `quality` (0 to 100) is for the
+    others. JPEG and AVIF keep full chroma: half of it frays a saturated lip's edge.
 
     `strip_location` leaves out GPS tags and place names. `mark` adds the IPTC mark of a photo altered by a trained
     model to the XMP (BMP has none). Folders on the way are made. Without `overwrite` an existing file stays, even one
@@ -145,11 +233,13 @@ def write_photo(
         raise OutputError(f"{name} can't be written: its suffix names no known format ({known_suffixes()}).")
     refuse_to_replace(path, photo.path, overwrite, journal)
     height, width = photo.pixels.shape[:2]
-    metadata = Metadata(
+    metadata = replace(
+        photo.metadata,
         exif=exif_for_result(photo.metadata.exif, width, height, strip_location),
-        icc_profile=photo.metadata.icc_profile,
-        dpi=photo.metadata.dpi,
+        icc_profile=_profile_of(photo),
         xmp=xmp_for_result(photo.metadata.xmp, strip_location, mark, _longest_xmp(photo_format)),
+        iim=iim_for_result(photo.metadata.iim, strip_location),
+        texts=texts_for_result(photo.metadata.texts, strip_location),
     )
     try:
         with whole(path, overwrite, journal) as file:
@@ -186,47 +276,92 @@ def suffix_for(photo_format: str, path: PurePath, choice: str) -> str:
     return FIRST_SUFFIX[photo_format]
 
 
+def _profile_of(photo: Photo) -> bytes | None:
+    """The profile of what is written: of `native`, or one that says sRGB."""
+    profile = photo.metadata.icc_profile
+    if photo.native is not None:
+        return photo.native.profile
+    return profile if profile and icc.is_srgb(profile) else None
+
+
+def _stored(photo: Photo, photo_format: str) -> npt.NDArray[Any]:
+    """The levels that a file in this format gets: HWC, 3 or 4 channels, uint8 or uint16, in the photo's own space."""
+    native = photo.native
+    levels: npt.NDArray[Any] = photo.pixels if native is None else native.with_change(photo.pixels)
+    alpha: npt.NDArray[Any] | None = photo.alpha
+    if levels.dtype == np.uint16 and native is not None and alpha is not None:
+        alpha = native.alpha if native.alpha is not None else alpha.astype(np.uint16) * np.uint16(257)
+    if alpha is not None and photo_format in _OPAQUE:
+        top = np.iinfo(levels.dtype).max
+        share = alpha[..., None].astype(np.float32) / top
+        levels = np.rint(share * levels + (1 - share) * top).astype(levels.dtype)
+        alpha = None
+    if alpha is not None:
+        levels = np.dstack([levels, alpha])
+    if levels.dtype == np.uint16 and photo_format not in _DEEP:
+        levels = np.rint(levels / np.float32(257)).astype(np.uint8)
+    return levels
+
+
 def _encode(photo: Photo, photo_format: str, metadata: Metadata, quality: int, file: IO[bytes]) -> None:
     """Write a file in the given format; what the format can't carry is left out.
 
     Into a real file Pillow encodes a JPEG beside other threads; to give bytes it would keep the interpreter's lock.
     """
-    import imageio.v3 as iio
+    options = _options(photo_format, metadata, quality)
+    levels = _stored(photo, photo_format)
+    if levels.dtype == np.uint8:
+        _save(levels, photo_format, options, file)
+    elif photo_format == "PNG":
+        small = io.BytesIO()
+        _save(np.zeros((1, 1, levels.shape[2]), np.uint8), photo_format, options, small)
+        png.write_deep(levels, small.getvalue(), file)
+    else:
+        # Pillow has no mode for it: written as twice as many columns of bytes, which the tags then tell right.
+        wide = io.BytesIO()
+        columns = levels.astype("<u2").view(np.uint8).reshape(levels.shape[0], -1, levels.shape[2])
+        _save(columns, photo_format, options, wide)
+        file.write(tiff.as_deep(wide.getvalue()))
 
-    pillow = prepared_pillow()
+
+def _options(photo_format: str, metadata: Metadata, quality: int) -> dict[str, Any]:
+    """What Pillow is told for a file in the given format."""
     exif = b"Exif\0\0" + metadata.exif if metadata.exif else None
     options: dict[str, Any] = {"icc_profile": metadata.icc_profile, "dpi": metadata.dpi}
     if photo_format == "JPEG":
         exif = exif if exif and len(exif) <= _JPEG_SEGMENT else None
         options |= {"quality": quality, "subsampling": "4:4:4", "exif": exif, "xmp": metadata.xmp}
+        options |= {"comment": metadata.comment, "extra": iim_segment(metadata.iim) if metadata.iim else None}
     elif photo_format == "PNG":
         options |= {"compress_level": 4, "exif": exif}  # 6, the default, takes twice the time for 2 % less
-        if metadata.xmp:
-            options["pnginfo"] = _png_text("XML:com.adobe.xmp", metadata.xmp.decode("utf-8"))
+        options["pnginfo"] = _png_texts(metadata)
     elif photo_format == "WEBP":
         options |= {"quality": quality, "use_sharp_yuv": True, "exact": True, "exif": exif, "xmp": metadata.xmp}
     elif photo_format == "TIFF":
-        options["exif"] = descriptive_exif(exif, metadata.xmp)
+        options["exif"] = descriptive_exif(exif, metadata.xmp, metadata.iim)
+        if metadata.compression and metadata.compression != "raw":
+            kept = metadata.compression in _LOSSLESS_COMPRESSIONS
+            options["compression"] = metadata.compression if kept else "tiff_lzw"
     elif photo_format == "AVIF":  # speed 6, the default, takes ten times the time for 5 % less
         options |= {"quality": quality, "subsampling": "4:4:4", "speed": 9, "exif": exif, "xmp": metadata.xmp}
     elif photo_format == "HEIF":  # 4:2:0, since phones' own decoders know no other
         options |= {"quality": quality, "enc_params": _heic_encoder(), "exif": exif, "xmp": metadata.xmp}
+    return {key: value for key, value in options.items() if value is not None}
 
-    has_alpha = photo.alpha is not None and photo_format not in ("JPEG", "BMP")
-    levels = np.dstack([photo.pixels, photo.alpha]) if has_alpha and photo.alpha is not None else photo.pixels
+
+def _save(levels: npt.NDArray[np.uint8], photo_format: str, options: dict[str, Any], file: IO[bytes]) -> None:
+    import imageio.v3 as iio
+
+    pillow = prepared_pillow()
     if photo_format not in pillow.SAVE:
         pillow.init()
-    iio.imwrite(
-        file,
-        levels,
-        plugin="pillow",
-        extension=FIRST_SUFFIX[photo_format],
-        is_batch=False,
-        **{key: value for key, value in options.items() if value is not None},
-    )
+    iio.imwrite(file, levels, plugin="pillow", extension=FIRST_SUFFIX[photo_format], is_batch=False, **options)
 
 
 _JPEG_SEGMENT = 65_533  # bytes, of which an XMP packet's name takes 29
+_OPAQUE = ("JPEG", "BMP")
+_DEEP = ("PNG", "TIFF")  # hold 16 bits
+_LOSSLESS_COMPRESSIONS = ("tiff_lzw", "tiff_adobe_deflate", "packbits")  # that every reader of TIFF knows
 
 
 def _longest_xmp(photo_format: str) -> float:
@@ -240,9 +375,12 @@ def _heic_encoder() -> dict[str, str]:
     return {"preset": "ultrafast"} if "x265" in libheif_info()["HEIF"] else {}
 
 
-def _png_text(key: str, text: str) -> Any:
+def _png_texts(metadata: Metadata) -> Any:
     from PIL.PngImagePlugin import PngInfo
 
     info = PngInfo()
-    info.add_itxt(key, text)
-    return info
+    if metadata.xmp:
+        info.add_itxt("XML:com.adobe.xmp", metadata.xmp.decode("utf-8"))
+    for keyword, text in metadata.texts:
+        info.add_itxt(keyword, text)
+    return info if info.chunks else None

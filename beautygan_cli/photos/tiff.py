@@ -9,6 +9,7 @@ from collections.abc import Iterator
 MOST_PAGES = 1000  # are counted
 _MOST_FOLDERS_INSIDE = 16
 _MOST_ENTRIES = 1000
+_IMAGE_WIDTH, _BITS_PER_SAMPLE = 256, 258
 _NEW_SUBFILE_TYPE, _COMPRESSION, _PHOTOMETRIC, _SUB_FOLDERS, _DNG_VERSION = 254, 259, 262, 330, 50706
 _REDUCED, _MASK = 1, 4  # bits of the first
 _SENSOR = {32803, 34892}  # photometric interpretations: a colour filter array, and linear raw
@@ -50,6 +51,21 @@ def pages(file: io.BufferedIOBase) -> int:
     finally:
         file.seek(before)
     return max(count, 1)
+
+
+def as_deep(written: bytes) -> bytes:
+    """A TIFF of 8 bits a channel, little-endian and uncut in its rows, told to be half as wide and of 16 bits."""
+    content = bytearray(written)
+    (place,) = struct.unpack_from("<I", content, 4)
+    (count,) = struct.unpack_from("<H", content, place)
+    for entry in range(place + 2, place + 2 + 12 * count, 12):
+        tag, kind, values, offset = struct.unpack_from("<HHII", content, entry)
+        if tag == _IMAGE_WIDTH:
+            width = offset if kind == 4 else offset & 0xFFFF
+            struct.pack_into("<HHII", content, entry, tag, 4, 1, width // 2)
+        elif tag == _BITS_PER_SAMPLE:  # of 3 or 4 channels, which the entry itself has no room for
+            struct.pack_into(f"<{values}H", content, offset, *(16,) * values)
+    return bytes(content)
 
 
 def _tells_of_a_sensor(folder: Folder) -> bool:

@@ -1,0 +1,127 @@
+"""What a photo's file says of itself beside its pixels: its colour space, its depth, what else lies in it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from beautygan_cli.photos import icc, isobmff, png, tiff
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is said of one photo.
+
+    profile: the ICC profile, its own or one made of what stands in its place; None for sRGB. bits: a channel's. hdr:
+    the name of its HDR transfer, "" for none. animated: whether its frames are to be played. other: how many pages or
+    pictures there are beside the first. behind: what lies behind the picture and is not carried. doubtful: whether its
+    EXIF orientation may or may not hold, since the file says nothing else of it.
+    """
+
+    profile: bytes | None = None
+    bits: int = 8
+    hdr: str = ""
+    animated: bool = False
+    other: int = 0
+    behind: tuple[str, ...] = ()
+    doubtful: bool = False
+
+
+def facts_of(image: Image.Image, file: io.BufferedIOBase) -> Facts:
+    """What an opened image, not yet loaded, and its file say."""
+    of_format = {"PNG": _of_png, "HEIF": _of_heif, "AVIF": _of_avif, "TIFF": _of_tiff}
+    profile = image.info.get("icc_profile")
+    own = profile if isinstance(profile, bytes) and profile else None
+    found = of_format[str(image.format)](image, file, own) if image.format in of_format else Facts(own)
+    if image.format in ("JPEG", "MPO"):
+        found = Facts(own, other=getattr(image, "n_frames", 1) - 1, behind=_behind_a_jpeg(image))
+    animated = image.format in ("GIF", "WEBP", "PNG", "AVIF") and bool(getattr(image, "is_animated", False))
+    hdr = found.hdr or (icc.hdr_transfer(own) if own else "")
+    return Facts(found.profile, found.bits, hdr, animated, found.other, found.behind, found.doubtful)
+
+
+def _of_png(image: Image.Image, file: io.BufferedIOBase, own: bytes | None) -> Facts:
+    """By the chunks' order of precedence, PNG specification (third edition), 4.3."""
+    head = png.head(file)
+    coded = head.chunks.get(b"cICP", b"")
+    if len(coded) == 4:
+        return Facts(_coded(coded[0], coded[1], own), head.bits, icc.HDR_TRANSFERS.get(coded[1], ""))
+    if own is not None or b"sRGB" in head.chunks:
+        return Facts(own, head.bits)
+    chromaticities = image.info.get("chromaticity")
+    gamma = image.info.get("gamma")
+    profile = None
+    with contextlib.suppress(TypeError, ValueError, ZeroDivisionError):
+        if chromaticities or gamma:
+            places = tuple(float(place) for place in chromaticities) if chromaticities else icc.BT709
+            power = 1 / float(gamma) if gamma else None
+            if len(places) == 8 and (power is None or 0.2 <= power <= 5):
+                like_srgb = power is None or abs(power - 2.2) < 0.01  # which 45455 stands for
+                profile = icc.matrix_profile(places, None if like_srgb else power)
+    return Facts(profile, head.bits)
+
+
+def _of_heif(image: Image.Image, file: io.BufferedIOBase, own: bytes | None) -> Facts:
+    found = isobmff.main_picture(file)
+    nclx = image.info.get("nclx_profile") or {}
+    coded = found.nclx or (nclx.get("color_primaries", 2), nclx.get("transfer_characteristics", 2), 2)
+    kinds = " ".join(map(str, image.info.get("aux") or {}))
+    behind = ["gain map"] if found.gain_map or "hdrgainmap" in kinds else []
+    behind += ["depth map"] if image.info.get("depth_images") or "depth" in kinds else []
+    return Facts(
+        profile=own or _coded(coded[0], coded[1], None),
+        bits=int(image.info.get("bit_depth") or 8),
+        hdr=icc.HDR_TRANSFERS.get(coded[1], ""),
+        other=getattr(image, "n_frames", 1) - 1,
+        behind=tuple(behind),
+        doubtful=not found.turned,
+    )
+
+
+def _of_avif(image: Image.Image, file: io.BufferedIOBase, own: bytes | None) -> Facts:
+    found = isobmff.main_picture(file)
+    coded = found.nclx or (2, 2, 2)
+    return Facts(
+        profile=own or _coded(coded[0], coded[1], None),
+        bits=found.bits or 8,
+        hdr=icc.HDR_TRANSFERS.get(coded[1], ""),
+        behind=("gain map",) if found.gain_map else (),
+    )
+
+
+def _of_tiff(image: Image.Image, file: io.BufferedIOBase, own: bytes | None) -> Facts:
+    tags: Any = getattr(image, "tag_v2", {})
+    bits = tags.get(258, (8,))
+    layers = ("layers",) if 37724 in tags else ()
+    return Facts(own, max(bits) if isinstance(bits, tuple) and bits else 8, other=tiff.pages(file) - 1, behind=layers)
+
+
+def _coded(primaries: int, transfer: int, otherwise: bytes | None) -> bytes | None:
+    """A profile for a space by its numbers; `otherwise` for one without any; None for sRGB."""
+    if primaries == transfer == 2:  # unspecified
+        return otherwise
+    gamma = icc.GAMMAS.get(transfer)
+    chromaticities = icc.PRIMARIES.get(primaries, icc.BT709)
+    # Those of NTSC and PAL differ from sRGB's by less than anybody sees, and most encoders write them for sRGB.
+    if gamma is None and primaries not in (4, 9, 11, 12):
+        return None
+    return icc.matrix_profile(chromaticities, gamma)
+
+
+def _behind_a_jpeg(image: Image.Image) -> tuple[str, ...]:
+    packet = image.info.get("xmp") or b""
+    packet = packet if isinstance(packet, bytes) else b""
+    segments = [content for marker, content in getattr(image, "applist", []) if marker == "APP2"]
+    found = []
+    if b"hdr-gain-map" in packet or b"HDRGainMap" in packet or any(b":iso:ts:21496:" in item for item in segments):
+        found.append("gain map")
+    if b"depthmap" in packet or b"DepthMap" in packet or b"Semantic=\"Depth" in packet:
+        found.append("depth map")
+    if b"MotionPhoto" in packet or b"MicroVideo" in packet:
+        found.append("video")
+    return tuple(found)
