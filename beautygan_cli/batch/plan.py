@@ -19,8 +19,8 @@ from beautygan_cli.makeup.look import REGIONS
 from beautygan_cli.photos.clip import CLIP_SUFFIX
 from beautygan_cli.photos.files import present, printable
 from beautygan_cli.photos.find import Found
-from beautygan_cli.photos.formats import FORMATS, is_clip
-from beautygan_cli.photos.photo import suffix_for
+from beautygan_cli.photos.formats import is_clip
+from beautygan_cli.photos.photo import suffix_for, told_format
 
 if TYPE_CHECKING:
     from beautygan_cli.model.session import MakeupSession
@@ -63,7 +63,7 @@ class Plan:
 
 
 class Planner:
-    """Looks up what is done and what is to be made; it opens no photo.
+    """Looks up what is done and what is to be made; it decodes no photo.
 
     inputs: files that are never written over, beside the sources and the looks' own. pictures_wanted: of an output that
     is kept, whether its pictures are asked for all the same.
@@ -99,10 +99,10 @@ class Planner:
         return self.names.of(items)
 
     def outputs(self, item: Found, name: str) -> list[Place]:
-        """The place of each of a source's results. The suffix is by the source's own when the format stays."""
+        """The place of each of a source's results. The suffix is by the source's content when the format stays."""
         suffix = CLIP_SUFFIX
         if not is_clip(item.path):
-            suffix = suffix_for(FORMATS.get(item.path.suffix.lower(), "PNG"), item.path, self.config.format)
+            suffix = suffix_for(told_format(item.path), item.path, self.config.format)
         folder, sweep = self.config.out / item.inside, self.config.sweep
         return [
             Place(

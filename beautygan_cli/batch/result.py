@@ -23,7 +23,7 @@ from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.makeup.pipeline import Made
 from beautygan_cli.photos.files import Journal, present, printable, refuse_foreign, sha256_of
-from beautygan_cli.photos.photo import Photo, write_photo
+from beautygan_cli.photos.photo import Photo, losses, write_photo
 from beautygan_cli.types import UInt8Array
 
 LIMITED_SHARES = (1.0, 0.75, 0.5, 0.25)  # of the asked strengths, tried in turn under an identity limit
@@ -65,6 +65,8 @@ def make(
     reasons = [f"made at {share:g} of the strength to stay within --min-identity {limit:g}"] if share < 1 else []
     reasons += dict.fromkeys(filter(None, map(occlusion.described, source.aligned)))
     reasons += wrong
+    reasons += [*source.photo.notes, *look.notes]
+    reasons += losses(photos[0], outcome.output) if outcome.output else []
     return replace(outcome, status=Status.MADE, reason="; ".join(reasons)), photos
 
 
@@ -80,7 +82,11 @@ def _composed(source: Source, made: Sequence[Made], strengths: Strengths, config
     for face, item in zip(source.aligned, made, strict=True):
         alone = AlignedFace(face.chip, Placement.in_itself(face.placement.size), face.landmarks)
         pixels = pipeline.apply(face.chip, [alone], [item], strengths, remove=remove)
-        photos.append(replace(source.photo, pixels=pixels, alpha=None))
+        chip = replace(source.photo.native, alpha=None) if source.photo.native else None
+        if chip is not None:
+            levels = alignment.crop(chip.levels, face.placement)
+            chip = replace(chip, levels=levels, working=face.chip)
+        photos.append(replace(source.photo, pixels=pixels, alpha=None, native=chip))
     return photos
 
 

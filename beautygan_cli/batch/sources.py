@@ -17,6 +17,7 @@ from beautygan_cli.batch.outcome import Outcome, Status
 from beautygan_cli.errors import BeautyGANError
 from beautygan_cli.evaluation import faults, metrics
 from beautygan_cli.evaluation.faults import CroppedFace
+from beautygan_cli.faces import tone
 from beautygan_cli.faces.alignment import AlignedFace, Placement
 from beautygan_cli.faces.detection import Face
 from beautygan_cli.imaging.colour import rgb_to_lab, weighted_mean
@@ -37,7 +38,7 @@ class ReadyLook:
     """A look that is ready: where it came from, what it says, and its photos' faces.
 
     For measuring, colours: the mean L*a*b* colours that its photos show in the measured regions; cropped: the face
-    whose eyes are worn most, as faults are told by it.
+    whose eyes are worn most, as faults are told by it. notes: phrases for a report on what its photos can't tell.
     """
 
     item: Found
@@ -45,6 +46,7 @@ class ReadyLook:
     wearing: Wearing
     colours: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     cropped: CroppedFace | None = None
+    notes: Sequence[str] = ()
 
     @property
     def path(self) -> Path:
@@ -104,7 +106,7 @@ def read_look(item: Found, look: Look, signature: Signature, max_pixels: int, *,
     crops: dict[AlignedFace, CroppedFace] = {}
 
     def face_of(path: Path) -> AlignedFace:
-        photo = read_photo(path, max_pixels=max_pixels)
+        photo = pipeline.decided(read_photo(path, max_pixels=max_pixels))
         face = pipeline.find_faces(photo.pixels, signature, printable(path), which="largest")[0]
         if measure:
             masks = metrics.face_masks(face.placement.to_photo(face.landmarks), photo.pixels.shape[:2])
@@ -119,7 +121,9 @@ def read_look(item: Found, look: Look, signature: Signature, max_pixels: int, *,
             weights = [weight for _, weight in mix]
             shown[region] = np.average([colours[face][region] for face, _ in mix], axis=0, weights=weights)
     worn = max(wearing.eyes, key=lambda part: part[1])[0] if wearing.eyes else None
-    return ReadyLook(item, look, wearing, shown, crops.get(worn) if worn else None)
+    colourless = any(tone.is_toned(face) for mix in wearing.mixes.values() for face, _ in mix)
+    notes = (tone.NO_COLOUR,) if colourless else ()
+    return ReadyLook(item, look, wearing, shown, crops.get(worn) if worn else None, notes)
 
 
 def read_source(path: Path, signature: Signature, config: RunConfig, *, once: bool = False) -> Source:
@@ -127,6 +131,7 @@ def read_source(path: Path, signature: Signature, config: RunConfig, *, once: bo
     began = time.monotonic()
     photo = read_photo(path, max_pixels=config.max_pixels)
     read = time.monotonic()
+    photo = pipeline.decided(photo)
     aligned = pipeline.find_faces(photo.pixels, signature, printable(path), which=config.which)
     return Source(path, photo, aligned, {"read": read - began, "detect": time.monotonic() - read}, config.crop, once)
 

@@ -42,7 +42,7 @@ from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos import remote
 from beautygan_cli.photos.clip import INSTALL_CLIPS, clips_readable
 from beautygan_cli.photos.files import printable, refuse_foreign, sweep
-from beautygan_cli.photos.find import Found, Problem, find_photos
+from beautygan_cli.photos.find import Found, Problem, find_photos, passed_over
 from beautygan_cli.photos.formats import SOURCE_SUFFIXES, is_clip
 from beautygan_cli.photos.photo import suffix_for
 from beautygan_cli.report.gallery import PAGE, THUMBNAILS, Gallery
@@ -160,6 +160,10 @@ def _given(options: Arguments, stack: ExitStack) -> Given:
     """The photos that the command names; NothingToDoError where there are none to begin with."""
     names = [_from_stdin(stack) if name == PIPE else name for name in options.no_makeup]
     sources, problems = _without_clips(*find_photos(names, suffixes=SOURCE_SUFFIXES), names)
+    others = passed_over([*names, *options.ref])
+    if others and not options.quiet:
+        count, kinds = others.total(), ", ".join(sorted(others))
+        say(f"{count} file{'s' if count > 1 else ''} of other kinds passed over: {kinds}")
     looks, look_problems = _looks(options)
     if options.watch:
         problems = [problem for problem in problems if not problem.path.is_dir()]  # a folder may be empty as yet

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.errors import PhotoError
-from beautygan_cli.faces import detection, masks
+from beautygan_cli.faces import detection, masks, tone
 from beautygan_cli.faces.alignment import AlignedFace
 from beautygan_cli.faces.analysis import analyse_face
 from beautygan_cli.faces.detection import Face
@@ -23,7 +23,7 @@ from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos.files import printable
-from beautygan_cli.photos.photo import MAX_PIXELS, read_photo
+from beautygan_cli.photos.photo import MAX_PIXELS, read_photo, turned
 from beautygan_cli.types import FloatArray, UInt8Array
 
 LARGEST_TILT = 30.0  # degrees between the eyes' line and the horizon; from there on detection gets unsure
@@ -59,12 +59,17 @@ def faults(
         photo = read_photo(path, max_pixels=max_pixels)
     except PhotoError as error:
         return [str(error).removeprefix(f"{printable(path)} ").rstrip(".")]
-    found = detection.detect(photo.pixels)
+    if not (found := detection.detect(photo.pixels)) and photo.doubtful_orientation > 1:
+        photo = turned(photo)
+        found = detection.detect(photo.pixels)
     if not found:
         return ["no face found"]
-    complaints = []
+    complaints = [note for note in photo.notes if "pictures in the file" in note]
     if role == "reference" and len(found) > 1:
         complaints.append(f"{len(found)} faces in a reference, the largest would be taken")
+    if role == "reference":
+        taken = analyse_face(photo.pixels, found[0], signature.size, signature.padding)
+        complaints += ["the reference has no colour"] if tone.is_toned(taken) else []
     judged = found if role == "source" and which == "all" else found[:1]
     for number, face in enumerate(judged, start=1):
         prefix = f"face {number}: " if len(judged) > 1 else ""

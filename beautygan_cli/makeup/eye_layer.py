@@ -136,6 +136,12 @@ def _mixed(first: EyeLayer, second: EyeLayer, share: float) -> EyeLayer:
     )
 
 
+def grey(layer: EyeLayer) -> EyeLayer:
+    """The layer with as much of each colour: it darkens, and colours nothing."""
+    mean = layer.density.mean(axis=-1, keepdims=True)
+    return EyeLayer(np.asarray(np.repeat(mean, 3, axis=-1), np.float32), layer.room)
+
+
 def weighted(parts: Sequence[tuple[tuple[EyeLayer, EyeLayer], float]]) -> tuple[EyeLayer, EyeLayer]:
     """The layers of a mix of references, by weight."""
     total, mixed = 0.0, parts[0][0]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.errors import FaceError
-from beautygan_cli.faces import detection, exposure
+from beautygan_cli.faces import detection, exposure, tone
 from beautygan_cli.faces import masks as region_masks
 from beautygan_cli.faces.alignment import AlignedFace
 from beautygan_cli.faces.analysis import analyse_face
@@ -28,7 +28,7 @@ from beautygan_cli.model.features import Features
 from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos.files import printable
-from beautygan_cli.photos.photo import Photo, read_photo
+from beautygan_cli.photos.photo import Photo, read_photo, turned
 from beautygan_cli.types import FloatArray, UInt8Array
 
 PhotoLike = str | Path | Photo | NDArray[np.uint8]
@@ -155,6 +155,14 @@ def _worn(look: PhotoLike | Look, signature: Signature) -> tuple[Wearing, Streng
     return Wearing.all_of(face_of(look)), Strengths()
 
 
+def decided(photo: Photo) -> Photo:
+    """A photo whose EXIF and format differ on which side is up, turned where it shows a face that way alone."""
+    if photo.doubtful_orientation == 1 or detection.detect(photo.pixels):
+        return photo
+    other = turned(photo)
+    return other if detection.detect(other.pixels) else photo
+
+
 def find_faces(pixels: UInt8Array, signature: Signature, name: str, *, which: str = "all") -> list[AlignedFace]:
     """The aligned faces of an (H, W, 3) uint8 RGB photo, largest first; FaceError, naming the photo, without one."""
     found = detection.detect(pixels)
@@ -209,10 +217,14 @@ def make_up(
         before = jobs[number, next(iter(look.mixes.values()))].chips[0][0]
         worn = {region: made[number, mix] for region, mix in look.mixes.items()}
         after = _joined(before, worn, source.landmarks)
+        after = tone.kept(source, before, after, [face for mix in look.mixes.values() for face, _ in mix])
         if lit[source] is not source:
             own = _fed(source, session.signature)
             before, after = own, exposure.dimmed(own, lit[source], before, after)
-        result.append(Made(before, after, pigment.get(look.mixes.get("eyes", ()))))
+        eyes = pigment.get(look.mixes.get("eyes", ()))
+        if eyes and (tone.is_toned(source) or any(tone.is_toned(face) for face, _ in look.mixes["eyes"])):
+            eyes = (eye_layer.grey(eyes[0]), eye_layer.grey(eyes[1]))
+        result.append(Made(before, after, eyes))
     return result
 
 
@@ -358,12 +370,12 @@ def _weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths, remove
 
 def _pixels(photo: PhotoLike) -> UInt8Array:
     if isinstance(photo, Photo):
-        return photo.pixels
+        return decided(photo).pixels
     if isinstance(photo, np.ndarray):
         if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
             raise ValueError(f"a photo's array must be (H, W, 3) uint8 RGB, but is {photo.shape} {photo.dtype}")
         return photo
-    return read_photo(photo).pixels
+    return decided(read_photo(photo)).pixels
 
 
 def _name(photo: PhotoLike) -> str:

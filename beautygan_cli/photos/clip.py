@@ -30,6 +30,19 @@ from beautygan_cli.types import UInt8Array
 INSTALL_CLIPS = "pip install 'beautygan-cli[video]'"
 CLIP_SUFFIX = ".mp4"
 CONTAINERS = "mov,matroska,avi,mpeg,mpegts"  # ffmpeg's names of the containers that are read
+CODECS = (  # ffmpeg's names of the decoders that are used: of pictures, of sound, of subtitles
+    "h264,hevc,av1,libdav1d,vp8,vp9,libvpx,libvpx-vp9,mpeg4,msmpeg4v2,msmpeg4,mpeg1video,mpeg2video,h263,mjpeg,prores,"
+    "dnxhd,dvvideo,ffv1,rawvideo,vc1,wmv3,"
+    "aac,aac_latm,mp1float,mp2,mp2float,mp3,mp3float,ac3,eac3,dca,opus,libopus,vorbis,libvorbis,flac,alac,amrnb,amrwb,"
+    "pcm_u8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,pcm_f64le,pcm_alaw,"
+    "pcm_mulaw,pcm_dvd,pcm_bluray,adpcm_ms,adpcm_ima_wav,"
+    "subrip,srt,ass,ssa,webvtt,mov_text,text"
+)
+TEXT_SUBTITLES = ("subrip", "ass", "ssa", "webvtt", "mov_text", "text")  # that become the kind that MP4 holds
+HDR_TRANSFERS = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
+LONGEST = 4 * 3600  # seconds of a clip
+MOST_FRAMES = 1_000_000
+LEAST_FRAME = 4  # bytes of the file to a frame: less than any codec takes for one, and so it is filled in
 USUAL_RATE = 60  # frames a second: a clip that claims more than this and than it has is brought to it
 LOCATION_TAGS = ("location", "location-eng", "com.apple.quicktime.location.ISO6709")
 LAST_WORDS = 200  # characters of ffmpeg's message that are passed on
@@ -48,7 +61,8 @@ class Clip:
 
     size: width and height upright; rate: frames a second at which its frames are read; frames: how many there will be,
     None where the file doesn't say; sound: whether it has any; colours: of its frames by ffmpeg's names ("" unknown);
-    aspect: width to height of a pixel.
+    aspect: width to height of a pixel; interlaced: whether its frames are made of two fields; subtitles: the numbers of
+    its streams that MP4 can hold as text; lost: phrases on what MP4 can't hold.
     """
 
     path: Path
@@ -59,6 +73,9 @@ class Clip:
     colours: tuple[str, str, str] = ("", "", "")  # matrix, primaries, transfer
     full_range: bool = False
     aspect: Fraction = Fraction(1)
+    interlaced: bool = False
+    subtitles: tuple[int, ...] = ()
+    lost: tuple[str, ...] = ()
 
     @property
     def matrix(self) -> str:
@@ -87,10 +104,20 @@ def probe_clip(path: Path, max_pixels: int = MAX_PIXELS) -> Clip:
             f"{name} has {width} x {height} pixels, over the limit of {max_pixels}; make it smaller or raise"
             " --max-pixels."
         )
+    colours = _colours(described[1])
+    if colours[2] in HDR_TRANSFERS:
+        raise PhotoError(f"{name} is an HDR clip ({HDR_TRANSFERS[colours[2]]}); export it in SDR, as Rec. 709, first.")
     average = re.search(r"([\d.]+)(k?) fps", described[1])
     rate = _rate(1 / Fraction(about["tb"]), float(average[1]) * (1000 if average[2] else 1) if average else 0.0)
     lasts = re.search(r"Duration: (\d+):(\d+):([\d.]+)", found.stderr)
     seconds = sum(float(part) * unit for part, unit in zip(lasts.groups(), (3600, 60, 1), strict=True)) if lasts else 0
+    if seconds > LONGEST or seconds * rate > MOST_FRAMES:
+        raise PhotoError(
+            f"{name} lasts {seconds / 3600:.1f} hours at {float(rate):.0f} frames a second, over the limit of"
+            f" {LONGEST // 3600} hours and {MOST_FRAMES:,} frames; cut it into parts first."
+        )
+    subtitles = re.findall(r"^ *Stream #0:(\d+)\S* ?.*?: Subtitle: (\w+)", found.stderr, re.MULTILINE)
+    images = sorted({kind for _, kind in subtitles if kind not in TEXT_SUBTITLES})
     aspect = Fraction(about.get("sar", "1/1").replace(":", "/")) if not about.get("sar", "1/1").startswith("0") else 0
     return Clip(
         path,
@@ -98,9 +125,12 @@ def probe_clip(path: Path, max_pixels: int = MAX_PIXELS) -> Clip:
         rate,
         frames=max(1, round(seconds * rate)) if seconds else None,
         sound=bool(re.search(r"^ *Stream #0:\S+ ?.*?: Audio: ", found.stderr, re.MULTILINE)),
-        colours=_colours(described[1]),
+        colours=colours,
         full_range=bool(re.search(r"\(pc\b|yuvj", described[1])),
         aspect=Fraction(aspect or 1),
+        interlaced=bool(re.search(r"\b(top|bottom)( coded)? first\b", described[1])),
+        subtitles=tuple(int(number) for number, kind in subtitles if kind in TEXT_SUBTITLES),
+        lost=tuple(f"subtitles that are pictures ({kind}) were left out, since MP4 can't hold them" for kind in images),
     )
 
 
@@ -126,11 +156,13 @@ def _colours(described: str) -> tuple[str, str, str]:
 
 
 def read_frames(clip: Clip) -> Generator[UInt8Array, None, None]:
-    """The frames of a clip one by one, (H, W, 3) uint8 RGB, upright, at its constant rate. PhotoError."""
+    """The frames of a clip one by one, (H, W, 3) uint8 RGB, upright, deinterlaced, at its constant rate. PhotoError."""
+    most = min(MOST_FRAMES, max(1, clip.path.stat().st_size // LEAST_FRAME))
     width, height = clip.size
     name = printable(clip.path)
     scale = f"scale=in_color_matrix={clip.matrix}:in_range={'pc' if clip.full_range else 'tv'}"
-    command = [*_input(clip.path), "-map", "0:v:0", "-vf", f"{scale}:{_CAREFUL},format=rgb24"]
+    fields = "bwdif=mode=send_frame:deint=all," if clip.interlaced else ""
+    command = [*_input(clip.path), "-map", "0:v:0", "-vf", f"{fields}{scale}:{_CAREFUL},format=rgb24"]
     command += ["-fps_mode", "cfr", "-r", str(clip.rate), "-f", "rawvideo", "-"]
     with tempfile.TemporaryFile() as words:
         process = _start(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=words)
@@ -139,6 +171,8 @@ def read_frames(clip: Clip) -> Generator[UInt8Array, None, None]:
             number = 0
             while _fill(process.stdout, frame := np.empty((height, width, 3), np.uint8)):
                 number += 1
+                if number > most:
+                    raise PhotoError(f"{name} asks for more frames than it holds, over {most:,}; save it anew as MP4.")
                 yield frame
             if process.wait():
                 raise PhotoError(f"{name} can't be read beyond frame {number}{_said(words)}; save it anew as MP4.")
@@ -184,7 +218,9 @@ class Encoder:
             f"setsar={clip.aspect}:max=10000",
         ]
         command += ["-vf", ",".join(filters), "-c:v", "libx264", "-crf", str(_crf(quality))]
-        command += ["-map_metadata", "1", "-map_chapters", "-1"]
+        for number in clip.subtitles:
+            command += ["-map", f"1:{number}", "-c:s", "mov_text"]
+        command += ["-map_metadata", "1", "-map_chapters", "1"]
         for tag in LOCATION_TAGS if strip_location else ():
             command += ["-metadata", f"{tag}="]
         command += ["-movflags", "+faststart", "-f", "mp4", "-y", _file(file)]
@@ -245,7 +281,16 @@ _CAREFUL = "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"  # so th
 
 
 def _input(path: Path) -> list[str]:
-    return ["-protocol_whitelist", "file", "-format_whitelist", CONTAINERS, "-i", _file(path)]
+    return [
+        "-protocol_whitelist",
+        "file",
+        "-format_whitelist",
+        CONTAINERS,
+        "-codec_whitelist",
+        CODECS,
+        "-i",
+        _file(path),
+    ]
 
 
 def _file(path: Path) -> str:

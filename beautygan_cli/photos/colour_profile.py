@@ -122,9 +122,7 @@ def decoded(image: Image.Image, facts: Facts, file: io.BufferedIOBase, orientati
     return Decoded(working.copy(), alpha, Native(own, working, profile, deep_alpha), profile, tuple(notes))
 
 
-def _deep(
-    image: Image.Image, facts: Facts, file: io.BufferedIOBase, orientation: int
-) -> npt.NDArray[np.uint16] | None:
+def _deep(image: Image.Image, facts: Facts, file: io.BufferedIOBase, orientation: int) -> npt.NDArray[np.uint16] | None:
     """The levels of a photo of 16 bits, HWC uint16 with 3 or 4 channels; None of another, or one read as 8 bits alone.
 
     Pillow has no mode for 16 bits in colour. OpenCV's decoder is given what Pillow's has read without complaint.

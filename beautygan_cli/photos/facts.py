@@ -120,7 +120,7 @@ def _behind_a_jpeg(image: Image.Image) -> tuple[str, ...]:
     found = []
     if b"hdr-gain-map" in packet or b"HDRGainMap" in packet or any(b":iso:ts:21496:" in item for item in segments):
         found.append("gain map")
-    if b"depthmap" in packet or b"DepthMap" in packet or b"Semantic=\"Depth" in packet:
+    if b"depthmap" in packet or b"DepthMap" in packet or b'Semantic="Depth' in packet:
         found.append("depth map")
     if b"MotionPhoto" in packet or b"MicroVideo" in packet:
         found.append("video")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from beautygan_cli.photos import remote
 from beautygan_cli.photos.files import not_a_file, printable, reason_of
-from beautygan_cli.photos.formats import PHOTO_SUFFIXES, known_suffixes
+from beautygan_cli.photos.formats import PHOTO_SUFFIXES, PICTURES_PASSED_OVER, known_suffixes
 
 
 class Found(NamedTuple):
@@ -69,6 +70,20 @@ def find_photos(
         else:
             problems.append(Problem(path, not_a_file(path)))
     return found, problems
+
+
+def passed_over(paths: Sequence[Path | str]) -> Counter[str]:
+    """How many files of other kinds lie in and below the folders among the paths, by suffix in lower case.
+
+    Kinds that somebody may take for photos or clips count, and hidden files don't.
+    """
+    counts: Counter[str] = Counter()
+    for folder in (path for path in map(remote.as_path, paths) if not isinstance(path, remote.RemotePath)):
+        for _, folders, names in os.walk(folder):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            suffixes = (PurePath(name).suffix.lower() for name in names if not name.startswith("."))
+            counts.update(suffix for suffix in suffixes if suffix in PICTURES_PASSED_OVER)
+    return counts
 
 
 def _search(folder: Path, suffixes: frozenset[str]) -> tuple[list[Found], list[Problem]]:

@@ -45,7 +45,11 @@ PRIMARIES: Mapping[int, Chromaticities] = {
     11: (0.314, 0.351, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),
     12: (0.3127, 0.3290, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),
 }
-GAMMAS: Mapping[int, float] = {4: 2.2, 5: 2.8, 8: 1.0}  # of the transfers that are a plain power; others are shown as sRGB
+GAMMAS: Mapping[int, float] = {
+    4: 2.2,
+    5: 2.8,
+    8: 1.0,
+}  # of the transfers that are a plain power; others are shown as sRGB
 HDR_TRANSFERS: Mapping[int, str] = {16: "PQ", 18: "HLG"}
 
 
@@ -73,9 +77,7 @@ class RgbSpace:
     def coded(self, light: FloatArray) -> FloatArray:
         """The coded values, 0 to 1 where they lie within this space, of sRGB light (..., 3)."""
         own = light @ np.linalg.inv(self.matrix).T.astype(np.float32)
-        planes = [
-            _looked_up(own[..., channel], _inverse(curve.tobytes())) for channel, curve in enumerate(self.curves)
-        ]
+        planes = [_looked_up(own[..., channel], _inverse(curve.tobytes())) for channel, curve in enumerate(self.curves)]
         return np.stack(planes, axis=-1)
 
 

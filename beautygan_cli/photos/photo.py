@@ -41,7 +41,7 @@ from beautygan_cli.photos.exif import (
 )
 from beautygan_cli.photos.facts import Facts, facts_of
 from beautygan_cli.photos.files import Journal, opened, printable, reason_of, refuse_to_replace, whole
-from beautygan_cli.photos.formats import FIRST_SUFFIX, FORMATS, known_suffixes
+from beautygan_cli.photos.formats import FIRST_SUFFIX, FORMATS, format_of, known_suffixes
 from beautygan_cli.photos.jpeg_scans import has_too_many_scans
 from beautygan_cli.photos.pillow import prepared_pillow
 from beautygan_cli.photos.tiff import is_raw
@@ -177,7 +177,8 @@ def _refuse(facts: Facts, name: str) -> None:
         raise PhotoError(f"{name} is an HDR photo ({facts.hdr}); export it in SDR, as JPEG or PNG, first.")
     if facts.animated:
         raise PhotoError(
-            f"{name} is an animation; save it as a clip (MP4) to have all of it made up, or one of its frames as a photo."
+            f"{name} is an animation; save it as a clip (MP4) to have all of it made up, or one of its frames as a"
+            " photo."
         )
 
 
@@ -274,6 +275,18 @@ def suffix_for(photo_format: str, path: PurePath, choice: str) -> str:
     if FORMATS.get(path.suffix.lower()) == photo_format:
         return path.suffix
     return FIRST_SUFFIX[photo_format]
+
+
+def told_format(path: Path) -> str:
+    """The format of the photo in a file, by its first bytes; by its name where these can't be read or tell nothing."""
+    by_name = FORMATS.get(path.suffix.lower(), "PNG")
+    if isinstance(path, remote.RemotePath):  # which would be fetched for it
+        return by_name
+    try:
+        with opened(path) as file:
+            return format_of(file.read(32)) or by_name
+    except PhotoError:
+        return by_name
 
 
 def _profile_of(photo: Photo) -> bytes | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import IO, Any, NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ class Head(NamedTuple):
     """What stands before the pixels: bits a channel, and the content of the small chunks that tell of colour."""
 
     bits: int = 8
-    chunks: dict[bytes, bytes] = {}
+    chunks: Mapping[bytes, bytes] = MappingProxyType({})
 
 
 def head(file: io.BufferedIOBase) -> Head:

@@ -19,15 +19,15 @@ _XMLNS = "http://www.w3.org/2000/xmlns/"
 _TIFF_SPACE = "http://ns.adobe.com/tiff/1.0/"
 EXIF_SPACE = "http://ns.adobe.com/exif/1.0/"
 _IPTC_EXTENSION = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
-_STALE_SPACES = {  # these tell of pictures, videos or packets behind the photo, which a result doesn't have
-    "http://ns.adobe.com/hdr-gain-map/1.0/",
-    "http://ns.adobe.com/xmp/note/",
-    "http://ns.google.com/photos/1.0/camera/",
-    "http://ns.google.com/photos/1.0/container/",
-    "http://ns.google.com/photos/1.0/depthmap/",
-    "http://ns.google.com/photos/1.0/image/",
-}
+# What tells of pictures, videos or packets behind the photo, which a result doesn't have, goes as a kind: makers name
+# such spaces alike. How a panorama lies on its sphere stays.
+_STALE_SPACE = re.compile(
+    r"https?://ns\.[^/]+/photos/(?!.*panorama)|hdr-?gain-?map|depth-?map|/xmp/note/|pixeldatainfo|/(container|camera|dd)/",
+    re.IGNORECASE,
+)
+_STALE_NAME = re.compile(r"MotionPhoto|MicroVideo|GainMap|Depth(Map|Data)|(Offset|Padding)$|^(Container|Directory)$")
 _STALE = {("http://ns.adobe.com/xap/1.0/", "Thumbnails")}
+_STANDARD_HOSTS = re.compile(r"https?://(ns\.adobe\.com|purl\.org|iptc\.org|www\.w3\.org|ns\.useplus\.org)/")
 _PLACE_NAMES = {
     ("http://ns.adobe.com/photoshop/1.0/", "City"),
     ("http://ns.adobe.com/photoshop/1.0/", "State"),
@@ -115,7 +115,13 @@ def _must_go(name: tuple[str | None, str | None], strip_location: bool, mark: bo
         return False
     is_place = name in _PLACE_NAMES or (space == EXIF_SPACE and (local or "").startswith("GPS"))
     is_mark = name == (_IPTC_EXTENSION, "DigitalSourceType")  # an earlier one gives way to ours, and only to ours
-    return space in _STALE_SPACES or name in _STALE or (strip_location and is_place) or (mark and is_mark)
+    return _is_stale(space or "", local or "") or (strip_location and is_place) or (mark and is_mark)
+
+
+def _is_stale(space: str, local: str) -> bool:
+    if (space, local) in _STALE or _STALE_SPACE.search(space):
+        return True
+    return not _STANDARD_HOSTS.match(space) and bool(_STALE_NAME.search(local))
 
 
 def _add_mark(root: Element, described: list[Element]) -> None:

@@ -1,0 +1,500 @@
+"""What a photo's file says of itself is kept, converted, said or refused; `docs/formats.md` is a table of these tests.
+
+Results are looked at as a viewer that honours their metadata shows them: through LittleCMS, by the profile in the file.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pillow_heif
+import pytest
+from PIL import Image, ImageCms, PngImagePlugin, TiffImagePlugin
+
+from beautygan_cli.errors import PhotoError
+from beautygan_cli.photos import icc
+from beautygan_cli.photos.find import passed_over
+from beautygan_cli.photos.formats import FORMATS
+from beautygan_cli.photos.photo import Photo, losses, read_photo, told_format, turned, write_photo
+
+pillow_heif.register_heif_opener()
+
+says = pytest.mark.says
+
+SPACES = {
+    "Display P3": icc.matrix_profile(icc.PRIMARIES[12], None),
+    "Adobe RGB": icc.matrix_profile((0.3127, 0.3290, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06), 563 / 256),
+    "ProPhoto": icc.matrix_profile((0.3457, 0.3585, 0.7347, 0.2653, 0.1596, 0.8404, 0.0366, 0.0001), 1.8),
+}
+P3 = SPACES["Display P3"]
+FACE = np.s_[8:24, 12:36]  # the part of `picture` that is changed
+
+
+def picture() -> np.ndarray:
+    """Skin-like colours with soft changes, HWC uint8 sRGB."""
+    down, across = np.mgrid[0:32, 0:48]
+    return np.dstack([120 + 2 * across, 60 + 3 * down, 70 + down + across]).astype(np.uint8)
+
+
+def converted(pixels: np.ndarray, profile: bytes, *, back: bool = False) -> np.ndarray:
+    """Pixels of sRGB in the space of a profile, or (`back`) the other way, by LittleCMS."""
+    sides = [ImageCms.createProfile("sRGB"), ImageCms.ImageCmsProfile(io.BytesIO(profile))]
+    one, other = reversed(sides) if back else sides
+    transform = ImageCms.buildTransform(one, other, "RGB", "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC)
+    return np.asarray(ImageCms.applyTransform(Image.fromarray(pixels), transform))
+
+
+def levels_of(path: Path) -> np.ndarray:
+    """A file's levels as they stand, at their own depth, by no reader of ours."""
+    return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[..., ::-1]
+
+
+def with_makeup(photo: Photo) -> Photo:
+    """A photo whose FACE is redder, as if by makeup."""
+    pixels = photo.pixels.astype(int)
+    pixels[FACE] += [30, -25, -10]
+    return replace(photo, pixels=np.clip(pixels, 0, 255).astype(np.uint8))
+
+
+def chunked(png: bytes, kind: bytes, content: bytes) -> bytes:
+    """A PNG with one chunk more behind its head."""
+    chunk = struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    return png[:33] + chunk + png[33:]
+
+
+def encoded(pixels: np.ndarray, photo_format: str, **options: object) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, photo_format, **options)
+    return file.getvalue()
+
+
+# Colour
+
+
+@says("JPEG, PNG, TIFF, WebP, HEIC, AVIF", "ICC profile of RGB by matrix and curves", "kept; the work is done in sRGB")
+@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp", ".heic", ".avif"])
+def test_a_profile_is_seen_through_and_kept(tmp_path: Path, suffix: str, space: str) -> None:
+    profile = SPACES[space]
+    path = tmp_path / f"photo{suffix}"
+    own = converted(picture(), profile)
+    exact = {"subsampling": "4:4:4"} if suffix in (".jpg", ".avif") else {}
+    Image.fromarray(own).save(path, quality=100, icc_profile=profile, **exact)
+    photo = read_photo(path)
+    assert np.abs(photo.pixels.astype(int) - picture()).mean() < (1 if suffix in (".png", ".tif") else 4)
+    made = with_makeup(photo)
+    written = write_photo(made, tmp_path / f"made{suffix}", quality=100)
+    with Image.open(written) as image:
+        assert image.info["icc_profile"] == profile
+        shown = converted(np.asarray(image.convert("RGB")), profile, back=True)
+    assert np.abs(shown.astype(int) - made.pixels).mean() < (1.2 if suffix in (".png", ".tif") else 5)
+
+
+@says("PNG, TIFF", "pixels outside the face, whatever the profile", "kept to the bit")
+@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_what_does_not_change_stays_to_the_bit(tmp_path: Path, suffix: str, space: str) -> None:
+    own = np.random.default_rng(1).integers(0, 256, (32, 48, 3), np.uint8)  # far out of sRGB for the most part
+    Image.fromarray(own).save(tmp_path / f"photo{suffix}", icc_profile=SPACES[space])
+    written = write_photo(with_makeup(read_photo(tmp_path / f"photo{suffix}")), tmp_path / f"made{suffix}")
+    same = (levels_of(written) == own).all(axis=-1)
+    assert not same[FACE].all()
+    same[FACE] = True
+    assert same.all()
+
+
+@says("all with a profile", "colours that sRGB does not hold", "kept, in the face too")
+def test_colours_out_of_srgb_stay_out_of_it(tmp_path: Path) -> None:
+    own = np.full((32, 48, 3), (250, 40, 30), np.uint8)
+    Image.fromarray(own).save(tmp_path / "photo.png", icc_profile=P3)
+    photo = read_photo(tmp_path / "photo.png")
+    pixels = photo.pixels.copy()
+    pixels[FACE] -= np.array([20, 0, 0], np.uint8)
+    written = levels_of(write_photo(replace(photo, pixels=pixels), tmp_path / "made.png"))
+    seen = icc.srgb_coded(icc.rgb_space(P3).light(written))[16, 24]
+    assert seen[0] > 1 - 20 / 255 + 0.03  # redder than sRGB's own red less the change
+    assert written[16, 24, 0] < 250
+
+
+@says("all", "profile of sRGB, or none", "kept; nothing is converted")
+@pytest.mark.parametrize("profile", [None, ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()])
+def test_srgb_is_not_converted(tmp_path: Path, profile: bytes | None) -> None:
+    Image.fromarray(picture()).save(tmp_path / "photo.png", icc_profile=profile)
+    photo = read_photo(tmp_path / "photo.png")
+    assert photo.native is None and photo.metadata.icc_profile == profile
+    assert np.array_equal(photo.pixels, picture())
+
+
+def coded_p3(kind: str) -> bytes:
+    own = converted(picture(), P3)
+    if kind == "cICP":
+        return chunked(encoded(own, "PNG"), b"cICP", bytes([12, 13, 0, 1]))
+    if kind == "cHRM":
+        places = (31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000)
+        png = chunked(encoded(own, "PNG"), b"cHRM", struct.pack(">8I", *places))
+        return chunked(png, b"gAMA", struct.pack(">I", 45455))
+    if kind == "AVIF":
+        avif = encoded(own, "AVIF", quality=100, subsampling="4:4:4")
+        assert b"nclx\0\1\0\x0d" in avif
+        return avif.replace(b"nclx\0\1\0\x0d", b"nclx\0\x0c\0\x0d")
+    return encoded(own, "HEIF", quality=100, chroma=444, color_primaries=12, transfer_characteristics=13)
+
+
+@says("PNG (cICP, gAMA with cHRM), HEIC and AVIF (nclx)", "colour space without a profile", "converted to a profile")
+@pytest.mark.parametrize("kind", ["cICP", "cHRM", "AVIF", "HEIF"])
+def test_a_space_told_without_a_profile_is_kept_as_one(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "photo").write_bytes(coded_p3(kind))
+    photo = read_photo(tmp_path / "photo")
+    assert np.abs(photo.pixels.astype(int) - picture()).mean() < (1 if kind.startswith("c") else 3)
+    written = write_photo(photo, tmp_path / "made.png")
+    with Image.open(written) as image:
+        shown = converted(np.asarray(image), image.info["icc_profile"], back=True)
+    assert np.abs(shown.astype(int) - photo.pixels).mean() < 1
+
+
+@says("PNG", "gAMA of another power", "converted to a profile")
+def test_a_png_of_linear_light_is_seen_as_it_is_meant(tmp_path: Path) -> None:
+    linear = np.rint(255 * icc.srgb_light(picture() / np.float32(255))).astype(np.uint8)
+    (tmp_path / "photo.png").write_bytes(chunked(encoded(linear, "PNG"), b"gAMA", struct.pack(">I", 100_000)))
+    assert np.abs(read_photo(tmp_path / "photo.png").pixels.astype(int) - picture()).mean() < 2
+
+
+@says("JPEG, PNG, TIFF", "profile of greys", "converted to one of RGB, to the bit")
+def test_greys_keep_their_levels_under_a_profile_of_rgb(tmp_path: Path) -> None:
+    tags = icc._tags(icc.matrix_profile(icc.BT709, 1.8))
+    tags = {name: tags[name] for name in (b"desc", b"cprt", b"wtpt")} | {b"kTRC": tags[b"rTRC"]}
+    listing, body = struct.pack(">I", len(tags)), b""
+    for name, content in tags.items():
+        listing += name + struct.pack(">II", 132 + 12 * len(tags) + len(body), len(content))
+        body += content + bytes(-len(content) % 4)
+    head = bytearray(P3[:128])
+    head[16:20] = b"GRAY"
+    struct.pack_into(">I", head, 0, 128 + len(listing) + len(body))
+    grey = picture()[..., 0]
+    Image.fromarray(grey).save(tmp_path / "photo.png", icc_profile=bytes(head) + listing + body)
+    photo = read_photo(tmp_path / "photo.png")
+    expected = 255 * icc.srgb_coded(((grey / 255) ** 1.8).astype(np.float32))
+    assert np.abs(photo.pixels[..., 0] - expected).max() <= 1.5
+    assert np.array_equal(levels_of(write_photo(photo, tmp_path / "made.png"))[..., 0], grey)
+
+
+@says("JPEG, TIFF", "CMYK and Lab", "converted to sRGB, and said")
+def test_cmyk_becomes_srgb_and_this_is_said(tmp_path: Path) -> None:
+    Image.fromarray(picture()).convert("CMYK").save(tmp_path / "photo.jpg", quality=98)
+    assert read_photo(tmp_path / "photo.jpg").notes == ("its CMYK became sRGB",)
+
+
+def hdr(kind: str) -> bytes:
+    if kind == "PNG":
+        return chunked(encoded(picture(), "PNG"), b"cICP", bytes([9, 16, 0, 1]))
+    if kind == "AVIF":
+        return encoded(picture(), "AVIF").replace(b"nclx\0\1\0\x0d", b"nclx\0\x09\0\x12")
+    if kind == "HEIF":
+        return encoded(picture(), "HEIF", color_primaries=9, transfer_characteristics=16)
+    named = [text.ljust(28).encode("utf-16-be") for text in ("RGB as the file described it", "Rec. 2020 PQ")]
+    profile = P3.replace(*named)
+    return encoded(picture(), "JPEG", icc_profile=profile)
+
+
+@says("HEIC, AVIF, PNG, JPEG", "HDR (PQ, HLG)", "refused")
+@pytest.mark.parametrize("kind", ["PNG", "AVIF", "HEIF", "JPEG"])
+def test_hdr_is_refused_with_what_to_export(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "photo").write_bytes(hdr(kind))
+    with pytest.raises(
+        PhotoError, match=r"photo is an HDR photo \((PQ|HLG)\); export it in SDR, as JPEG or PNG, first"
+    ):
+        read_photo(tmp_path / "photo")
+
+
+@says("JPEG (Ultra HDR), HEIC", "gain map, depth map, video behind the photo", "left out, and said")
+@pytest.mark.parametrize(
+    ("mark", "word"),
+    [("hdrgm='http://ns.adobe.com/hdr-gain-map/1.0/'", "gain map"), ("GCamera='x' GCamera:MotionPhoto='1'", "video")],
+)
+def test_what_lies_behind_a_jpeg_is_left_out_and_said(tmp_path: Path, mark: str, word: str) -> None:
+    packet = f"<x:xmpmeta xmlns:x='adobe:ns:meta/' xmlns:{mark}/>".encode()
+    Image.fromarray(picture()).save(tmp_path / "photo.jpg", xmp=packet)
+    (note,) = read_photo(tmp_path / "photo.jpg").notes
+    assert note.startswith(f"the {word} in the file was left out")
+
+
+# Depth
+
+
+def deep_picture() -> np.ndarray:
+    return picture().astype(np.uint16) * 257 + np.random.default_rng(2).integers(0, 100, (32, 48, 3)).astype(np.uint16)
+
+
+@says("PNG, TIFF", "16 bits a channel", "kept to the bit outside the face")
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_16_bits_are_kept(tmp_path: Path, suffix: str, channels: int) -> None:
+    deep = deep_picture()
+    stored = {1: deep[..., 0], 3: deep, 4: np.dstack([deep, np.full(deep.shape[:2], 65000, np.uint16)])}[channels]
+    cv2.imwrite(str(tmp_path / f"photo{suffix}"), stored if channels == 1 else stored[..., [2, 1, 0, 3][:channels]])
+    photo = read_photo(tmp_path / f"photo{suffix}")
+    path = write_photo(with_makeup(photo), tmp_path / f"made{suffix}")
+    written = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert written.dtype == np.uint16
+    colours = written[..., [2, 1, 0]]
+    expected = np.repeat(deep[..., :1], 3, axis=-1) if channels == 1 else deep
+    outside = np.ones(deep.shape[:2], bool)
+    outside[FACE] = False
+    assert np.array_equal(colours[outside], expected[outside])
+    assert np.abs(colours[FACE].astype(int) - expected[FACE] - np.array([30, -25, -10]) * 257).max() <= 1
+    if channels == 4:
+        assert (written[..., 3] == 65000).all()
+    again = read_photo(path)
+    assert again.native is not None and again.metadata.xmp is not None
+
+
+@says("PNG, TIFF", "16 bits with a profile", "kept, both")
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_16_bits_under_a_profile(tmp_path: Path, suffix: str) -> None:
+    own = converted(picture(), SPACES["ProPhoto"]).astype(np.uint16) * 257 + 60
+    photo = Photo(pixels=picture())
+    cv2.imwrite(str(tmp_path / "plain.png"), own[..., ::-1])
+    plain = read_photo(tmp_path / "plain.png")
+    native = replace(plain.native, profile=SPACES["ProPhoto"])
+    given = replace(plain, native=native)
+    path = write_photo(given, tmp_path / f"photo{suffix}")
+    photo = read_photo(path)
+    assert photo.native.profile == SPACES["ProPhoto"]
+    assert np.array_equal(photo.native.levels, own)
+    assert np.abs(photo.pixels.astype(int) - picture()).max() <= 2
+    made = with_makeup(photo)
+    written = levels_of(write_photo(made, tmp_path / f"made{suffix}"))
+    shown = converted(np.rint(written / 257).astype(np.uint8), SPACES["ProPhoto"], back=True)
+    assert np.abs(shown.astype(int) - made.pixels).max() <= 4
+
+
+@says("PNG, TIFF into another format", "16 bits a channel", "converted to 8, and said")
+def test_16_bits_that_a_format_can_not_hold_are_told(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "photo.png"), deep_picture()[..., ::-1])
+    photo = read_photo(tmp_path / "photo.png")
+    assert losses(photo, Path("made.jpg")) == ["16 bits a channel became 8, since a JPEG has no more"]
+    assert losses(photo, Path("made.tif")) == []
+    written = read_photo(write_photo(photo, tmp_path / "made.bmp"))
+    assert np.abs(written.pixels.astype(int) - picture()).max() <= 1
+
+
+@says("TIFF", "orientation with 16 bits", "applied")
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_a_deep_tiff_is_turned(tmp_path: Path, orientation: int) -> None:
+    cv2.imwrite(str(tmp_path / "photo.tif"), deep_picture()[..., ::-1], [cv2.IMWRITE_TIFF_COMPRESSION, 1])
+    expected = read_photo(tmp_path / "photo.tif")
+    content = bytearray((tmp_path / "photo.tif").read_bytes())
+    (place,) = struct.unpack_from("<I", content, 4)
+    (count,) = struct.unpack_from("<H", content, place)
+    tags = [content[place + 2 + 12 * i : place + 14 + 12 * i] for i in range(count)]
+    tags = [tag for tag in tags if struct.unpack_from("<H", tag)[0] != 274]
+    tags = sorted([*tags, struct.pack("<HHIHH", 274, 3, 1, orientation, 0)], key=lambda tag: tag[0] + 256 * tag[1])
+    struct.pack_into("<I", content, 4, len(content))
+    content += struct.pack("<H", len(tags)) + b"".join(tags) + bytes(4)
+    (tmp_path / "turned.tif").write_bytes(content)
+    photo = read_photo(tmp_path / "turned.tif")
+    upright = turned(replace(expected, doubtful_orientation=orientation))
+    assert np.array_equal(photo.pixels, upright.pixels)
+    assert photo.native is None or np.array_equal(photo.native.levels, upright.native.levels)
+    assert photo.native is not None or photo.notes == ("16 bits a channel became 8",)
+
+
+# Content
+
+
+@says("PNG, WebP, TIFF, HEIC, AVIF into JPEG, BMP", "transparency", "laid on white, and said")
+@pytest.mark.parametrize("suffix", [".jpg", ".bmp"])
+def test_transparent_parts_become_white_where_there_is_no_transparency(tmp_path: Path, suffix: str) -> None:
+    alpha = np.zeros((32, 48), np.uint8)
+    alpha[:, 24:] = 255
+    hidden = replace(Photo(picture()), alpha=alpha)
+    (said,) = losses(hidden, Path(f"made{suffix}"))
+    assert said.startswith("transparent parts became white")
+    assert losses(hidden, Path("made.png")) == [] == losses(Photo(picture()), Path(f"made{suffix}"))
+    shown = read_photo(write_photo(hidden, tmp_path / f"made{suffix}", quality=100)).pixels
+    assert shown[:, :20].min() > 245
+    assert np.abs(shown[:, 28:].astype(int) - picture()[:, 28:]).mean() < 3
+
+
+@says("all", "format of a file whose name says another", "told by its content")
+def test_format_is_told_by_content(tmp_path: Path) -> None:
+    for suffix, photo_format in FORMATS.items():
+        (tmp_path / "photo.xyz").write_bytes(encoded(picture(), photo_format))
+        assert told_format(tmp_path / "photo.xyz") == photo_format, suffix
+    (tmp_path / "photo.webp").write_bytes(b"?")
+    assert told_format(tmp_path / "photo.webp") == "WEBP"  # reading it will say what is wrong
+
+
+@says("TIFF", "further pages", "left out, and said")
+def test_of_a_document_the_first_page_is_taken_and_this_is_said(tmp_path: Path) -> None:
+    page = Image.fromarray(picture())
+    page.save(tmp_path / "photo.tif", save_all=True, append_images=[page, page])
+    photo = read_photo(tmp_path / "photo.tif")
+    assert photo.notes == ("of the 3 pictures in the file the main one was taken",)
+    assert np.array_equal(photo.pixels, picture())
+
+
+def tiff_with(tag: int, values: tuple[object, ...], kind: int) -> bytes:
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[tag] = values
+    tags.tagtype[tag] = kind
+    return encoded(picture(), "TIFF", tiffinfo=tags)
+
+
+@says("DNG, CR2, CR3, NEF, ARW, RAF, ORF, RW2, X3F", "raw files", "refused")
+@pytest.mark.parametrize("kind", ["dng", "arw", "cr2", "cr3", "raf"])
+def test_a_raw_file_is_refused_by_its_content(tmp_path: Path, kind: str) -> None:
+    plain = encoded(picture(), "TIFF")
+    content = {
+        "dng": tiff_with(50706, (b"\1\4\0\0",), 1),
+        "arw": plain.replace(struct.pack("<HHIHH", 262, 3, 1, 2, 0), struct.pack("<HHIHH", 262, 3, 1, 32803, 0)),
+        "cr2": plain[:8] + b"CR\2\0" + plain[12:],
+        "cr3": b"\0\0\0\x18ftypcrx " + bytes(64),
+        "raf": b"FUJIFILMCCD-RAW 0201" + bytes(64),
+    }[kind]
+    (tmp_path / "photo.tif").write_bytes(content)
+    with pytest.raises(PhotoError, match="is a raw file; export it as JPEG or TIFF first"):
+        read_photo(tmp_path / "photo.tif")
+    (tmp_path / "plain.tif").write_bytes(plain)
+    read_photo(tmp_path / "plain.tif")
+
+
+@says("TIFF", "compression without loss", "kept; one with loss becomes LZW")
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [(None, "raw"), ("tiff_lzw", "tiff_lzw"), ("tiff_adobe_deflate",) * 2, ("packbits",) * 2, ("jpeg", "tiff_lzw")],
+)
+def test_compression_of_a_tiff_is_kept(tmp_path: Path, given: str | None, kept: str) -> None:
+    Image.fromarray(picture()).save(tmp_path / "photo.tif", compression=given)
+    with Image.open(write_photo(read_photo(tmp_path / "photo.tif"), tmp_path / "made.tif")) as image:
+        assert image.info["compression"] == kept
+
+
+@says("TIFF, JPEG, PNG", "resolution", "kept; none is made up")
+@pytest.mark.parametrize("suffix", [".tif", ".jpg", ".png"])
+def test_no_resolution_is_made_up(tmp_path: Path, suffix: str) -> None:
+    Image.fromarray(picture()).save(tmp_path / f"photo{suffix}")
+    with Image.open(write_photo(read_photo(tmp_path / f"photo{suffix}"), tmp_path / f"made{suffix}")) as image:
+        image.load()
+        assert image.format == "TIFF" or "dpi" not in image.info
+        assert 282 not in getattr(image, "tag_v2", {})
+    Image.fromarray(picture()).save(tmp_path / f"fine{suffix}", dpi=(300, 300))
+    with Image.open(write_photo(read_photo(tmp_path / f"fine{suffix}"), tmp_path / f"fine-made{suffix}")) as image:
+        assert [round(value) for value in image.info["dpi"]] == [300, 300]
+
+
+# Words
+
+
+IIM = b"".join(
+    b"\x1c\2" + bytes([number]) + struct.pack(">H", len(text)) + text
+    for number, text in [(80, b"Zoe Lens"), (90, b"Berlin"), (116, b"(c) Zoe")]
+)
+
+
+@says("JPEG, TIFF", "IPTC-IIM", "kept; places go with --strip-location")
+@pytest.mark.parametrize("suffix", [".jpg", ".tif"])
+def test_iim_is_kept_and_its_places_go_on_demand(tmp_path: Path, suffix: str) -> None:
+    from beautygan_cli.photos.captions import iim_segment
+
+    if suffix == ".jpg":
+        Image.fromarray(picture()).save(tmp_path / "photo.jpg", extra=iim_segment(IIM))
+    else:
+        (tmp_path / "photo.tif").write_bytes(tiff_with(33723, (IIM,), 7))
+    photo = read_photo(tmp_path / f"photo{suffix}")
+    assert photo.metadata.iim == IIM
+    assert read_photo(write_photo(photo, tmp_path / f"made{suffix}")).metadata.iim == IIM
+    bare = read_photo(write_photo(photo, tmp_path / f"bare{suffix}", strip_location=True)).metadata.iim
+    assert bare is not None and b"Zoe Lens" in bare and b"Berlin" not in bare and b"(c) Zoe" in bare
+
+
+@says("JPEG", "comment", "kept")
+def test_a_comment_is_kept(tmp_path: Path) -> None:
+    Image.fromarray(picture()).save(tmp_path / "photo.jpg", comment=b"from the fair")
+    written = write_photo(read_photo(tmp_path / "photo.jpg"), tmp_path / "made.jpg")
+    with Image.open(written) as image:
+        assert image.info["comment"] == b"from the fair"
+
+
+@says("PNG", "texts", "kept; places go with --strip-location")
+def test_texts_of_a_png_are_kept(tmp_path: Path) -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Title", "Fair")
+    info.add_itxt("Author", "Zoë")
+    info.add_text("Location", "Berlin")
+    info.add_text("Raw profile type exif", "45786966")
+    Image.fromarray(picture()).save(tmp_path / "photo.png", pnginfo=info)
+    photo = read_photo(tmp_path / "photo.png")
+    with Image.open(write_photo(photo, tmp_path / "made.png")) as image:
+        image.load()
+        assert {key: image.text.get(key) for key in ("Title", "Author", "Location")} == {
+            "Title": "Fair", "Author": "Zoë", "Location": "Berlin",
+        }  # fmt: skip
+        assert "Raw profile type exif" not in image.text
+    with Image.open(write_photo(photo, tmp_path / "bare.png", strip_location=True)) as image:
+        image.load()
+        assert "Location" not in image.text and image.text["Title"] == "Fair"
+
+
+@says("all with XMP", "pointers at what lay behind the photo", "left out as a kind")
+def test_pointers_go_as_a_kind_and_the_rest_stays(tmp_path: Path) -> None:
+    stale = {
+        "OpCamera": ("http://ns.oplus.com/photos/1.0/camera/", "MotionPhotoOwner"),
+        "MiCamera": ("http://ns.xiaomi.com/photos/1.0/camera/", "XMPMeta"),
+        "Device": ("http://ns.google.com/photos/dd/1.0/device/", "Container"),
+        "Maker": ("http://ns.no-such-maker.com/photos/2.0/camera/", "AuxiliaryPicture"),
+        "Other": ("http://example.org/phone/1.0/", "TrailerOffset"),
+        "HDRGainMap": ("http://ns.apple.com/HDRGainMap/1.0/", "HDRGainMapVersion"),
+    }
+    lasting = {
+        "GPano": ("http://ns.google.com/photos/1.0/panorama/", "ProjectionType"),
+        "MicrosoftPhoto": ("http://ns.microsoft.com/photo/1.0/", "Rating"),
+        "crs": ("http://ns.adobe.com/camera-raw-settings/1.0/", "Exposure2012"),
+        "xmp": ("http://ns.adobe.com/xap/1.0/", "Rating"),
+    }
+    spaces = " ".join(f'xmlns:{prefix}="{space}"' for prefix, (space, _) in (stale | lasting).items())
+    values = " ".join(f'{prefix}:{name}="1"' for prefix, (_, name) in (stale | lasting).items())
+    rdf = 'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"'
+    packet = (
+        f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF {rdf}><rdf:Description {spaces} {values}/></rdf:RDF></x:xmpmeta>'
+    )
+    Image.fromarray(picture()).save(tmp_path / "photo.png", pnginfo=text_of("XML:com.adobe.xmp", packet))
+    kept = read_photo(write_photo(read_photo(tmp_path / "photo.png"), tmp_path / "made.png")).metadata.xmp.decode()
+    assert [prefix for prefix, (_, name) in stale.items() if f"{prefix}:{name}=" in kept] == []
+    assert [prefix for prefix, (_, name) in lasting.items() if f"{prefix}:{name}=" not in kept] == []
+
+
+def text_of(key: str, text: str) -> PngImagePlugin.PngInfo:
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt(key, text)
+    return info
+
+
+@says("HEIC", "EXIF orientation without a turn of the format's own", "decided by the face")
+def test_an_orientation_that_a_heic_leaves_open_is_told(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 1
+    heic = encoded(picture(), "HEIF", quality=100, exif=exif.tobytes())
+    places = [struct.pack(order + "HHI", 0x0112, 3, 1) for order in "<>"]
+    order, place = next((order, heic.find(mark)) for order, mark in zip("<>", places, strict=True) if mark in heic)
+    (tmp_path / "photo.heic").write_bytes(heic[: place + 8] + struct.pack(order + "H", 6) + heic[place + 10 :])
+    photo = read_photo(tmp_path / "photo.heic")
+    assert (photo.doubtful_orientation, photo.pixels.shape) == (6, (32, 48, 3))
+    assert turned(photo).pixels.shape == (48, 32, 3)
+    exif[0x0112] = 6
+    (tmp_path / "turned.heic").write_bytes(encoded(picture(), "HEIF", exif=exif.tobytes()))
+    assert read_photo(tmp_path / "turned.heic").doubtful_orientation == 1
+
+
+@says("GIF, DNG, PSD and others in a folder", "files of other kinds", "passed over, and named by number and suffix")
+def test_what_is_passed_over_is_counted(tmp_path: Path) -> None:
+    for name in ["a.jpg", "b.GIF", "sub/c.dng", "sub/d.gif", "notes.txt", ".hidden/e.gif"]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert passed_over([tmp_path, tmp_path / "b.GIF"]) == {".gif": 2, ".dng": 1}
