@@ -17,7 +17,7 @@ from beautygan_cli.batch.outcome import Outcome, Status
 from beautygan_cli.errors import BeautyGANError
 from beautygan_cli.evaluation import faults, metrics
 from beautygan_cli.evaluation.faults import CroppedFace
-from beautygan_cli.faces import tone
+from beautygan_cli.faces import detection, tone
 from beautygan_cli.faces.alignment import AlignedFace, Placement
 from beautygan_cli.faces.detection import Face
 from beautygan_cli.imaging.colour import rgb_to_lab, weighted_mean
@@ -106,7 +106,7 @@ def read_look(item: Found, look: Look, signature: Signature, max_pixels: int, *,
     crops: dict[AlignedFace, CroppedFace] = {}
 
     def face_of(path: Path) -> AlignedFace:
-        photo = pipeline.decided(read_photo(path, max_pixels=max_pixels))
+        photo = detection.decided(read_photo(path, max_pixels=max_pixels))
         face = pipeline.find_faces(photo.pixels, signature, printable(path), which="largest")[0]
         if measure:
             masks = metrics.face_masks(face.placement.to_photo(face.landmarks), photo.pixels.shape[:2])
@@ -131,7 +131,7 @@ def read_source(path: Path, signature: Signature, config: RunConfig, *, once: bo
     began = time.monotonic()
     photo = read_photo(path, max_pixels=config.max_pixels)
     read = time.monotonic()
-    photo = pipeline.decided(photo)
+    photo = detection.decided(photo)
     aligned = pipeline.find_faces(photo.pixels, signature, printable(path), which=config.which)
     return Source(path, photo, aligned, {"read": read - began, "detect": time.monotonic() - read}, config.crop, once)
 

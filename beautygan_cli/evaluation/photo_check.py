@@ -23,7 +23,7 @@ from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos.files import printable
-from beautygan_cli.photos.photo import MAX_PIXELS, read_photo, turned
+from beautygan_cli.photos.photo import MAX_PIXELS, read_photo
 from beautygan_cli.types import FloatArray, UInt8Array
 
 LARGEST_TILT = 30.0  # degrees between the eyes' line and the horizon; from there on detection gets unsure
@@ -59,9 +59,8 @@ def faults(
         photo = read_photo(path, max_pixels=max_pixels)
     except PhotoError as error:
         return [str(error).removeprefix(f"{printable(path)} ").rstrip(".")]
-    if not (found := detection.detect(photo.pixels)) and photo.doubtful_orientation > 1:
-        photo = turned(photo)
-        found = detection.detect(photo.pixels)
+    photo = detection.decided(photo)
+    found = detection.detect(photo.pixels)
     if not found:
         return ["no face found"]
     complaints = [note for note in photo.notes if "pictures in the file" in note]

@@ -12,6 +12,7 @@ from beautygan_cli.faces import turned
 from beautygan_cli.faces.dlib_models import load, network_lock
 from beautygan_cli.faces.landmarks import LANDMARK_FACE, find_landmarks
 from beautygan_cli.imaging.resize import reduced, resized
+from beautygan_cli.photos.photo import Photo, turned_by_exif
 from beautygan_cli.types import FloatArray, UInt8Array
 
 T = TypeVar("T")
@@ -132,6 +133,19 @@ def _seen(
     hits = [(score, _box(rect, scale)) for rect, score in zip(rects, scores, strict=True)]
     hits = [hit for hit in hits if overlap(hit[1], place) >= MIN_OVERLAP]
     return max(hits)[1] if hits else None
+
+
+def decided(photo: Photo) -> Photo:
+    """A photo whose EXIF and format differ on which side is up, turned where its largest face is upright that way."""
+    if photo.doubtful_orientation == 1:
+        return photo
+    return min(photo, turned_by_exif(photo), key=_quarters_off)
+
+
+def _quarters_off(photo: Photo) -> int:
+    """How many quarters of a turn, 0 to 2, a photo's largest face is off upright; 1 without a face."""
+    faces = detect(photo.pixels)
+    return round(abs(turned.tilt(faces[0].landmarks)) / 90) if faces else 1
 
 
 def seen_at(pixels: UInt8Array, box: tuple[float, float, float, float], *, thorough: bool = False) -> bool:

@@ -17,7 +17,7 @@ from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab
 from beautygan_cli.types import FloatArray
 
 NO_COLOUR = "the reference has no colour, so light and dark alone were taken from it"
-LEAST_COLOUR = 1.8  # of a*, b* around the mean of their lightness, root mean square; faces in colour have 3 and more
+LEAST_COLOUR = 2.2  # of a*, b* around the mean of their lightness, root mean square; faces in colour have 3 and more
 STEPS = 16  # of lightness
 SPARSE = 4  # of so many pixels one is looked at, either way
 _SHALLOWEST = 1.0  # of the mean chroma: below it a face is grey

@@ -28,7 +28,7 @@ from beautygan_cli.model.features import Features
 from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos.files import printable
-from beautygan_cli.photos.photo import Photo, read_photo, turned
+from beautygan_cli.photos.photo import Photo, read_photo
 from beautygan_cli.types import FloatArray, UInt8Array
 
 PhotoLike = str | Path | Photo | NDArray[np.uint8]
@@ -153,14 +153,6 @@ def _worn(look: PhotoLike | Look, signature: Signature) -> tuple[Wearing, Streng
     if isinstance(look, Look):
         return wear(look, face_of), look.strengths
     return Wearing.all_of(face_of(look)), Strengths()
-
-
-def decided(photo: Photo) -> Photo:
-    """A photo whose EXIF and format differ on which side is up, turned where it shows a face that way alone."""
-    if photo.doubtful_orientation == 1 or detection.detect(photo.pixels):
-        return photo
-    other = turned(photo)
-    return other if detection.detect(other.pixels) else photo
 
 
 def find_faces(pixels: UInt8Array, signature: Signature, name: str, *, which: str = "all") -> list[AlignedFace]:
@@ -370,12 +362,12 @@ def _weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths, remove
 
 def _pixels(photo: PhotoLike) -> UInt8Array:
     if isinstance(photo, Photo):
-        return decided(photo).pixels
+        return detection.decided(photo).pixels
     if isinstance(photo, np.ndarray):
         if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
             raise ValueError(f"a photo's array must be (H, W, 3) uint8 RGB, but is {photo.shape} {photo.dtype}")
         return photo
-    return decided(read_photo(photo)).pixels
+    return detection.decided(read_photo(photo)).pixels
 
 
 def _name(photo: PhotoLike) -> str:

@@ -65,7 +65,8 @@ class Native:
             _, from_srgb = _transforms(self.profile)
             own = [_transformed(side[None], from_srgb)[0].astype(np.float32) for side in (after, before)]
             step = (own[0] - own[1]) / np.float32(255)
-        return np.clip(np.rint(levels + step * np.float32(top)), 0, top).astype(levels.dtype)
+        result: npt.NDArray[Any] = np.clip(np.rint(levels + step * np.float32(top)), 0, top).astype(levels.dtype)
+        return result
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +169,7 @@ def _transform(profile: bytes, mode: str, *, back: bool = False) -> ImageCms.Ima
         opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}[opened.profile.xcolor_space.strip()] != mode:
             return None
-        sides = [(opened, mode), (ImageCms.createProfile("sRGB"), "RGB")]
+        sides: list[tuple[Any, str]] = [(opened, mode), (ImageCms.createProfile("sRGB"), "RGB")]
         (one, one_mode), (other, other_mode) = reversed(sides) if back else sides
         return ImageCms.buildTransform(one, other, one_mode, other_mode, ImageCms.Intent(_RELATIVE))
     except Exception:

@@ -78,7 +78,7 @@ def passed_over(paths: Sequence[Path | str]) -> Counter[str]:
     Kinds that somebody may take for photos or clips count, and hidden files don't.
     """
     counts: Counter[str] = Counter()
-    for folder in (path for path in map(remote.as_path, paths) if not isinstance(path, remote.RemotePath)):
+    for folder in (path for path in map(remote.as_path, filter(str, paths)) if not isinstance(path, remote.RemotePath)):
         for _, folders, names in os.walk(folder):
             folders[:] = [name for name in folders if not name.startswith(".")]
             suffixes = (PurePath(name).suffix.lower() for name in names if not name.startswith("."))

@@ -27,7 +27,7 @@ PICTURES_PASSED_OVER = frozenset({
     ".eps", ".ai", ".pdf", ".tga", ".pcx", ".ico", ".icns", ".ppm", ".pgm", ".pnm", ".dng", ".cr2", ".cr3", ".crw",
     ".nef", ".nrw", ".arw", ".srf", ".sr2", ".orf", ".raf", ".rw2", ".rwl", ".pef", ".srw", ".x3f", ".3fr", ".fff",
     ".iiq", ".mrw", ".kdc", ".dcr", ".erf", ".mef", ".mos", ".raw", ".heics", ".avifs", ".wmv", ".flv", ".ogv",
-    ".mxf", ".vob", ".ts", ".m2v", ".split",
+    ".mxf", ".vob", ".ts", ".m2v",
 })  # fmt: skip
 SOURCE_SUFFIXES = PHOTO_SUFFIXES | CLIP_SUFFIXES
 FIRST_SUFFIX = {photo_format: suffix for suffix, photo_format in reversed(FORMATS.items())} | {"HEIF": ".heic"}

@@ -26,7 +26,7 @@ class MainPicture(NamedTuple):
 
 
 def main_picture(file: io.BufferedIOBase) -> MainPicture:
-    """What is said of the main picture; nothing of a broken file or one of another kind. The file stays where it was."""
+    """What is said of the main picture; nothing of a broken or another file. The file stays where it was."""
     before = file.tell()
     try:
         meta = _meta(file)

@@ -82,7 +82,7 @@ class Photo:
     (that of `metadata.icc_profile`) or deeper; `write_photo` brings what was changed in `pixels` into it. `alpha` is HW
     uint8, 255 opaque, or None. `format` is the format by content ("JPEG", "PNG", "HEIF"), whatever `path` calls it.
     `notes` are phrases on what of the file was read otherwise, or is not carried. `doubtful_orientation` is one that
-    the EXIF asks for and the file's format does not (see `turned`); 1 for none.
+    the EXIF asks for and the file's format does not (see `turned_by_exif`); 1 for none.
     """
 
     pixels: Pixels
@@ -104,7 +104,7 @@ class Photo:
         )
 
 
-def turned(photo: Photo) -> Photo:
+def turned_by_exif(photo: Photo) -> Photo:
     """A photo turned by its doubtful orientation."""
     return replace(photo.mapped(lambda array: upright(array, photo.doubtful_orientation)), doubtful_orientation=1)
 
@@ -191,7 +191,7 @@ def _left_out(facts: Facts) -> tuple[str, ...]:
 
 def _doubtful_orientation(image: Image) -> int:
     orientation = image.info.get("original_orientation")
-    return orientation if orientation in range(2, 9) else 1
+    return orientation if isinstance(orientation, int) and 2 <= orientation <= 8 else 1
 
 
 def losses(photo: Photo, path: PurePath) -> list[str]:

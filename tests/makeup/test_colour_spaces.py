@@ -13,7 +13,7 @@ from PIL import Image, ImageCms
 from beautygan_cli.batch.options import RunConfig
 from beautygan_cli.batch.sources import read_look
 from beautygan_cli.evaluation import photo_check
-from beautygan_cli.faces import tone
+from beautygan_cli.faces import detection, tone
 from beautygan_cli.faces.masks import cheeks_mask, lids_mask, lips_mask
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.makeup import pipeline
@@ -138,6 +138,6 @@ def _curve(lab: np.ndarray, channel: int, steps: np.ndarray) -> tuple[np.ndarray
 def test_which_side_is_up_is_decided_by_the_face(photos) -> None:
     photo = read_photo(photos("bare", 0))
     lying = replace(photo.mapped(lambda array: np.ascontiguousarray(np.rot90(array))), doubtful_orientation=6)
-    assert np.array_equal(pipeline.decided(lying).pixels, photo.pixels)
+    assert np.array_equal(detection.decided(lying).pixels, photo.pixels)
     upright = replace(photo, doubtful_orientation=6)
-    assert pipeline.decided(upright) is upright
+    assert detection.decided(upright) is upright

@@ -21,7 +21,7 @@ from beautygan_cli.errors import PhotoError
 from beautygan_cli.photos import icc
 from beautygan_cli.photos.find import passed_over
 from beautygan_cli.photos.formats import FORMATS
-from beautygan_cli.photos.photo import Photo, losses, read_photo, told_format, turned, write_photo
+from beautygan_cli.photos.photo import Photo, losses, read_photo, told_format, turned_by_exif, write_photo
 
 pillow_heif.register_heif_opener()
 
@@ -299,7 +299,7 @@ def test_a_deep_tiff_is_turned(tmp_path: Path, orientation: int) -> None:
     content += struct.pack("<H", len(tags)) + b"".join(tags) + bytes(4)
     (tmp_path / "turned.tif").write_bytes(content)
     photo = read_photo(tmp_path / "turned.tif")
-    upright = turned(replace(expected, doubtful_orientation=orientation))
+    upright = turned_by_exif(replace(expected, doubtful_orientation=orientation))
     assert np.array_equal(photo.pixels, upright.pixels)
     assert photo.native is None or np.array_equal(photo.native.levels, upright.native.levels)
     assert photo.native is not None or photo.notes == ("16 bits a channel became 8",)
@@ -486,7 +486,7 @@ def test_an_orientation_that_a_heic_leaves_open_is_told(tmp_path: Path) -> None:
     (tmp_path / "photo.heic").write_bytes(heic[: place + 8] + struct.pack(order + "H", 6) + heic[place + 10 :])
     photo = read_photo(tmp_path / "photo.heic")
     assert (photo.doubtful_orientation, photo.pixels.shape) == (6, (32, 48, 3))
-    assert turned(photo).pixels.shape == (48, 32, 3)
+    assert turned_by_exif(photo).pixels.shape == (48, 32, 3)
     exif[0x0112] = 6
     (tmp_path / "turned.heic").write_bytes(encoded(picture(), "HEIF", exif=exif.tobytes()))
     assert read_photo(tmp_path / "turned.heic").doubtful_orientation == 1
