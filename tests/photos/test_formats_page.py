@@ -11,7 +11,7 @@ from formats_table import HOLDERS, PAGE, TESTS, Lines
 
 def test_the_page_has_the_line_of_each_test_and_no_other() -> None:
     lines = Lines()
-    arguments = ["-q", "--collect-only", "-p", "no:terminal", *(str(TESTS / holder) for holder in HOLDERS)]
+    arguments = ["-q", "--collect-only", *(str(TESTS / holder) for holder in HOLDERS)]
     assert pytest.main(arguments, plugins=[lines]) == 0
     assert PAGE.read_text(encoding="utf-8") == lines.page()
     assert len(lines.lines) > 30

@@ -388,15 +388,6 @@ def test_content_decides_and_not_the_name(tmp_path: Path) -> None:
     assert suffix_for(read.format, read.path, "same") == ".png"
 
 
-@pytest.mark.parametrize("photo_format", ["GIF", "PNG", "WEBP"])
-def test_an_animation_is_refused_with_what_to_make_of_it(tmp_path: Path, photo_format: str) -> None:
-    first, second = Image.fromarray(picture()), Image.new("RGB", (48, 32), "white")
-    path = tmp_path / "animated"
-    first.save(path, format=photo_format, save_all=True, append_images=[second, second], duration=50, lossless=True)
-    with pytest.raises(PhotoError, match=r"animated is an animation; save it as a clip \(MP4\)"):
-        read_photo(path)
-
-
 def test_the_main_picture_of_a_heic_and_of_a_multi_picture_jpeg_counts(tmp_path: Path) -> None:
     other = Image.new("RGB", (64, 64), "white")
     heic = pillow_heif.from_pillow(other)

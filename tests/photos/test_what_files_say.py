@@ -340,6 +340,16 @@ def test_of_a_document_the_first_page_is_taken_and_this_is_said(tmp_path: Path) 
     assert np.array_equal(photo.pixels, picture())
 
 
+@says("GIF, WebP, PNG, AVIF", "animations", "refused")
+@pytest.mark.parametrize("photo_format", ["GIF", "PNG", "WEBP"])
+def test_an_animation_is_refused_with_what_to_make_of_it(tmp_path: Path, photo_format: str) -> None:
+    first, second = Image.fromarray(picture()), Image.new("RGB", (48, 32), "white")
+    path = tmp_path / "animated"
+    first.save(path, format=photo_format, save_all=True, append_images=[second, second], duration=50, lossless=True)
+    with pytest.raises(PhotoError, match=r"animated is an animation; save it as a clip \(MP4\)"):
+        read_photo(path)
+
+
 def tiff_with(tag: int, values: tuple[object, ...], kind: int) -> bytes:
     tags = TiffImagePlugin.ImageFileDirectory_v2()
     tags[tag] = values
