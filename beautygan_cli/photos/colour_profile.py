@@ -47,10 +47,18 @@ class Native:
 
     def with_change(self, pixels: Pixels) -> npt.NDArray[Any]:
         """The levels with what changed from `working` to `pixels`, HWC uint8 sRGB; what did not stays to the bit."""
-        changed = (pixels != self.working).any(axis=-1)
+        import cv2
+
+        differs = cv2.absdiff(pixels, self.working)
+        left, top, width, height = cv2.boundingRect(cv2.max(cv2.max(*cv2.split(differs)[:2]), cv2.split(differs)[2]))
         result = self.levels.copy()
-        if changed.any():
-            result[changed] = self._changed(self.levels[changed], pixels[changed], self.working[changed])
+        part = np.s_[top : top + height, left : left + width]
+        changed = np.flatnonzero(differs[part].reshape(-1, 3).max(axis=1, initial=0))
+        if changed.size:
+            sides = [item[part].reshape(-1, 3) for item in (self.levels, pixels, self.working)]
+            made = sides[0].copy()
+            made[changed] = self._changed(*(side.take(changed, axis=0) for side in sides))
+            result[part] = made.reshape(result[part].shape)
         return result
 
     def _changed(self, levels: npt.NDArray[Any], after: Pixels, before: Pixels) -> npt.NDArray[Any]:

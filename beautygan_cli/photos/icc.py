@@ -69,16 +69,24 @@ class RgbSpace:
         top = np.iinfo(levels.dtype).max
         places = np.arange(top + 1) / top
         planes = [
-            np.interp(places, np.linspace(0, 1, STEPS), curve).astype(np.float32)[levels[..., channel]]
+            np.interp(places, np.linspace(0, 1, STEPS), curve).astype(np.float32).take(levels[..., channel])
             for channel, curve in enumerate(self.curves)
         ]
-        return np.stack(planes, axis=-1) @ self.matrix.T.astype(np.float32)
+        return _times(self.matrix, np.stack(planes, axis=-1))
 
     def coded(self, light: FloatArray) -> FloatArray:
         """The coded values, 0 to 1 where they lie within this space, of sRGB light (..., 3)."""
-        own = light @ np.linalg.inv(self.matrix).T.astype(np.float32)
+        own = _times(np.linalg.inv(self.matrix), light)
         planes = [_looked_up(own[..., channel], _inverse(curve.tobytes())) for channel, curve in enumerate(self.curves)]
         return np.stack(planes, axis=-1)
+
+
+def _times(matrix: NDArray[Any], colours: FloatArray) -> FloatArray:
+    """A matrix times each colour (..., 3), by OpenCV: BLAS starts threads for it, which get in each other's way."""
+    import cv2
+
+    flat = cv2.transform(np.ascontiguousarray(colours).reshape(-1, 1, 3), matrix)
+    return np.asarray(flat, dtype=np.float32).reshape(colours.shape)
 
 
 def srgb_coded(light: FloatArray) -> FloatArray:
@@ -88,15 +96,14 @@ def srgb_coded(light: FloatArray) -> FloatArray:
 
 def srgb_light(coded: FloatArray) -> FloatArray:
     """The inverse of `srgb_coded`."""
-    size = np.abs(coded)
-    light = np.where(size <= 0.04045, size / 12.92, np.power((size + 0.055) / 1.055, np.float32(2.4)))
-    return np.asarray(np.copysign(light, coded), dtype=np.float32)
+    table = _srgb_light_table()
+    index = (np.abs(coded) * np.float32((_ROOTS - 1) / LARGEST) + np.float32(0.5)).astype(np.int32)
+    return np.asarray(np.copysign(table.take(index, mode="clip"), coded), dtype=np.float32)
 
 
 def _looked_up(light: FloatArray, table: FloatArray) -> FloatArray:
-    place = np.sqrt(np.abs(light) / np.float32(LARGEST))
-    index = np.rint(np.minimum(place, 1) * (_ROOTS - 1)).astype(np.int32)
-    return np.asarray(np.copysign(table[index], light), dtype=np.float32)
+    place = np.sqrt(np.abs(light)) * np.float32((_ROOTS - 1) / math.sqrt(LARGEST)) + np.float32(0.5)
+    return np.asarray(np.copysign(table.take(place.astype(np.int32), mode="clip"), light), dtype=np.float32)
 
 
 def _table_light() -> NDArray[np.float64]:
@@ -108,6 +115,12 @@ def _srgb_table() -> FloatArray:
     light = _table_light()
     coded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     return coded.astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def _srgb_light_table() -> FloatArray:
+    coded = np.linspace(0, LARGEST, _ROOTS)
+    return np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
 @lru_cache(maxsize=32)
