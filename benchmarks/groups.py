@@ -19,7 +19,8 @@ import numpy as np
 from beautygan_cli import MakeupSession
 from beautygan_cli.cli import evaluate
 from beautygan_cli.evaluation import metrics
-from beautygan_cli.training import dataset, rendering, validation
+from beautygan_cli.makeup import rendering
+from beautygan_cli.training import dataset, validation
 
 FEWEST = 5  # people of a group, to say anything of it
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from beautygan_cli.faces import alignment, detection
+from beautygan_cli.makeup import rendering
 from beautygan_cli.photos.photo import Photo, read_photo, write_photo
-from beautygan_cli.training import examples, rendering
+from beautygan_cli.training import examples
 
 HERE = Path(__file__).parent
 COLUMNS, ROWS = 8, 8

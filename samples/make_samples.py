@@ -21,10 +21,10 @@ from beautygan_cli.faces import detection, masks
 from beautygan_cli.faces.warp import warp_onto
 from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
+from beautygan_cli.makeup import rendering
+from beautygan_cli.makeup.style import Blush, Brows, EyeShadow, Finish, Liner, Lipstick, Style
 from beautygan_cli.photos.photo import Photo, read_photo, write_photo
-from beautygan_cli.training import rendering
 from beautygan_cli.training.dataset import read_template, with_template
-from beautygan_cli.training.rendering import Blush, Brows, EyeShadow, Finish, Liner, Lipstick, Style
 
 GRAIN = 0.05  # units: detail finer than this is the first person's
 DARK = (9.0, 0.0, 0.0)

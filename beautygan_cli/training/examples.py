@@ -22,8 +22,9 @@ from beautygan_cli.faces.warp import field_onto, warp_onto
 from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
 from beautygan_cli.imaging.drawing import blur
+from beautygan_cli.makeup import rendering
+from beautygan_cli.makeup.style import Style
 from beautygan_cli.model.signature import Signature
-from beautygan_cli.training import rendering
 from beautygan_cli.training.dataset import Person
 from beautygan_cli.types import FloatArray, UInt8Array
 
@@ -139,7 +140,7 @@ class Bare:
     exact: FloatArray
 
 
-def wear(source: Bare, reference: Bare, style: rendering.Style) -> tuple[FloatArray, FloatArray]:
+def wear(source: Bare, reference: Bare, style: Style) -> tuple[FloatArray, FloatArray]:
     """One style on both: the reference made up, and the true answer, the source as it looks after that transfer.
 
     Both (H, W, 3) float32 RGB 0..255 of their own size. The source's skin takes over the finish within `match_skin`'s

@@ -31,10 +31,10 @@ from beautygan_cli.faces.occlusion import SIZE
 from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import rgb_to_lab
 from beautygan_cli.imaging.drawing import blur, smoothstep
+from beautygan_cli.makeup import rendering as makeup
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.model.tf_runtime import quiet_tensorflow
 from beautygan_cli.training import occluders
-from beautygan_cli.training import rendering as makeup
 from beautygan_cli.training.dataset import Person, load, split
 from beautygan_cli.types import FloatArray, UInt8Array
 

@@ -14,13 +14,14 @@ from beautygan_cli.errors import DatasetError
 from beautygan_cli.evaluation.metrics import Subject, subject
 from beautygan_cli.faces import alignment
 from beautygan_cli.faces.alignment import Placement
+from beautygan_cli.makeup import rendering
+from beautygan_cli.makeup.style import Style
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos.files import printable
 from beautygan_cli.photos.find import find_photos
 from beautygan_cli.photos.photo import read_photo
-from beautygan_cli.training import dataset, examples, rendering
+from beautygan_cli.training import dataset, examples
 from beautygan_cli.training.dataset import CHIP_PADDING, CHIP_SIZE, Person
-from beautygan_cli.training.rendering import Style
 from beautygan_cli.types import FloatArray, UInt8Array
 
 FADE = 0.03  # of the drawn part's height: over it, drawn makeup ends softly where a chip would end

@@ -388,10 +388,11 @@ def test_pairs_file_chooses_the_pairs(model, place, tmp_path, capsys):
 
 def test_rendered_truth_wears_what_the_reference_wears(photos):
     """Lipstick alone, drawn on both: lips of truth and reference agree, and what lies outside the face is the photo."""
-    from beautygan_cli.training import rendering, validation
+    from beautygan_cli.makeup.style import Lipstick, Style
+    from beautygan_cli.training import validation
 
     bare, worn = (metrics.read_subject(photos("bare", number)) for number in (0, 2))
-    style = rendering.Style(lipstick=rendering.Lipstick(colour=(40.0, 55.0, 25.0), amount=0.95))
+    style = Style(lipstick=Lipstick(colour=(40.0, 55.0, 25.0), amount=0.95))
     case = validation.make_case(*(validation.Bare(item, item.face.landmarks) for item in (bare, worn)), style)
     figures = metrics.figures(case.source, case.reference, case.truth, case.truth)
     assert figures["lips"] < 0.4 * figures["lips_before"]

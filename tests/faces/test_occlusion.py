@@ -16,7 +16,7 @@ import pytest
 from beautygan_cli.errors import ModelError
 from beautygan_cli.faces import alignment, detection, masks, occlusion
 from beautygan_cli.imaging import drawing
-from beautygan_cli.training import rendering as makeup
+from beautygan_cli.makeup import rendering as makeup
 
 SAMPLES = Path(__file__).resolve().parent.parent.parent / "samples"
 SIZE = 256

@@ -8,13 +8,13 @@ from conftest import SAMPLES
 
 from beautygan_cli.faces import alignment, detection, masks
 from beautygan_cli.imaging.colour import ciede2000, lab_to_rgb, rgb_to_lab, weighted_mean
-from beautygan_cli.makeup import colour_correction
+from beautygan_cli.makeup import colour_correction, rendering
+from beautygan_cli.makeup.style import EyeShadow, Lipstick, Style
 from beautygan_cli.photos.photo import read_photo
-from beautygan_cli.training import rendering
 
-STYLE = rendering.Style(
-    rendering.Lipstick((36, 55, 30), 0.95),
-    rendering.EyeShadow((40, 18, -20), (28, 18, -22), (20, 12, -16), 0.85, 0.7, 0.7, 0.8, 0.3),
+STYLE = Style(
+    Lipstick((36, 55, 30), 0.95),
+    EyeShadow((40, 18, -20), (28, 18, -22), (20, 12, -16), 0.85, 0.7, 0.7, 0.8, 0.3),
 )
 
 

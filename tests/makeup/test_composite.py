@@ -14,22 +14,22 @@ from beautygan_cli.faces import alignment, detection
 from beautygan_cli.faces import masks as region_masks
 from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import rgb_to_lab, weighted_mean
-from beautygan_cli.makeup import composite
+from beautygan_cli.makeup import composite, rendering
 from beautygan_cli.makeup.composite import Strengths
+from beautygan_cli.makeup.style import EyeShadow, Lipstick, Style
 from beautygan_cli.photos.photo import read_photo
-from beautygan_cli.training import rendering
 
 FULL = Strengths(1, 1, 1)
-RED = rendering.Style(
-    rendering.Lipstick((36, 55, 30), 0.95),
-    rendering.EyeShadow((40, 18, -20), (28, 18, -22), (20, 12, -16), 0.85, 0.7, 0.7, 0.8, 0.3),
+RED = Style(
+    Lipstick((36, 55, 30), 0.95),
+    EyeShadow((40, 18, -20), (28, 18, -22), (20, 12, -16), 0.85, 0.7, 0.7, 0.8, 0.3),
 )
 
 
 class Case:
     """A photo with its face, its chip, and that chip made up by drawing, as a perfect network would."""
 
-    def __init__(self, pixels: np.ndarray, style: rendering.Style = RED) -> None:
+    def __init__(self, pixels: np.ndarray, style: Style = RED) -> None:
         self.pixels = pixels
         found = detection.detect(pixels)[0]
         self.landmarks = found.landmarks

@@ -11,12 +11,11 @@ from conftest import SAMPLES
 
 from beautygan_cli.faces import alignment, detection, masks
 from beautygan_cli.imaging.colour import linear_light
-from beautygan_cli.makeup import eye_layer, pipeline
+from beautygan_cli.makeup import eye_layer, pipeline, rendering
 from beautygan_cli.makeup.composite import Strengths
+from beautygan_cli.makeup.style import EyeShadow, Liner, Style
 from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.photos.photo import read_photo
-from beautygan_cli.training import rendering
-from beautygan_cli.training.rendering import EyeShadow, Liner, Style
 
 HEIGHT = 0.2  # eye widths that the black lid of the reference is high
 BLACK = (6.0, 0.0, 0.0)

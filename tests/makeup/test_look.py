@@ -19,11 +19,10 @@ from beautygan_cli.errors import LookError, OutputError
 from beautygan_cli.faces import detection
 from beautygan_cli.faces import masks as region_masks
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
-from beautygan_cli.makeup import look, pipeline
+from beautygan_cli.makeup import look, pipeline, rendering
 from beautygan_cli.makeup.look import Ingredient, Part
 from beautygan_cli.photos.find import Found
 from beautygan_cli.photos.photo import read_photo
-from beautygan_cli.training import rendering
 from beautygan_cli.training.dataset import HELD_OUT
 
 SHARED = SAMPLES.parent.parent / "shared" / "faces"

@@ -17,11 +17,12 @@ from beautygan_cli.errors import DatasetError
 from beautygan_cli.faces import alignment, detection, masks
 from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
+from beautygan_cli.makeup import rendering
+from beautygan_cli.makeup.style import EyeShadow, Finish, Liner, Lipstick, Style
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos.photo import Photo, read_photo, write_photo
-from beautygan_cli.training import dataset, examples, rendering
+from beautygan_cli.training import dataset, examples
 from beautygan_cli.training.example_buffer import Bank, BankPlan, fill
-from beautygan_cli.training.rendering import EyeShadow, Finish, Liner, Lipstick, Style
 
 BARE = SAMPLES / "no_makeup"
 SIGNATURE = Signature(warp_reference=True, mask=True)
