@@ -13,13 +13,15 @@ from beautygan_cli.photos.photo import MAX_PIXELS
 class RunConfig:
     """What a batch does with each pair of a photo and a look.
 
-    sweep: overall strengths, 0 to 1, each of which gives a result of its own. remove: take makeup off, by the looks'
-    bare faces. largest_distance: of dlib's descriptors of source and result; a result beyond it is made weaker.
-    measure: take the figures of MEASURED. chips, previews: small pictures for the outcome, of that longest side, 0 for
-    none. retry_failed: make only what failed before. jobs: processor cores to use, None for all.
+    out: folder of the results. file: the one result, in that folder, where it was named. sweep: overall strengths, 0 to
+    1, each of which gives a result of its own. remove: take makeup off, by the looks' bare faces. largest_distance: of
+    dlib's descriptors of source and result; a result beyond it is made weaker. measure: take the figures of MEASURED.
+    chips, previews: small pictures for the outcome, of that longest side, 0 for none. retry_failed: make only what
+    failed before. jobs: processor cores to use, None for all.
     """
 
     out: Path
+    file: Path | None = None
     sweep: tuple[float, ...] = (1.0,)
     remove: bool = False
     which: str = "all"

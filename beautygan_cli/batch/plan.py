@@ -103,6 +103,9 @@ class Planner:
         suffix = CLIP_SUFFIX
         if not is_clip(item.path):
             suffix = suffix_for(told_format(item.path), item.path, self.config.format)
+        if self.config.file is not None:  # a run with one look and one strength
+            look, _, content = self.looks[0]
+            return [Place(look, content, self.config.sweep[0], self.config.file)]
         folder, sweep = self.config.out / item.inside, self.config.sweep
         return [
             Place(

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import Any
+
+from beautygan_cli.cli.parsing import Parser, expanded, home, path
+from beautygan_cli.photos.formats import PHOTO_SUFFIXES
 
 EPILOG = """\
 examples:
-  beautygan --no-makeup me.jpg --ref look.jpg
-  beautygan --no-makeup selfies/ --ref looks/ --out made_up/ --grid grid.jpg
-  beautygan --no-makeup me.jpg --ref look.jpg --lips 1 --eyes 0.5 --skin 0
-  beautygan --no-makeup me.jpg --look evening.toml --strength 0.5,1 --grid grid.jpg
-  beautygan --no-makeup party.jpg --remove
-  beautygan --no-makeup - --ref look.jpg --out - <me.jpg >made_up.jpg
+  beautygan me.jpg --ref look.jpg
+  beautygan selfies/ --ref looks/ --out made_up/ --grid grid.jpg
+  beautygan me.jpg --ref look.jpg --lips 1 --eyes 0.5 --skin 0 --out made_up.jpg
+  beautygan me.jpg --look evening.toml --strength 0.5,1 --grid grid.jpg
+  beautygan party.jpg --remove
+  beautygan - --ref look.jpg --out - <me.jpg >made_up.jpg
 
 A run that was stopped or killed goes on where it ended when the same command is given again.
 
@@ -20,9 +24,46 @@ exit status: 0 all done; 1 some photo failed, the rest is done; 2 nothing could 
 """
 
 
+USAGE = "beautygan PHOTO... --ref PHOTO... [--out DIR] [more options]"
+FIRST_STEPS = """\
+beautygan puts the makeup of one photo onto others. For example:
+
+  beautygan me.jpg --ref look.jpg              the makeup of look.jpg on me.jpg, in the folder made_up
+  beautygan selfies/ --ref looks/ --gallery    each photo with each look, and a page to look through them
+  beautygan party.jpg --remove                 without its makeup
+
+beautygan --help shows all options.
+"""
+SYNONYMS = {  # what other programs and habit call an option
+    "-i": "--no-makeup",
+    "--input": "--no-makeup",
+    "--source": "--no-makeup",
+    "--src": "--no-makeup",
+    "-r": "--ref",
+    "--makeup": "--ref",
+    "--target": "--ref",
+    "-o": "--out",
+    "-s": "--strength",
+    "--intensity": "--strength",
+    "--alpha": "--strength",
+    "--lipstick": "--lips",
+    "--eyeshadow": "--eyes",
+    "--foundation": "--skin",
+    "--force": "--overwrite",
+    "-f": "--overwrite",
+    "-j": "--jobs",
+    "--threads": "--jobs",
+    "--workers": "--jobs",
+    "-q": "--quiet",
+    "-v": "--verbose",
+    "-V": "--version",
+}
+
+
 class Arguments(argparse.Namespace):
     """What `parser` gives, typed: one field for each option."""
 
+    photos: list[str]
     no_makeup: list[str]
     ref: list[str]
     look: list[str]
@@ -62,25 +103,34 @@ class Arguments(argparse.Namespace):
     verbose: bool
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The command's options."""
-    result = argparse.ArgumentParser(
-        prog="beautygan",
+    result = Parser(
+        "beautygan",
+        usage=USAGE,
         description="Put the makeup of reference photos onto bare-faced photos, at the photos' full size.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        synonyms=SYNONYMS,
+    )
+    result.add_argument(
+        "photos",
+        nargs="*",
+        metavar="PHOTO",
+        help="photos and clips to make up, or folders of them; - for a photo on stdin; before the options",
     )
     result.add_argument(
         "--no-makeup",
         "--photos",
         nargs="+",
-        required=True,
+        action="extend",
+        default=[],
         metavar="PATH",
-        help="photos and clips to make up, or folders of them; - for a photo on stdin",
+        help="the same, anywhere among the options; options that take several paths add up when they are repeated",
     )
     result.add_argument(
         "--ref",
         nargs="+",
+        action="extend",
         default=[],
         metavar="PATH",
         help="photos of the makeup to take, or folders of them; with --remove of bare faces",
@@ -88,6 +138,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--look",
         nargs="+",
+        action="extend",
         default=[],
         metavar="PATH",
         help="look files (.toml), or folders of them: for each region a reference of its own, or several mixed",
@@ -97,16 +148,21 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="take makeup off, by the example of the bare face in --ref (default: one that comes along)",
     )
-    result.add_argument("--save-look", type=Path, metavar="FILE", help="save the look of this command for --look")
+    result.add_argument("--save-look", type=path, metavar="FILE", help="save the look of this command for --look")
     result.add_argument(
-        "--out", default="made_up", metavar="DIR", help="where the results go (default: made_up); - for stdout"
+        "--out",
+        type=home,
+        default="made_up",
+        metavar="DIR",
+        help="where the results go (default: made_up); for one result also a file, such as me.png; - for stdout",
     )
     result.add_argument(
-        "--model", type=Path, metavar="DIR", help="folder of another BeautyGAN checkpoint (default: the bundled model)"
+        "--model", type=path, metavar="DIR", help="folder of another BeautyGAN checkpoint (default: the bundled model)"
     )
     result.add_argument(
         "--strength",
         type=_sweep,
+        action=_Sweep,
         default=(1.0,),
         metavar="0..1",
         help="of all makeup (default: 1); several, such as 0.25,0.5,1, give a result for each",
@@ -129,7 +185,7 @@ def parser() -> argparse.ArgumentParser:
         "--crop", action="store_true", help="write the aligned face alone, as large as the network sees it"
     )
     result.add_argument(
-        "--grid", type=Path, metavar="FILE", help="also write a picture of references, sources and results"
+        "--grid", type=_picture, metavar="FILE", help="also write a picture of references, sources and results"
     )
     result.add_argument(
         "--format",
@@ -209,12 +265,34 @@ def parser() -> argparse.ArgumentParser:
     talk = result.add_mutually_exclusive_group()
     talk.add_argument("--quiet", action="store_true", help="no progress and no summary; failures are still named")
     talk.add_argument("--verbose", action="store_true", help="also name the model, and each result's time")
-    result.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     return result
+
+
+def completed(options: Arguments) -> Arguments:
+    """The options with all names for photos together, `~` and patterns replaced by what they mean."""
+    options.no_makeup = expanded([*options.photos, *options.no_makeup])
+    options.photos = []
+    options.ref, options.look = expanded(options.ref), expanded(options.look)
+    return options
+
+
+def out_file(options: Arguments) -> Path | None:
+    """The file that --out names for the one result, None where it names a folder or stdout."""
+    suffix = PurePath(options.out).suffix.lower()
+    if options.out == "-" or "://" in options.out or suffix not in (*PHOTO_SUFFIXES, ".mp4"):
+        return None
+    return None if Path(options.out).is_dir() else Path(options.out)
 
 
 def complaint(options: Arguments) -> str | None:
     """What is wrong with options that are each right by themselves."""
+    named = (*options.no_makeup, *options.ref, *options.look)
+    if web := [name for name in named if name.lower().startswith(("http://", "https://"))]:
+        return f"{web[0]} lies on the web; download it first and give the file"
+    if not options.no_makeup:
+        swallowed = len(options.ref) > 1 or len(options.look) > 1
+        hint = "; photos go before --ref and --look, which take all that follow" if swallowed else ""
+        return f"give the photos to make up, such as: beautygan me.jpg --ref look.jpg{hint}"
     if not (options.ref or options.look or options.remove):
         return "give the makeup to take with --ref or --look"
     if options.remove and options.look:
@@ -227,6 +305,10 @@ def complaint(options: Arguments) -> str | None:
         return "--watch needs folders to watch, and makes their photos up"
     if options.out == "-" and (options.watch or options.gallery):
         return "--out - writes one photo to stdout; --watch and --gallery need a folder"
+    if (file := out_file(options)) and (options.watch or options.gallery or options.retry_failed):
+        return f"--out {file} is one result's file; --watch, --gallery and --retry-failed need a folder"
+    if out_file(options) and options.format != "same":
+        return "--out names a file, and with it the format; leave --format out"
     return _cluster_complaint(options)
 
 
@@ -236,10 +318,12 @@ def _cluster_complaint(options: Arguments) -> str | None:
         if options.ray_address or options.num_actors or options.actor_cpus != 1 or options.actor_gpus:
             return "--ray-address, --num-actors, --actor-cpus and --actor-gpus go with --engine ray"
         if any("://" in name for name in (*options.no_makeup, *options.ref, options.out)):
-            return "URLs go with --engine ray"
+            return "URLs go with --engine ray; without it, download what lies there first"
         return None
     if options.watch or options.check or options.out == "-" or "-" in options.no_makeup:
         return "--engine ray makes up files and folders; --watch, --check and - go without it"
+    if out_file(options):
+        return "--engine ray needs a folder for --out"
     if options.gallery and "://" in options.out:
         return "--gallery needs a folder on this machine for --out"
     return None
@@ -295,14 +379,19 @@ def _distance(text: str) -> float:
 def _report(text: str) -> Path:
     if Path(text).suffix.lower() not in (".json", ".csv"):
         raise argparse.ArgumentTypeError(f"{text!r} ends neither in .json nor in .csv")
-    return Path(text)
+    return path(text)
 
 
-class _Version(argparse.Action):
-    """Looks the version up only when it is asked for."""
+def _picture(text: str) -> Path:
+    if Path(text).suffix.lower() not in PHOTO_SUFFIXES:
+        raise argparse.ArgumentTypeError(f"{text!r} needs the suffix of a picture, such as {text or 'grid'}.jpg")
+    return path(text)
 
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib import metadata
 
-        print(f"beautygan {metadata.version('beautygan-cli')}")
-        parser.exit()
+class _Sweep(argparse.Action):
+    """Strengths of a repeated option add up; the default gives way to the first."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *_: object) -> None:
+        before = getattr(namespace, self.dest)
+        kept = () if before is self.default else before
+        setattr(namespace, self.dest, tuple(dict.fromkeys((*kept, *values))))

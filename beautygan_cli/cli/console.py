@@ -55,7 +55,9 @@ class Progress:
         elif outcome.status == Status.FAILED and (outcome.source, outcome.reason) != self._named:
             self._named = (outcome.source, outcome.reason)  # once for a photo, not once for each reference
             self.say(outcome.reason)
-        self._bar.set_postfix_str(f"{self._photos} photos, {self.counts[Status.FAILED]} failed", refresh=False)
+        self._bar.set_postfix_str(
+            f"{counted(self._photos, 'photo')}, {self.counts[Status.FAILED]} failed", refresh=False
+        )
         self._bar.update()
         now = time.monotonic()
         if self._lines and now - self._spoke >= LINE_EVERY:
@@ -80,7 +82,9 @@ class Progress:
         """What has been done, in a line."""
         parts = [f"{self.counts[Status.MADE]} made"]
         if self.counts[Status.KEPT]:
-            parts.append(f"{self.counts[Status.KEPT]} kept as they were")
+            parts.append(
+                f"{self.counts[Status.KEPT]} kept as {'it was' if self.counts[Status.KEPT] == 1 else 'they were'}"
+            )
         if self.counts[Status.FAILED]:
             parts.append(f"{self.counts[Status.FAILED]} failed")
         return ", ".join(parts)
@@ -92,16 +96,22 @@ class Progress:
                 print(str(outcome.output).encode(encoding, "backslashreplace").decode(encoding), flush=True)
         if self.verbose:
             stages = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in outcome.seconds.items() if seconds)
-            self.say(f"{outcome.faces} face(s); seconds: {stages}")
+            self.say(f"{counted(outcome.faces, 'face')}; seconds: {stages}")
 
     def _line(self, spent: float) -> str:
         done = self.counts.total() if hasattr(self.counts, "total") else sum(self.counts.values())
         worked = self.counts[Status.MADE] + self.counts[Status.FAILED]
         rate = worked / spent
-        line = f"{self._photos} photos, {done} results, {self.counts[Status.FAILED]} failed, {rate:.2f} a second"
+        line = f"{counted(self._photos, 'photo')}, {counted(done, 'result')}, {self.counts[Status.FAILED]} failed"
+        line += f", {rate:.2f} a second"
         if self.total and rate:
             line += f", {_duration((self.total - done) / rate)} left"
         return line
+
+
+def counted(number: int, thing: str) -> str:
+    """So many of a thing, whose plural takes an s."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def _duration(seconds: float) -> str:

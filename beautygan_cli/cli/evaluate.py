@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from beautygan_cli.cli.exit_status import DONE, INTERRUPTED, NOT_STARTED, SOME_FAILED
+from beautygan_cli.cli.parsing import Parser
 from beautygan_cli.evaluation import fault_summary
 
 if TYPE_CHECKING:
@@ -129,13 +130,12 @@ EXIT = (
 )
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The command's options."""
-    result = argparse.ArgumentParser(
-        prog="beautygan-evaluate",
+    result = Parser(
+        "beautygan-evaluate",
         description="Measure how well a model transfers makeup, by pair, by group and on average.",
         epilog=f"{EPILOG}{_definitions()}\n\nfigures of --faults:\n{_fault_definitions()}\n\n{EXIT}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     result.add_argument("--model", type=Path, metavar="DIR", help="folder of a checkpoint (default: the bundled model)")
     result.add_argument("--against", type=Path, metavar="DIR", help="a second model to measure on the same pairs")
@@ -213,7 +213,7 @@ def _paragraph(text: str) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     command = parser()
-    options = command.parse_args(arguments)
+    options = command.read(arguments, argparse.Namespace())
     if options.rendered and (options.sources or options.refs or options.pairs):
         command.error("--rendered makes its own pairs: leave out --sources, --refs and --pairs")
     if not options.rendered and not (options.sources and options.refs):

@@ -6,14 +6,17 @@ import os
 import sys
 from collections.abc import Sequence
 
-from beautygan_cli.cli.arguments import Arguments, complaint, parser
+from beautygan_cli.cli.arguments import FIRST_STEPS, Arguments, complaint, completed, parser
 from beautygan_cli.cli.exit_status import INTERRUPTED, NOT_STARTED, SOME_FAILED
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
+    if not (sys.argv[1:] if arguments is None else arguments):
+        print(FIRST_STEPS, end="", file=sys.stderr)
+        return NOT_STARTED
     command = parser()
-    options = command.parse_args(arguments, Arguments())
+    options = completed(command.read(arguments, Arguments()))
     if wrong := complaint(options):
         command.error(wrong)
     # Nothing heavy before this line, so that --help and a misspelt option answer at once.

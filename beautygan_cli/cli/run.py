@@ -29,8 +29,8 @@ from beautygan_cli.batch.plan import identity
 from beautygan_cli.batch.ray import driver
 from beautygan_cli.batch.ray.pool import Layout, check_installed
 from beautygan_cli.batch.sources import ReadyLook, read_looks
-from beautygan_cli.cli.arguments import Arguments
-from beautygan_cli.cli.console import Progress
+from beautygan_cli.cli.arguments import Arguments, out_file
+from beautygan_cli.cli.console import Progress, counted
 from beautygan_cli.cli.exit_status import DONE, SOME_FAILED
 from beautygan_cli.errors import BeautyGANError, LookError, OutputError, PhotoError
 from beautygan_cli.makeup import look, pipeline
@@ -40,7 +40,7 @@ from beautygan_cli.model.checkpoint import bundled_model
 from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos import remote
-from beautygan_cli.photos.clip import INSTALL_CLIPS, clips_readable
+from beautygan_cli.photos.clip import CLIP_SUFFIX, INSTALL_CLIPS, clips_readable
 from beautygan_cli.photos.files import printable, refuse_foreign, sweep
 from beautygan_cli.photos.find import Found, Problem, find_photos, passed_over
 from beautygan_cli.photos.formats import SOURCE_SUFFIXES, is_clip
@@ -95,10 +95,12 @@ def make_up(options: Arguments) -> int:
         end = End(failed=len(given.problems))
         session, looks = _open(options, given, end, stack)
         settings = _settings(options, stack)
-        manifest = stack.enter_context(Manifest(None if options.out == PIPE else settings.out, _command(options)))
+        one_file = out_file(options)
+        one = options.out == PIPE or one_file is not None  # nothing to go on with, and no folder to keep it in
+        manifest = stack.enter_context(Manifest(None if one else settings.out, _command(options)))
         for file in _tables_and_pictures(options):
             refuse_foreign(file, overwrite=options.overwrite, journal=manifest)
-        sweep(settings.out)
+        sweep(settings.out, below=one_file is None)
         for file in filter(None, (options.report, options.grid)):
             sweep(file.parent, below=False)
         sources = [item for item in given.sources if _is_source(item.path, options, settings.out, manifest)]
@@ -144,7 +146,8 @@ def check(options: Arguments) -> int:
                     print(_printable(f"{printable(path)}: {fault}"), flush=True)
                 counts["faulty" if found else "sound"] += 1
         if not options.quiet:
-            say(f"{counts['sound']} photos are fit, {counts['faulty']} have faults")
+            fit = "1 photo is fit" if counts["sound"] == 1 else f"{counts['sound']} photos are fit"
+            say(f"{fit}, {counts['faulty']} {'has' if counts['faulty'] == 1 else 'have'} faults")
         return SOME_FAILED if counts["faulty"] else DONE
 
 
@@ -170,11 +173,15 @@ def _given(options: Arguments, stack: ExitStack) -> Given:
     for problem in (*problems, *look_problems):
         say(problem.message)
     if not looks or not (sources or options.watch):
-        raise NothingToDoError("nothing to do: give at least one photo with --no-makeup and one with --ref or --look.")
+        raise NothingToDoError(f"nothing to do: no {'photo to make up' if looks else 'look to put on'} is left.")
     if options.watch and (wrong := [name for name in names if not Path(name).is_dir()]):
         raise NothingToDoError(f"--watch needs folders to watch, and {printable(wrong[0])} is none.")
-    if options.out == PIPE and len(sources) * len(looks) * len(options.strength) != 1:
-        raise NothingToDoError("--out - writes one photo: give one photo, one --ref or --look and one --strength.")
+    if (options.out == PIPE or out_file(options)) and len(sources) * len(looks) * len(options.strength) != 1:
+        what = "one photo, one --ref or --look and one --strength"
+        raise NothingToDoError(f"--out {options.out} is for one result: give {what}, or a folder for --out.")
+    if (file := out_file(options)) and (is_clip(sources[0].path) != (file.suffix.lower() == CLIP_SUFFIX)):
+        kind = f"a clip, which becomes an {CLIP_SUFFIX}" if is_clip(sources[0].path) else "a photo"
+        raise NothingToDoError(f"{printable(sources[0].path)} is {kind}; give --out a name that ends so.")
     named = [Path(name) for name in (*names, *options.ref, *options.look, pipeline.bare_face())]
     return Given(sources, looks, [*problems, *look_problems], named)
 
@@ -220,7 +227,7 @@ def _refuse_places(options: Arguments, given: Given) -> None:
     if options.out != PIPE and out == model:
         raise NothingToDoError(f"{printable(options.out)} is the model's own folder; choose another --out.")
     taken: dict[Path, Path] = {}
-    for file in (*_tables_and_pictures(options), *filter(None, [options.save_look])):
+    for file in (*_tables_and_pictures(options), *filter(None, [options.save_look, out_file(options)])):
         folder = _real(file.parent)
         if identity(file) in inputs:
             raise NothingToDoError(f"{printable(file)} is one of the files given; choose another.")
@@ -236,6 +243,8 @@ def _refuse_places(options: Arguments, given: Given) -> None:
                 f"{printable(taken[place])} and {printable(file)} are one place, for two outputs; choose another."
             )
         taken[place] = file
+    if (named := out_file(options)) and named.exists() and not options.overwrite:
+        raise NothingToDoError(f"{printable(named)} exists already; allow --overwrite or choose another name.")
 
 
 def _real(path: Path) -> Path:
@@ -315,7 +324,7 @@ def _open(options: Arguments, given: Given, end: End, stack: ExitStack) -> tuple
         origin = "the bundled one" if options.model is None else "given by --model"
         say(
             f"model {session.signature.name!r}, {origin}, from {session.path}, SHA-256 {session.digest},"
-            f" {session.precision}, {threads.network} core(s)"
+            f" {session.precision}, {counted(threads.network, 'core')}"
         )
     return session, looks
 
@@ -324,9 +333,10 @@ def _settings(options: Arguments, stack: ExitStack) -> RunConfig:
     if options.out == PIPE:
         out = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="beautygan-")))
     else:
-        out = remote.as_path(options.out)
+        out = file.parent if (file := out_file(options)) else remote.as_path(options.out)
     return RunConfig(
         out=out,
+        file=out_file(options),
         sweep=options.strength,
         remove=options.remove,
         which=options.faces,
@@ -359,6 +369,8 @@ def _is_source(path: Path, options: Arguments, out: Path, manifest: Manifest) ->
         return True
     if manifest.owns(path):
         return False
+    if out_file(options):  # its folder is no folder of results
+        return True
     place = out.resolve()
     folders = [name.resolve() for name in named if name.is_dir()]
     beside = any(folder == place or place in folder.parents for folder in folders)

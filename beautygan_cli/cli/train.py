@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
+from beautygan_cli.cli.parsing import Parser
 from beautygan_cli.errors import BeautyGANError, ModelError
 from beautygan_cli.model.checkpoint import bundled_model
 from beautygan_cli.training.examples import VARIATIONS
@@ -16,10 +17,10 @@ from beautygan_cli.training.finetune import Tuning, finetune
 from beautygan_cli.training.train import Settings, train
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The command's options."""
-    result = argparse.ArgumentParser(
-        prog="beautygan-train",
+    result = Parser(
+        "beautygan-train",
         description="Train a makeup-transfer model from bare-faced photos alone: makeup is drawn on them, so the true "
         "answer of every transfer is known.",
     )
@@ -78,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train; 0 when done, 2 when it could not start, 130 after Ctrl-C."""
-    options = parser().parse_args(arguments)
+    options = parser().read(arguments, argparse.Namespace())
 
     def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)

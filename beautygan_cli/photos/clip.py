@@ -27,7 +27,7 @@ from beautygan_cli.photos.photo import MAX_PIXELS
 from beautygan_cli.photos.xmp import NEW_XMP
 from beautygan_cli.types import UInt8Array
 
-INSTALL_CLIPS = "pip install 'beautygan-cli[video]'"
+INSTALL_CLIPS = "pip install '.[video]'"
 CLIP_SUFFIX = ".mp4"
 CONTAINERS = "mov,matroska,avi,mpeg,mpegts"  # ffmpeg's names of the containers that are read
 CODECS = (  # ffmpeg's names of the decoders that are used: of pictures, of sound, of subtitles

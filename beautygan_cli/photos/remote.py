@@ -201,9 +201,7 @@ def _file_system(root: str) -> tuple[Any, str]:
         import pyarrow
         from pyarrow import fs
     except ImportError as error:
-        raise OSError(
-            errno.ENOTSUP, "URLs are read through pyarrow, install it with `pip install 'beautygan-cli[ray]'`"
-        ) from error
+        raise OSError(errno.ENOTSUP, "URLs are read through pyarrow, install it with `pip install '.[ray]'`") from error
     try:
         found: tuple[Any, str] = fs.FileSystem.from_uri(root + "/")
         return found

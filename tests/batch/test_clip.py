@@ -507,10 +507,10 @@ def test_without_the_extra_a_clip_says_how_to_install_it(place, beautygan, tmp_p
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)  # as where it is not installed
     status, out, err = beautygan("--no-makeup", "clip.mp4", "--ref", "look.jpg")
     assert (status, out) == (1, [])
-    assert "clip.mp4 is a clip, which takes one more package; run: pip install 'beautygan-cli[video]'" in err
+    assert "clip.mp4 is a clip, which takes one more package; run: pip install '.[video]'" in err
     status, out, err = beautygan("--no-makeup", "selfies", "--ref", "look.jpg")
     assert (status, out) == (0, ["made_up/a__look.jpg"])
-    assert "clips in folders are left out (1); to make them up as well: pip install 'beautygan-cli[video]'" in err
+    assert "clips in folders are left out (1); to make them up as well: pip install '.[video]'" in err
 
 
 def test_failure_while_writing_leaves_nothing_behind(tmp_path):

@@ -56,7 +56,7 @@ def test_without_ray_the_command_says_how_to_install_it(beautygan, place, monkey
     place("a.jpg", "bare"), place("look.jpg", "worn")
     status, _, err = beautygan("--no-makeup", "a.jpg", "--ref", "look.jpg", "--engine", "ray")
     assert status == 2
-    assert err == "beautygan: --engine ray needs Ray Data; install it with: pip install 'beautygan-cli[ray]'.\n"
+    assert err == "beautygan: --engine ray needs Ray Data; install it with: pip install '.[ray]'.\n"
 
 
 def test_a_wrong_address_is_told_at_once(beautygan, place):

@@ -186,7 +186,7 @@ def test_progress_without_a_terminal_is_a_line_now_and_then(place, beautygan, mo
     place("look.jpg", "worn")
     _, _, err = beautygan("--no-makeup", "selfies", "--ref", "look.jpg")
     lines = err.splitlines()
-    assert re.fullmatch(r"beautygan: 1 photos, 1 results, 0 failed, \d+\.\d\d a second, \d+ min left", lines[0])
+    assert re.fullmatch(r"beautygan: 1 photo, 1 result, 0 failed, \d+\.\d\d a second, \d+ min left", lines[0])
     assert re.fullmatch(r"beautygan: 2 photos, 2 results, 0 failed, \d+\.\d\d a second, 0 min left", lines[1])
     assert "\r" not in err
 

@@ -49,7 +49,7 @@ class Layout:
 def check_installed() -> None:
     """Raise ClusterError where Ray Data is missing."""
     if any(importlib.util.find_spec(name) is None for name in ("ray", "pyarrow", "pandas")):
-        raise ClusterError("--engine ray needs Ray Data; install it with: pip install 'beautygan-cli[ray]'.")
+        raise ClusterError("--engine ray needs Ray Data; install it with: pip install '.[ray]'.")
 
 
 class Pool:
