@@ -16,6 +16,7 @@ from beautygan_cli.batch.outcome import MEASURED, Outcome, Status
 from beautygan_cli.batch.sources import ReadyLook, Source
 from beautygan_cli.errors import OutputError
 from beautygan_cli.makeup.look import REGIONS
+from beautygan_cli.makeup.words import Drawn, drawn_style
 from beautygan_cli.photos.clip import CLIP_SUFFIX
 from beautygan_cli.photos.files import present, printable
 from beautygan_cli.photos.find import Found
@@ -24,6 +25,9 @@ from beautygan_cli.photos.photo import suffix_for, told_format
 
 if TYPE_CHECKING:
     from beautygan_cli.model.session import MakeupSession
+
+
+DRAWING = 1  # raised when the same style is drawn otherwise than before
 
 
 class Place(NamedTuple):
@@ -196,10 +200,16 @@ def _content(look: ReadyLook, manifest: Manifest) -> str:
     """What of a look its results follow from, beside its strengths: its photos' contents, as they are mixed."""
     parts = {region: look.look.part(region) for region in REGIONS}
     mixes = {
-        region: part and [(manifest.content(item.ref), item.weight) for item in part.mix]
+        region: part and [(_ingredient(item.ref, manifest), item.weight) for item in part.mix]
         for region, part in parts.items()
     }
     return json.dumps(mixes)
+
+
+def _ingredient(ref: Path | Drawn, manifest: Manifest) -> str:
+    if isinstance(ref, Drawn):
+        return f"drawn {DRAWING}: {drawn_style(ref.by_kind)}"
+    return manifest.content(ref)
 
 
 def settled(source: Path, target: Target, status: Status, reason: str | None = None) -> Outcome:

@@ -114,7 +114,11 @@ def read_look(item: Found, look: Look, signature: Signature, max_pixels: int, *,
             crops[face] = faults.crop_of(photo.pixels, face)
         return face
 
-    wearing = pipeline.wear(look, face_of)
+    wearing = pipeline.wear(look, face_of, signature)
+    if measure and look.drawn:
+        face, pixels = pipeline.drawn_face(look.style, signature)
+        masks = metrics.face_masks(face.placement.to_photo(face.landmarks), pixels.shape[:2])
+        colours[face] = region_colours(pixels, masks)
     shown: dict[str, NDArray[np.float64]] = {}
     for region, worn_on in WORN_ON.items() if measure else ():
         if mix := wearing.mixes.get(worn_on):

@@ -178,7 +178,7 @@ def _given(options: Arguments, stack: ExitStack) -> Given:
         raise NothingToDoError(f"--watch needs folders to watch, and {printable(wrong[0])} is none.")
     if (options.out == PIPE or out_file(options)) and len(sources) * len(looks) * len(options.strength) != 1:
         what = "one photo, one --ref or --look and one --strength"
-        raise NothingToDoError(f"--out {options.out} is for one result: give {what}, or a folder for --out.")
+        raise NothingToDoError(f"--out {options.out} writes one photo: give {what}, or a folder for --out.")
     if (file := out_file(options)) and (is_clip(sources[0].path) != (file.suffix.lower() == CLIP_SUFFIX)):
         kind = f"a clip, which becomes an {CLIP_SUFFIX}" if is_clip(sources[0].path) else "a photo"
         raise NothingToDoError(f"{printable(sources[0].path)} is {kind}; give --out a name that ends so.")

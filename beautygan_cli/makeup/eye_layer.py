@@ -75,6 +75,19 @@ def eye_layers(face: AlignedFace, bared: NDArray[Any], fed: NDArray[Any]) -> tup
     return layers[0], layers[1]
 
 
+def drawn_layers(bare: AlignedFace, worn: AlignedFace) -> tuple[EyeLayer, EyeLayer]:
+    """The layers of a face's left and right eye whose makeup was drawn: exact, since the face is known without it.
+
+    bare, worn: the same face, from photos of the same size, with the same landmarks.
+    """
+    layers = []
+    for number, (before, after) in enumerate(zip(bare.eyes, worn.eyes, strict=True)):
+        grid = _grid(bare, before, number)
+        density = _log_light(grid.sampled(before.pixels)) - _log_light(grid.sampled(after.pixels))
+        layers.append(EyeLayer(np.asarray(density * grid.window, np.float32), grid.room))
+    return layers[0], layers[1]
+
+
 def _shade(fed: NDArray[Any], bared: NDArray[Any], skin: FloatArray) -> NDArray[np.float64]:
     """The density of the skin as a whole: foundation, which is not the eyes'."""
     both = [weighted_mean(_log_light(item), skin) for item in (bared, fed)]
@@ -86,11 +99,23 @@ def _log_light(pixels: NDArray[Any]) -> FloatArray:
     return np.asarray(np.log(linear_light(pixels) + np.float32(DARKEST)), dtype=np.float32)
 
 
-def _read(
-    face: AlignedFace, patch: EyePatch, number: int, change: Sequence[FloatArray], shade: NDArray[np.float64]
-) -> EyeLayer:
-    import cv2
+@dataclass(frozen=True, eq=False)
+class _Grid:
+    """Where a layer's cells lie in an eye's patch, (H, W, 2) in x, y; the window they count in, and the room."""
 
+    places: FloatArray
+    window: FloatArray
+    room: FloatArray
+
+    def sampled(self, picture: NDArray[Any]) -> NDArray[Any]:
+        """What a patch, or a picture laid like it, shows at the cells."""
+        import cv2
+
+        x, y = self.places[..., 0], self.places[..., 1]
+        return np.asarray(cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+
+
+def _grid(face: AlignedFace, patch: EyePatch, number: int) -> _Grid:
     landmarks = patch.placement.to_chip(face.placement.to_photo(face.landmarks))
     frame = masks.eye_frame(landmarks, number)
     cells = int(min(FINEST, max(24, frame.width)))
@@ -99,10 +124,19 @@ def _read(
     lid, rim, arch = frame.heights(u)
     heights = np.where(v[:, None] >= 0, v[:, None] + lid, v[:, None] + rim)
     places = frame.to_image(np.broadcast_to(u, heights.shape), heights).astype(np.float32)
-    worn = cv2.remap(patch.pixels, places[..., 0], places[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    in_photo = patch.placement.to_photo(places.reshape(-1, 2))
-    in_chip = face.placement.to_chip(in_photo).reshape(places.shape)
-    worn = worn.astype(np.float32)
+    room = np.asarray(arch - lid, np.float32)
+    return _Grid(places, _window(u, v[:, None], room), room)
+
+
+def _read(
+    face: AlignedFace, patch: EyePatch, number: int, change: Sequence[FloatArray], shade: NDArray[np.float64]
+) -> EyeLayer:
+    import cv2
+
+    grid = _grid(face, patch, number)
+    in_photo = patch.placement.to_photo(grid.places.reshape(-1, 2))
+    in_chip = face.placement.to_chip(in_photo).reshape(grid.places.shape)
+    worn = grid.sampled(patch.pixels).astype(np.float32)
     laid = [
         cv2.remap(layer, in_chip[..., 0], in_chip[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         for layer in change
@@ -111,9 +145,8 @@ def _read(
     whole = np.dstack([worn, np.ones(worn.shape[:2], np.float32)])
     moved = np.stack([(slopes * whole).sum(axis=-1) for slopes in linear], axis=-1)
     bare = worn + np.clip(moved, low, high)
-    room = np.asarray(arch - lid, np.float32)
     density = _log_light(bare) - _log_light(worn) - shade.astype(np.float32)
-    return EyeLayer(np.asarray(density * _window(u, v[:, None], room), np.float32), room)
+    return EyeLayer(np.asarray(density * grid.window, np.float32), grid.room)
 
 
 def _window(u: FloatArray, v: FloatArray, room: FloatArray) -> FloatArray:

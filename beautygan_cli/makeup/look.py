@@ -16,6 +16,21 @@ A look file, with everything that it may say; all paths are relative to it:
     [skin]
     none = true
 
+In place of `ref` stand words for what is drawn (`words.py`):
+
+    [lips]
+    colour = "crimson 80% gloss"
+
+    [eyes]
+    colour = "teal smoky"
+    liner = "winged"
+    brows = "brown 40%"
+
+    [skin]
+    finish = "dewy highlight"
+    blush = "peach cheekbones"
+    paint = "freckles"
+
 In place of a table, `lips = "lips.jpg"`, `lips = [{ref = "a.jpg", weight = 2}, ...]` and `lips = false` say the same.
 """
 
@@ -31,6 +46,8 @@ from typing import Any
 
 from beautygan_cli.errors import LookError, OutputError
 from beautygan_cli.makeup.composite import USUAL_SKIN, Strengths
+from beautygan_cli.makeup.style import Style
+from beautygan_cli.makeup.words import KINDS, Drawn, describe, drawn_style
 from beautygan_cli.photos.files import printable, write_text
 from beautygan_cli.photos.find import Found, Problem
 
@@ -44,9 +61,12 @@ LONGEST_NAME = 200  # characters
 
 @dataclass(frozen=True)
 class Ingredient:
-    """One reference in a region's mix, and its weight: above 0, in proportion to the others'."""
+    """One reference in a region's mix, and its weight: above 0, in proportion to the others'.
 
-    ref: Path
+    ref: a photo, or in a mix of one what is drawn in its place.
+    """
+
+    ref: Path | Drawn
     weight: float = 1.0
 
 
@@ -83,8 +103,22 @@ class Look:
     @property
     def references(self) -> list[Path]:
         """All its photos, each once."""
+        return list(dict.fromkeys(ref for ref in self._refs if isinstance(ref, Path)))
+
+    @property
+    def drawn(self) -> list[Drawn]:
+        """What is drawn in place of being taken from a photo."""
+        return [ref for ref in self._refs if isinstance(ref, Drawn)]
+
+    @property
+    def style(self) -> Style:
+        """All that is drawn, together."""
+        return drawn_style({kind: text for drawn in self.drawn for kind, text in drawn.by_kind.items()})
+
+    @property
+    def _refs(self) -> list[Path | Drawn]:
         parts = [part for region in REGIONS if (part := self.part(region))]
-        return list(dict.fromkeys(ingredient.ref for part in parts for ingredient in part.mix))
+        return [ingredient.ref for part in parts for ingredient in part.mix]
 
     def part(self, region: str) -> Part | None:
         """What the region of that name wears."""
@@ -186,13 +220,17 @@ class _Reader:
         elif isinstance(given, list):
             mix = self.mix(given, region)
         elif isinstance(given, dict):
-            self.only(given, ("ref", "mix", "strength", "none"), region)
+            self.only(given, ("ref", "mix", "strength", "none", *KINDS[region]), region)
             if given.get("none", False) is True:
                 return None
             if "none" in given and given["none"] is not False:
                 raise self.wrong(f"{region}.none is {_said(given['none'])}", "it must be true or false")
-            if "ref" in given and "mix" in given:
-                raise self.wrong(f"{region} has both ref and mix", "give one of them")
+            drawn = self.drawn(given, region)
+            if sum(("ref" in given, "mix" in given, drawn is not None)) > 1:
+                named = [key for key in ("ref", "mix", *KINDS[region]) if key in given]
+                raise self.wrong(f"{region} has both {named[0]} and {named[1]}", "give one of them")
+            if drawn is not None:
+                mix, strength = (Ingredient(drawn),), 1.0
             if "ref" in given:
                 mix = (Ingredient(self.reference(given["ref"], f"{region}.ref")),)
             elif "mix" in given:
@@ -203,6 +241,18 @@ class _Reader:
         else:
             raise self.wrong(f"{region} is {_said(given)}", "it must be a photo's path, a mix, a table or false")
         return None if mix is None else Part(mix, strength * overall)
+
+    def drawn(self, given: Mapping[str, Any], region: str) -> Drawn | None:
+        words = []
+        for kind in KINDS[region]:
+            if kind in given:
+                text = self.text(given[kind], f"{region}.{kind}")
+                try:
+                    describe(region if kind == "colour" else kind, text)
+                except LookError as error:
+                    raise LookError(f"{printable(self.path)}: {region}.{kind}: {error}") from error
+                words.append((kind, text))
+        return Drawn(region, tuple(words)) if words else None
 
     def mix(self, given: Any, key: str) -> tuple[Ingredient, ...]:
         if not isinstance(given, list) or not 1 <= len(given) <= MOST_INGREDIENTS:
@@ -273,12 +323,17 @@ def as_toml(look: Look, path: Path) -> str:
         if part is None:
             lines.append("none = true")
             continue
-        if len(part.mix) == 1:
-            lines.append(f"ref = {_quoted(_relative(part.mix[0].ref, path))}")
+        refs = [item.ref for item in part.mix]
+        if isinstance(refs[0], Drawn):
+            lines += [f"{kind} = {_quoted(text)}" for kind, text in refs[0].words]
+        elif len(refs) == 1:
+            lines.append(f"ref = {_quoted(_relative(refs[0], path))}")
         else:
             lines.append("mix = [")
             lines += [
-                f"    {{ref = {_quoted(_relative(item.ref, path))}, weight = {item.weight!r}}}," for item in part.mix
+                f"    {{ref = {_quoted(_relative(item.ref, path))}, weight = {item.weight!r}}},"
+                for item in part.mix
+                if isinstance(item.ref, Path)
             ]
             lines.append("]")
         lines.append(f"strength = {part.strength!r}")

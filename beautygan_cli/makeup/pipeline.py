@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,16 @@ from beautygan_cli.faces import detection, exposure, tone
 from beautygan_cli.faces import masks as region_masks
 from beautygan_cli.faces.alignment import AlignedFace
 from beautygan_cli.faces.analysis import analyse_face
+from beautygan_cli.faces.detection import Face
 from beautygan_cli.faces.reference import reference_chip
 from beautygan_cli.faces.warp import warp_onto
-from beautygan_cli.makeup import colour_correction, composite, encoded, eye_layer
+from beautygan_cli.makeup import colour_correction, composite, encoded, eye_layer, rendering
 from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.makeup.eye_layer import EyeLayer
 from beautygan_cli.makeup.look import REGIONS, SUFFIX, Look
 from beautygan_cli.makeup.look import read as read_look
+from beautygan_cli.makeup.style import Style
+from beautygan_cli.makeup.words import Drawn
 from beautygan_cli.model.features import Features
 from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.model.signature import Signature
@@ -60,6 +63,17 @@ class Wearing:
     def face(self) -> AlignedFace:
         """The face to show where there is room for one: the heaviest of the first region that wears something."""
         return max(next(iter(self.mixes.values())), key=lambda item: item[1])[0]
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnFace(AlignedFace):
+    """The bare face that comes with the package, wearing a style that was drawn on it, as a reference.
+
+    What it wears is drawn on other faces, too, in place of being transferred.
+    """
+
+    bare: AlignedFace | None = None
+    style: Style = field(default_factory=Style)
 
 
 def transfer(
@@ -137,11 +151,24 @@ def bare_face() -> Path:
     return Path(__file__).resolve().parent.parent / "bare_face.jpg"
 
 
-def wear(look: Look, faces_of: Callable[[Path], AlignedFace]) -> Wearing:
-    """The look with its photos' faces, each asked for once."""
-    known = {path: faces_of(path) for path in look.references}
+def wear(look: Look, faces_of: Callable[[Path], AlignedFace], signature: Signature) -> Wearing:
+    """The look with its photos' faces, each asked for once, and with one face that wears all that is drawn."""
+    known: dict[Path | Drawn, AlignedFace] = {path: faces_of(path) for path in look.references}
+    if look.drawn:
+        known |= dict.fromkeys(look.drawn, drawn_face(look.style, signature)[0])
     parts = {region: part for region in REGIONS if (part := look.part(region))}
     return Wearing(**{region: tuple((known[i.ref], i.weight) for i in part.mix) for region, part in parts.items()})
+
+
+@lru_cache(maxsize=64)
+def drawn_face(style: Style, signature: Signature) -> tuple[DrawnFace, UInt8Array]:
+    """The package's bare face wearing a style, and its photo, (H, W, 3) uint8 RGB."""
+    pixels, found = _bare_photo()
+    bare = _bare_pair(signature)[0]
+    photo = np.asarray(np.rint(rendering.render(pixels, found.landmarks, style)), dtype=np.uint8)
+    worn = analyse_face(photo, found, signature.size, signature.padding)
+    face = DrawnFace(worn.chip, worn.placement, bare.landmarks, bare.exposure, worn.eyes, bare=bare, style=style)
+    return face, photo
 
 
 def _worn(look: PhotoLike | Look, signature: Signature) -> tuple[Wearing, Strengths]:
@@ -151,7 +178,7 @@ def _worn(look: PhotoLike | Look, signature: Signature) -> tuple[Wearing, Streng
     if isinstance(look, (str, Path)) and Path(look).suffix.lower() == SUFFIX:
         look = read_look(Path(look))
     if isinstance(look, Look):
-        return wear(look, face_of), look.strengths
+        return wear(look, face_of, signature), look.strengths
     return Wearing.all_of(face_of(look)), Strengths()
 
 
@@ -198,7 +225,7 @@ def make_up(
     looks = [look if isinstance(look, Wearing) else Wearing.all_of(look) for _, look in pairs]
     lit = {source: exposure.lit(source) for source in dict.fromkeys(source for source, _ in pairs)}
     jobs = {
-        (number, mix): _Job(lit[source], mix, [network_chips(lit[source], face, session.signature) for face, _ in mix])
+        (number, mix): _Job(lit[source], mix, [_chips(lit[source], face, session.signature) for face, _ in mix])
         for number, ((source, _), look) in enumerate(zip(pairs, looks, strict=True))
         for mix in dict.fromkeys(look.mixes.values())
     }
@@ -223,9 +250,14 @@ def make_up(
 def _pigment(mixes: Sequence[Mix], session: MakeupSession) -> dict[Mix, tuple[EyeLayer, EyeLayer]]:
     """The eyes' pigment of each mix; nothing where the model takes makeup off too badly to read it by that."""
     references = list(dict.fromkeys(face for mix in mixes for face, _ in mix))
-    if not references or not eye_layer.usable(session, _bare_pair(session.signature)):
-        return {}
     kind = ("eye layers", session.digest)
+    for face in references:
+        if isinstance(face, DrawnFace) and face.bare is not None:
+            face.known[kind] = eye_layer.drawn_layers(face.bare, face)
+    shown = [face for face in references if not isinstance(face, DrawnFace)]
+    if shown and not eye_layer.usable(session, _bare_pair(session.signature)):
+        for face in shown:
+            face.known[kind] = None
     missing = [face for face in references if kind not in face.known]
     if missing:
         example = _bare_pair(session.signature)[0]
@@ -243,10 +275,17 @@ def _pigment(mixes: Sequence[Mix], session: MakeupSession) -> dict[Mix, tuple[Ey
 @lru_cache(maxsize=4)
 def _bare_pair(signature: Signature) -> tuple[AlignedFace, AlignedFace]:
     """The bare face that comes with the package, and the same made up."""
-    bare, worn = (read_photo(bare_face().with_name(name)).pixels for name in ("bare_face.jpg", "made_up_face.jpg"))
-    face = detection.detect(bare)[0]
+    bare, face = _bare_photo()
+    worn = read_photo(bare_face().with_name("made_up_face.jpg")).pixels
     first, second = (analyse_face(pixels, face, signature.size, signature.padding) for pixels in (bare, worn))
     return first, second
+
+
+@lru_cache(maxsize=1)
+def _bare_photo() -> tuple[UInt8Array, Face]:
+    """The package's bare face: its photo's pixels, and where its face is."""
+    pixels = read_photo(bare_face()).pixels
+    return pixels, detection.detect(pixels)[0]
 
 
 def _run(jobs: Sequence[_Job], session: MakeupSession, remove: bool) -> list[FloatArray]:
@@ -255,14 +294,27 @@ def _run(jobs: Sequence[_Job], session: MakeupSession, remove: bool) -> list[Flo
         fed, bare = (np.stack(chips) for chips in zip(*(job.chips[0] for job in jobs), strict=True))
         chips = session.remove(fed, bare)
         return [colour_correction.bared(chip, job.source.landmarks) for chip, job in zip(chips, jobs, strict=True)]
-    single = [job for job in jobs if len(job.mix) == 1]
+    drawn = {id(job): _drawn(job) for job in jobs if _is_drawn(job.mix)}
+    single = [job for job in jobs if len(job.mix) == 1 and id(job) not in drawn]
     result: dict[int, FloatArray] = {}
     if single:
         sources, looks = zip(*(job.chips[0] for job in single), strict=True)
         pairs = [(job.source, job.mix[0][0]) for job in single]
         result = dict(zip(map(id, single), encoded.transfer(session, pairs, sources, looks), strict=True))
     result |= {id(job): _mixed(job, session) for job in jobs if len(job.mix) > 1}
-    return [_deepened(job, result[id(job)], session.signature) for job in jobs]
+    return [drawn[id(job)] if id(job) in drawn else _deepened(job, result[id(job)], session.signature) for job in jobs]
+
+
+def _is_drawn(mix: Mix) -> bool:
+    """Whether what is worn is known as a drawing, and need not be asked of the network."""
+    return all(isinstance(face, DrawnFace) for face, _ in mix)
+
+
+def _drawn(job: _Job) -> FloatArray:
+    """The source's chip with the style drawn on it."""
+    (face, _), (chip, _) = job.mix[0], job.chips[0]
+    assert isinstance(face, DrawnFace)
+    return rendering.render(chip, job.source.landmarks, face.style)
 
 
 def _mixed(job: _Job, session: MakeupSession) -> FloatArray:
@@ -298,6 +350,14 @@ def _joined(before: FloatArray, worn: Mapping[str, FloatArray], landmarks: NDArr
     ]
     result = skin + around_eyes * (eyes - skin)
     return np.asarray(result + around_lips * (lips - result), dtype=np.float32)
+
+
+def _chips(source: AlignedFace, reference: AlignedFace, signature: Signature) -> tuple[FloatArray, FloatArray]:
+    """`network_chips`, but for a drawn style the source's own chip alone."""
+    if isinstance(reference, DrawnFace):
+        chip = _fed(source, signature)
+        return chip, chip
+    return network_chips(source, reference, signature)
 
 
 def network_chips(source: AlignedFace, reference: AlignedFace, signature: Signature) -> tuple[FloatArray, FloatArray]:

@@ -140,8 +140,8 @@ def test_one_result_goes_to_the_file_that_is_named_and_leaves_nothing_beside_it(
 @pytest.mark.parametrize(
     ("extra", "out", "told"),
     [
-        (("other.jpg",), "result.jpg", "is for one result"),
-        (("--strength", "0.5,1"), "result.jpg", "is for one result"),
+        (("other.jpg",), "result.jpg", "writes one photo"),
+        (("--strength", "0.5,1"), "result.jpg", "writes one photo"),
         ((), "result.mp4", "is a photo"),
         ((), "me.jpg", "one of the files given"),
         ((), "look.jpg", "one of the files given"),
