@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path, PurePath
 from typing import Any
 
 from beautygan_cli.cli.parsing import Parser, expanded, home, path
+from beautygan_cli.errors import LookError
+from beautygan_cli.makeup.words import describe
 from beautygan_cli.photos.formats import PHOTO_SUFFIXES
 
 EPILOG = """\
@@ -14,7 +17,8 @@ examples:
   beautygan me.jpg --ref look.jpg
   beautygan selfies/ --ref looks/ --out made_up/ --grid grid.jpg
   beautygan me.jpg --ref look.jpg --lips 1 --eyes 0.5 --skin 0 --out made_up.jpg
-  beautygan me.jpg --look evening.toml --strength 0.5,1 --grid grid.jpg
+  beautygan me.jpg --look cat-eye evening.toml --strength 0.5,1 --grid grid.jpg
+  beautygan me.jpg --lips "crimson 80% gloss" --eyes "teal smoky" --liner winged
   beautygan party.jpg --remove
   beautygan - --ref look.jpg --out - <me.jpg >made_up.jpg
 
@@ -24,11 +28,11 @@ exit status: 0 all done; 1 some photo failed, the rest is done; 2 nothing could 
 """
 
 
-USAGE = "beautygan PHOTO... --ref PHOTO... [--out DIR] [more options]"
+USAGE = "beautygan PHOTO... (--ref PHOTO... | --look LOOK...) [--out DIR] [more options]"
 FIRST_STEPS = """\
 beautygan puts the makeup of one photo onto others. For example:
 
-  beautygan me.jpg --ref look.jpg              the makeup of look.jpg on me.jpg, in the folder made_up
+  beautygan me.jpg --look cat-eye              a look that comes along (--list-looks), in the folder made_up
   beautygan selfies/ --ref looks/ --gallery    each photo with each look, and a page to look through them
   beautygan party.jpg --remove                 without its makeup
 
@@ -75,6 +79,8 @@ class Arguments(argparse.Namespace):
     lips: float | None
     eyes: float | None
     skin: float | None
+    drawn: dict[str, str]  # descriptions by kind of makeup: lips, eyes, liner, brows, finish, blush
+    list_looks: bool
     faces: str
     crop: bool
     grid: Path | None
@@ -141,12 +147,16 @@ def parser() -> Parser:
         action="extend",
         default=[],
         metavar="PATH",
-        help="look files (.toml), or folders of them: for each region a reference of its own, or several mixed",
+        help="looks that come along by name, such as cat-eye, look files (.toml), or folders of them",
     )
     result.add_argument(
         "--remove",
         action="store_true",
         help="take makeup off, by the example of the bare face in --ref (default: one that comes along)",
+    )
+    result.set_defaults(drawn={})
+    result.add_argument(
+        "--list-looks", action="store_true", help="name the looks that come along; with --grid FILE in a picture"
     )
     result.add_argument("--save-look", type=path, metavar="FILE", help="save the look of this command for --look")
     result.add_argument(
@@ -167,17 +177,12 @@ def parser() -> Parser:
         metavar="0..1",
         help="of all makeup (default: 1); several, such as 0.25,0.5,1, give a result for each",
     )
-    result.add_argument("--lips", type=_share, metavar="0..1", help="strength on the lips (default: 1, or the look's)")
-    result.add_argument(
-        "--eyes", type=_share, metavar="0..1", help="strength around the eyes (default: 1, or the look's)"
-    )
-    result.add_argument(
-        "--skin",
-        type=_share,
-        metavar="0..1",
-        help="strength on the skin (default: 0.7, which keeps the skin's own lightness, or the look's; 1: the full"
-        " change of finish)",
-    )
+    _add_region(result, "lips", "lips", "1", "'crimson 80%% gloss'")
+    _add_region(result, "eyes", "eyes", "1", "'teal smoky'")
+    _add_region(result, "skin", "finish", "0.7, which keeps the skin's own lightness", "'dewy contour'")
+    _add_drawn(result, "liner", "a line along the lashes, such as winged or 'brown thin lashes'")
+    _add_drawn(result, "brows", "filled brows, such as 'brown soft'")
+    _add_drawn(result, "blush", "colour on the cheeks, such as 'peach apples'")
     result.add_argument(
         "--faces", choices=("all", "largest"), default="all", help="which faces of a photo (default: all)"
     )
@@ -268,6 +273,21 @@ def parser() -> Parser:
     return result
 
 
+def _add_region(command: Parser, region: str, kind: str, usual: str, example: str) -> None:
+    command.add_argument(
+        f"--{region}",
+        type=_strength_or(kind),
+        action=_Worn,
+        kind=kind,
+        metavar="0..1|WORDS",
+        help=f"strength there (default: {usual}, or the look's), or what to draw there, such as {example}; both: twice",
+    )
+
+
+def _add_drawn(command: Parser, kind: str, text: str) -> None:
+    command.add_argument(f"--{kind}", type=_words(kind), action=_Worn, kind=kind, metavar="WORDS", help=text)
+
+
 def completed(options: Arguments) -> Arguments:
     """The options with all names for photos together, `~` and patterns replaced by what they mean."""
     options.no_makeup = expanded([*options.photos, *options.no_makeup])
@@ -286,6 +306,8 @@ def out_file(options: Arguments) -> Path | None:
 
 def complaint(options: Arguments) -> str | None:
     """What is wrong with options that are each right by themselves."""
+    if options.list_looks:
+        return None
     named = (*options.no_makeup, *options.ref, *options.look)
     if web := [name for name in named if name.lower().startswith(("http://", "https://"))]:
         return f"{web[0]} lies on the web; download it first and give the file"
@@ -293,8 +315,10 @@ def complaint(options: Arguments) -> str | None:
         swallowed = len(options.ref) > 1 or len(options.look) > 1
         hint = "; photos go before --ref and --look, which take all that follow" if swallowed else ""
         return f"give the photos to make up, such as: beautygan me.jpg --ref look.jpg{hint}"
-    if not (options.ref or options.look or options.remove):
-        return "give the makeup to take with --ref or --look"
+    if not (options.ref or options.look or options.remove or options.drawn):
+        return "give the makeup to take with --ref or --look, or say it, such as --lips crimson; see --list-looks"
+    if options.remove and options.drawn:
+        return "--remove takes makeup off; leave out what is to be drawn"
     if options.remove and options.look:
         return "--remove goes by a bare face; give that with --ref in place of --look"
     if options.save_look and (options.remove or options.check):
@@ -386,6 +410,47 @@ def _picture(text: str) -> Path:
     if Path(text).suffix.lower() not in PHOTO_SUFFIXES:
         raise argparse.ArgumentTypeError(f"{text!r} needs the suffix of a picture, such as {text or 'grid'}.jpg")
     return path(text)
+
+
+def _words(kind: str) -> Callable[[str], str]:
+    """A type for argparse: a description of that kind of makeup."""
+
+    def described(text: str) -> str:
+        try:
+            describe(kind, text)
+        except LookError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+        return text
+
+    return described
+
+
+def _strength_or(kind: str) -> Callable[[str], float | str]:
+    """A type for argparse: a strength, or a description of that kind of makeup."""
+    described = _words(kind)
+
+    def parsed(text: str) -> float | str:
+        try:
+            float(text)
+        except ValueError:
+            return described(text)
+        return _share(text)
+
+    return parsed
+
+
+class _Worn(argparse.Action):
+    """Keeps a strength under the option's name, and a description in `drawn`."""
+
+    def __init__(self, *, kind: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.kind = kind
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *_: object) -> None:
+        if isinstance(values, str):
+            namespace.drawn = {**namespace.drawn, self.kind: values}
+        else:
+            setattr(namespace, self.dest, values)
 
 
 class _Sweep(argparse.Action):

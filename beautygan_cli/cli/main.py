@@ -24,6 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from beautygan_cli.errors import BeautyGANError
 
     try:
+        if options.list_looks:
+            return run.list_looks(options)
         return run.check(options) if options.check else run.make_up(options)
     except BeautyGANError as error:
         run.say(str(error))

@@ -6,11 +6,12 @@ import contextlib
 import functools
 import json
 import os
+import re
 import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ from beautygan_cli.errors import BeautyGANError, LookError, OutputError, PhotoEr
 from beautygan_cli.makeup import look, pipeline
 from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.makeup.look import Look
+from beautygan_cli.makeup.words import KINDS
 from beautygan_cli.model.checkpoint import bundled_model
 from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.model.signature import Signature
@@ -44,9 +46,9 @@ from beautygan_cli.photos.clip import CLIP_SUFFIX, INSTALL_CLIPS, clips_readable
 from beautygan_cli.photos.files import printable, refuse_foreign, sweep
 from beautygan_cli.photos.find import Found, Problem, find_photos, passed_over
 from beautygan_cli.photos.formats import SOURCE_SUFFIXES, is_clip
-from beautygan_cli.photos.photo import suffix_for
+from beautygan_cli.photos.photo import Photo, suffix_for, write_photo
 from beautygan_cli.report.gallery import PAGE, THUMBNAILS, Gallery
-from beautygan_cli.report.table import Grid, Rows, Shortened, write_report
+from beautygan_cli.report.table import Grid, Rows, Shortened, menu, write_report
 
 PIPE = "-"  # stdin among the photos, stdout for the result
 PREVIEW = 480  # longest side of the gallery's pictures: sharp on a card of 240 pixels at two device pixels each
@@ -151,6 +153,18 @@ def check(options: Arguments) -> int:
         return SOME_FAILED if counts["faulty"] else DONE
 
 
+def list_looks(options: Arguments) -> int:
+    """Name the looks that come along, one a line, and draw them in a picture if asked for; returns the exit status."""
+    looks = {name: look.read(path) for name, path in look.bundled().items()}
+    for name, item in looks.items():
+        print(f"{name:<12} {item.about}")
+    if options.grid:
+        signature = Signature.load(bundled_model())
+        chips = {name: pipeline.drawn_chip(item.style, signature) for name, item in looks.items()}
+        write_photo(Photo(pixels=menu(chips)), options.grid, quality=92, overwrite=options.overwrite)
+    return DONE
+
+
 def say(message: str) -> None:
     """A line on stderr."""
     print(f"beautygan: {message}", file=sys.stderr, flush=True)
@@ -202,7 +216,36 @@ def _looks(options: Arguments) -> tuple[list[tuple[Found, Look]], list[Problem]]
             looks.append((item, worn))
         except LookError as error:
             problems.append(Problem(item.path, str(error)))
+    words = _described(options)
+    if words and not (options.ref or options.look):
+        looks.append((Found(Path(_slug(options.drawn)), PurePath()), Look(name=" ".join(options.drawn.values()))))
+    if words:
+        looks = [(item, _drawn(worn, words, asked)) for item, worn in looks]
     return looks, problems
+
+
+def _described(options: Arguments) -> dict[str, dict[str, str]]:
+    """What the options say in words, by region and kind."""
+    words: dict[str, dict[str, str]] = {}
+    for region, kinds in KINDS.items():
+        for kind in kinds:
+            told = options.drawn.get(region if kind == "colour" else kind)
+            if told is not None:
+                words.setdefault(region, {})[kind] = told
+    return words
+
+
+def _drawn(worn: Look, words: Mapping[str, Mapping[str, str]], asked: Mapping[str, float | None]) -> Look:
+    """The look with what is described, at the strengths that were asked for."""
+    fresh = [region for region in words if (part := worn.part(region)) is None or part.mix[0].ref not in worn.drawn]
+    strengths = {region: 1.0 if region not in fresh else asked[region] for region in look.REGIONS}
+    described = look.drawn_over(worn, words)
+    return look.scaled(described, {region: 1.0 if value is None else value for region, value in strengths.items()})
+
+
+def _slug(drawn: Mapping[str, str]) -> str:
+    """A name for the results of what was described."""
+    return re.sub(r"[^a-z0-9]+", "-", " ".join(drawn.values()).lower()).strip("-")[:60]
 
 
 def _save_look(options: Arguments, given: Given, file: Path) -> None:

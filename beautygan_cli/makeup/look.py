@@ -3,6 +3,7 @@
 A look file, with everything that it may say; all paths are relative to it:
 
     name = "Evening"          # for its results' names; without it the file's own
+    about = "for candlelight" # whatever there is to say of it
     ref = "all.jpg"           # what every region wears that is not named below
     strength = 0.9            # of all regions together, 0 to 1
 
@@ -36,6 +37,7 @@ In place of a table, `lips = "lips.jpg"`, `lips = [{ref = "a.jpg", weight = 2}, 
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import stat
@@ -80,13 +82,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Look:
-    """What each region wears, None where it stays bare. file: where the look was read from."""
+    """What each region wears, None where it stays bare. file: where the look was read from; about: it in a line."""
 
     lips: Part | None = None
     eyes: Part | None = None
     skin: Part | None = None
     name: str = ""
     file: Path | None = None
+    about: str = ""
 
     @classmethod
     def of(cls, reference: Path | str, strengths: Strengths | None = None) -> Look:
@@ -126,7 +129,31 @@ class Look:
         return part
 
 
+def drawn_over(look: Look, words: Mapping[str, Mapping[str, str]]) -> Look:
+    """The look with each region that is described drawn so.
+
+    words: by region and kind, as in `KINDS`. What a region has been told before and is not told anew stays; makeup from
+    photos gives way.
+    """
+    parts = {region: look.part(region) for region in REGIONS}
+    for region, told in words.items():
+        part = parts[region]
+        before = part.mix[0].ref if part else None
+        known = dict(before.words) if isinstance(before, Drawn) else {}
+        all_told = {**known, **told}
+        drawn = Drawn(region, tuple((kind, all_told[kind]) for kind in KINDS[region] if kind in all_told))
+        strength = part.strength if part and isinstance(before, Drawn) else 1.0
+        parts[region] = Part((Ingredient(drawn),), strength)
+    return replace(look, lips=parts["lips"], eyes=parts["eyes"], skin=parts["skin"])
+
+
 # Finding and reading
+
+
+def bundled() -> dict[str, Path]:
+    """The looks that come with the package: their files by name."""
+    folder = Path(__file__).resolve().parent.parent / "looks"
+    return {path.stem: path for path in sorted(folder.glob(f"*{SUFFIX}"))}
 
 
 def find(names: Sequence[str | Path]) -> tuple[list[Found], list[Problem]]:
@@ -134,12 +161,12 @@ def find(names: Sequence[str | Path]) -> tuple[list[Found], list[Problem]]:
     found: dict[str, Found] = {}
     problems: list[Problem] = []
     for name in names:
-        path = Path(name)
+        path = _named(str(name))
         try:
             mode = path.stat().st_mode
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "no such name is possible"
-            problems.append(Problem(path, f"{printable(path)} can't be used: {reason}."))
+            problems.append(Problem(path, _unknown_name(path) or f"{printable(path)} can't be used: {reason}."))
             continue
         held = [Found(path, PurePath())]
         if stat.S_ISDIR(mode):
@@ -149,6 +176,24 @@ def find(names: Sequence[str | Path]) -> tuple[list[Found], list[Problem]]:
         for item in held:
             found.setdefault(os.path.realpath(item.path), item)
     return list(found.values()), problems
+
+
+def _named(name: str) -> Path:
+    """The path that a name stands for: of a file or folder that is there, else of a look that comes along."""
+    path = Path(name)
+    simple = "-".join(name.lower().split())
+    if "\0" not in name and not path.exists() and simple in bundled():
+        return bundled()[simple]
+    return path
+
+
+def _unknown_name(path: Path) -> str | None:
+    """What to say of a name that looks like that of a look that comes along, and is none."""
+    if path.suffix or path.parent != Path() or not path.name:
+        return None
+    near = difflib.get_close_matches(path.name.lower(), list(bundled()), 1, 0.5)
+    meant = f"did you mean {near[0]}? " if near else ""
+    return f"there is no look named {printable(path)!s}; {meant}--list-looks names those that come along."
 
 
 def _files_below(folder: Path) -> list[Path]:
@@ -199,14 +244,15 @@ class _Reader:
         self.path = path
 
     def look(self, values: Mapping[str, Any]) -> Look:
-        self.only(values, ("name", "ref", "strength", *REGIONS), "")
+        self.only(values, ("name", "about", "ref", "strength", *REGIONS), "")
         name = self.text(values.get("name", self.path.stem), "name")[:LONGEST_NAME] or self.path.stem
         overall = self.number(values.get("strength", 1.0), "strength")
         whole = (Ingredient(self.reference(values["ref"], "ref")),) if "ref" in values else None
         parts = {region: self.part(values, region, whole, overall) for region in REGIONS}
         if not any(parts.values()):
             raise self.wrong("no region wears anything", "give `ref`, or one of lips, eyes and skin")
-        return Look(**parts, name=name, file=self.path)
+        about = self.text(values.get("about", ""), "about")[:LONGEST_NAME]
+        return Look(**parts, name=name, file=self.path, about=about)
 
     def part(
         self, values: Mapping[str, Any], region: str, whole: tuple[Ingredient, ...] | None, overall: float
@@ -317,6 +363,8 @@ def write(look: Look, path: Path, *, overwrite: bool = False) -> None:
 def as_toml(look: Look, path: Path) -> str:
     """The text of a look file that is to lie at `path`."""
     lines = [f"name = {_quoted(look.name or path.stem)}"]
+    if look.about:
+        lines.append(f"about = {_quoted(look.about)}")
     for region in REGIONS:
         part = look.part(region)
         lines += ["", f"[{region}]"]

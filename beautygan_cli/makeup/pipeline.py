@@ -281,6 +281,12 @@ def _bare_pair(signature: Signature) -> tuple[AlignedFace, AlignedFace]:
     return first, second
 
 
+def drawn_chip(style: Style, signature: Signature) -> UInt8Array:
+    """The package's bare face wearing a style as a chip, (S, S, 3) uint8 RGB: sooner there than `drawn_face`."""
+    bare = _bare_pair(signature)[0]
+    return np.asarray(np.rint(rendering.render(bare.chip, bare.landmarks, style)), dtype=np.uint8)
+
+
 @lru_cache(maxsize=1)
 def _bare_photo() -> tuple[UInt8Array, Face]:
     """The package's bare face: its photo's pixels, and where its face is."""

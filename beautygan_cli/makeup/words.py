@@ -241,9 +241,9 @@ def _finish(said: Description) -> Finish:
 
 def _blush(said: Description) -> Blush:
     colour = said.colours[0] if said.colours else (60.0, 32.0, 14.0)
-    amount = 0.25 if said.has("soft") else 0.55 if said.has("bold") else 0.4
+    amount = 0.15 if said.has("soft") else 0.4 if said.has("bold") else 0.24
     place = 0.1 if said.has("apples") else 1.0 if said.has("cheekbones", "draped") else 0.5
-    spread = 0.5 if said.has("draped") else 0.42
+    spread = 0.44 if said.has("draped") else 0.34
     return Blush(colour, amount * said.dense, place, spread, nose=0.7 if said.has("nose") else 0.0)
 
 
@@ -254,7 +254,7 @@ def _paint(said: Description) -> Paint:
     first = said.colours[0] if said.colours else usual
     second = said.colours[1] if len(said.colours) > 1 else first
     amount, count, size, soft = {
-        "freckles": (0.5, 45, 0.011, 0.008),
+        "freckles": (0.45, 60, 0.009, 0.007),
         "gems": (0.95, 10, 0.024, 0.004),
         "dots": (0.95, 9, 0.03, 0.004),
         "stripes": (0.9, 3, 0.05, 0.006),

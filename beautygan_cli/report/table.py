@@ -269,17 +269,8 @@ class Grid:
                     top, left = self.label + GAP + y * pitch, GAP + x * pitch
                     canvas[top : top + self.cell, left : left + self.cell] = cell
         for column, (_, asked) in enumerate(self.columns, start=1) if self.label else ():
-            self._write_label(canvas, f"{100 * asked:.4g} %", column * pitch + GAP)
+            _write_label(canvas, f"{100 * asked:.4g} %", (column * pitch + GAP, GAP), (self.cell, self.label))
         return canvas
-
-    def _write_label(self, canvas: UInt8Array, text: str, left: int) -> None:
-        import cv2
-
-        font, thickness = cv2.FONT_HERSHEY_SIMPLEX, max(1, self.label // 16)
-        scale = cv2.getFontScaleFromHeight(font, self.label // 2, thickness)
-        (width, height), _ = cv2.getTextSize(text, font, scale, thickness)
-        place = (left + (self.cell - width) // 2, (self.label + height) // 2 + GAP)
-        cv2.putText(canvas, text, place, font, scale, (40, 40, 40), thickness, cv2.LINE_AA)
 
     def write(self, path: Path, *, overwrite: bool, journal: Journal | None = None) -> None:
         """Write the grid; OutputError where it can't be."""
@@ -291,3 +282,27 @@ class Grid:
         if chip.shape[0] == self.cell:
             return chip
         return np.asarray(cv2.resize(chip, (self.cell, self.cell), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def menu(chips: Mapping[str, UInt8Array]) -> UInt8Array:
+    """Square pictures of one size, (S, S, 3) uint8 RGB, under their names, in a picture of (H, W, 3)."""
+    side = next(iter(chips.values())).shape[0]
+    label, columns = round(LABEL * side), int(np.ceil(len(chips) ** 0.5))
+    width, height = side + GAP, side + label + GAP
+    canvas = np.full((-(-len(chips) // columns) * height + GAP, columns * width + GAP, 3), 255, dtype=np.uint8)
+    for number, (name, chip) in enumerate(chips.items()):
+        top, left = GAP + number // columns * height, GAP + number % columns * width
+        canvas[top + label : top + label + side, left : left + side] = chip
+        _write_label(canvas, name, (left, top), (side, label))
+    return canvas
+
+
+def _write_label(canvas: UInt8Array, text: str, corner: tuple[int, int], size: tuple[int, int]) -> None:
+    """Text in the middle of a box: its left upper corner, its width and height."""
+    import cv2
+
+    font, thickness = cv2.FONT_HERSHEY_SIMPLEX, max(1, size[1] // 16)
+    scale = cv2.getFontScaleFromHeight(font, size[1] // 2, thickness)
+    (width, height), _ = cv2.getTextSize(text, font, scale, thickness)
+    place = (corner[0] + (size[0] - width) // 2, corner[1] + (size[1] + height) // 2)
+    cv2.putText(canvas, text, place, font, scale, (40, 40, 40), thickness, cv2.LINE_AA)
