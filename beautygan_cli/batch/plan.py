@@ -104,19 +104,11 @@ class Planner:
 
     def outputs(self, item: Found, name: str) -> list[Place]:
         """The place of each of a source's results. The suffix is by the source's content when the format stays."""
-        suffix = CLIP_SUFFIX
-        if not is_clip(item.path):
-            suffix = suffix_for(told_format(item.path), item.path, self.config.format)
-        if self.config.file is not None:  # a run with one look and one strength
-            look, _, content = self.looks[0]
-            return [Place(look, content, self.config.sweep[0], self.config.file)]
-        folder, sweep = self.config.out / item.inside, self.config.sweep
+        paths = result_paths(item, name, [look_name for _, look_name, _ in self.looks], self.config)
         return [
-            Place(
-                look, content, asked, folder / output_name(name, look_name, suffix, asked if len(sweep) > 1 else None)
-            )
-            for look, look_name, content in self.looks
-            for asked in sweep
+            Place(look, content, asked, path)
+            for (look, _, content), made in zip(self.looks, paths, strict=True)
+            for asked, path in zip(self.config.sweep, made, strict=True)
         ]
 
     def targets(self, item: Found, outputs: Sequence[Place]) -> list[Target]:
@@ -194,6 +186,28 @@ class Planner:
     def lacks_figures(self, target: Target) -> bool:
         figures = target.known.details.get("figures", {}) if target.known else {}
         return self.config.measure and not figures.keys() >= set(MEASURED)
+
+
+def result_paths(item: Found, name: str, looks: Sequence[str], config: RunConfig) -> list[list[Path]]:
+    """Where a source's results go: for each look, by its name, a path for each strength of the sweep."""
+    if config.file is not None:  # a run with one look and one strength
+        return [[config.file]]
+    suffix = CLIP_SUFFIX
+    if not is_clip(item.path):
+        suffix = suffix_for(told_format(item.path), item.path, config.format)
+    folder, sweep = config.out / item.inside, config.sweep
+    return [
+        [folder / output_name(name, look, suffix, asked if len(sweep) > 1 else None) for asked in sweep]
+        for look in looks
+    ]
+
+
+def foretold(sources: Sequence[Found], looks: Sequence[Found], config: RunConfig, manifest: Manifest) -> list[Path]:
+    """Where all results of a run would go, source by source. The manifest takes the names down."""
+    look_names = Names(manifest, "reference").of(looks)
+    names = Names(manifest, "source").of(sources)
+    made = (result_paths(item, name, look_names, config) for item, name in zip(sources, names, strict=True))
+    return [path for of_source in made for of_look in of_source for path in of_look]
 
 
 def _content(look: ReadyLook, manifest: Manifest) -> str:

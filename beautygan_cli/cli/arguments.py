@@ -94,6 +94,8 @@ class Arguments(argparse.Namespace):
     gallery: bool
     watch: bool
     check: bool
+    dry_run: bool
+    json: bool
     batch_size: int
     precision: str
     jobs: int | None
@@ -226,6 +228,14 @@ def parser() -> Parser:
         "--check", action="store_true", help="make nothing up; list what in the photos would spoil a result"
     )
     result.add_argument(
+        "--dry-run", action="store_true", help="make nothing up; list the results that the command would make"
+    )
+    result.add_argument(
+        "--json",
+        action="store_true",
+        help="a line of JSON for each result on stdout, in place of its path",
+    )
+    result.add_argument(
         "--batch-size", type=_count, default=8, metavar="N", help="faces per run of the network (default: 8)"
     )
     result.add_argument(
@@ -308,6 +318,10 @@ def complaint(options: Arguments) -> str | None:
     """What is wrong with options that are each right by themselves."""
     if options.list_looks:
         return None
+    if options.dry_run and (options.watch or options.check or options.engine == "ray"):
+        return "--dry-run looks ahead once, on this machine; leave out --watch, --check and --engine ray"
+    if options.json and (options.check or options.out == "-"):
+        return "--json takes stdout for its lines; leave out --check and --out -"
     named = (*options.no_makeup, *options.ref, *options.look)
     if web := [name for name in named if name.lower().startswith(("http://", "https://"))]:
         return f"{web[0]} lies on the web; download it first and give the file"

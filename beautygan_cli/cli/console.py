@@ -73,6 +73,12 @@ class Progress:
             self._spoke = now
             self.say(f"{printable(clip)}: frame {done}{of}")
 
+    def print(self, line: str) -> None:
+        """A line on stdout that does not tear the bar."""
+        with tqdm.external_write_mode(file=sys.stdout):
+            encoding = sys.stdout.encoding or "utf-8"
+            print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+
     def say(self, message: str) -> None:
         """A line on stderr that does not tear the bar."""
         tqdm.write(f"beautygan: {message}", file=sys.stderr)
@@ -91,9 +97,7 @@ class Progress:
 
     def _print_path(self, outcome: Outcome) -> None:
         if self.paths:
-            with tqdm.external_write_mode(file=sys.stdout):
-                encoding = sys.stdout.encoding or "utf-8"
-                print(str(outcome.output).encode(encoding, "backslashreplace").decode(encoding), flush=True)
+            self.print(str(outcome.output))
         if self.verbose:
             stages = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in outcome.seconds.items() if seconds)
             self.say(f"{counted(outcome.faces, 'face')}; seconds: {stages}")

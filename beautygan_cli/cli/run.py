@@ -7,6 +7,7 @@ import functools
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 import tempfile
@@ -22,11 +23,11 @@ from types import FrameType
 from typing import Any
 
 from beautygan_cli.batch import line, thread_counts
-from beautygan_cli.batch.manifest import Manifest
+from beautygan_cli.batch.manifest import FILE_NAME, Manifest
 from beautygan_cli.batch.naming import JOINT
 from beautygan_cli.batch.options import RunConfig
 from beautygan_cli.batch.outcome import Outcome, Status
-from beautygan_cli.batch.plan import identity
+from beautygan_cli.batch.plan import foretold, identity
 from beautygan_cli.batch.ray import driver
 from beautygan_cli.batch.ray.pool import Layout, check_installed
 from beautygan_cli.batch.sources import ReadyLook, read_looks
@@ -48,7 +49,7 @@ from beautygan_cli.photos.find import Found, Problem, find_photos, passed_over
 from beautygan_cli.photos.formats import SOURCE_SUFFIXES, is_clip
 from beautygan_cli.photos.photo import Photo, suffix_for, write_photo
 from beautygan_cli.report.gallery import PAGE, THUMBNAILS, Gallery
-from beautygan_cli.report.table import Grid, Rows, Shortened, menu, write_report
+from beautygan_cli.report.table import Grid, Rows, Shortened, menu, row, write_report
 
 PIPE = "-"  # stdin among the photos, stdout for the result
 PREVIEW = 480  # longest side of the gallery's pictures: sharp on a card of 240 pixels at two device pixels each
@@ -92,8 +93,10 @@ def make_up(options: Arguments) -> int:
     with ExitStack() as stack:
         given = _given(options, stack)
         _refuse_places(options, given)
-        if options.save_look:
+        if options.save_look and not options.dry_run:
             _save_look(options, given, options.save_look)
+        if options.dry_run:
+            return _foretell(options, given, stack)
         end = End(failed=len(given.problems))
         session, looks = _open(options, given, end, stack)
         settings = _settings(options, stack)
@@ -198,6 +201,25 @@ def _given(options: Arguments, stack: ExitStack) -> Given:
         raise NothingToDoError(f"{printable(sources[0].path)} is {kind}; give --out a name that ends so.")
     named = [Path(name) for name in (*names, *options.ref, *options.look, pipeline.bare_face())]
     return Given(sources, looks, [*problems, *look_problems], named)
+
+
+def _foretell(options: Arguments, given: Given, stack: ExitStack) -> int:
+    """Name the results that the command would make, and which of them are there already; opens no photo."""
+    settings = _settings(options, stack)
+    known = None if out_file(options) else settings.out / FILE_NAME
+    with tempfile.TemporaryDirectory(prefix="beautygan-") as folder:
+        if known is not None and known.is_file():
+            shutil.copyfile(known, Path(folder, FILE_NAME))  # for the names that earlier runs gave
+        with Manifest(Path(folder)) as manifest:
+            sources = [item for item in given.sources if _is_source(item.path, options, settings.out, manifest)]
+            places = foretold(sources, [item for item, _ in given.looks], settings, manifest)
+    present = sum(path.exists() for path in places)
+    for path in places:
+        print(_printable(str(path)), flush=True)
+    if not options.quiet:
+        there = f", {present} of them there already" if present else ""
+        say(f"{counted(len(places), 'result')} would be made{there}; nothing was written")
+    return SOME_FAILED if given.problems else DONE
 
 
 def _looks(options: Arguments) -> tuple[list[tuple[Found, Look]], list[Problem]]:
@@ -485,7 +507,7 @@ class Outputs:
                 None if options.watch else sources * len(looks) * len(settings.sweep),
                 quiet=options.quiet,
                 verbose=options.verbose,
-                paths=options.out != PIPE,
+                paths=options.out != PIPE and not options.json,
             )
         )
         self.grid = Grid(looks, sources, settings.sweep) if options.grid else None
@@ -502,6 +524,8 @@ class Outputs:
     def take(self, outcome: Outcome) -> None:
         """Pass an outcome on to each of them."""
         self.progress.tell(outcome)
+        if self.options.json:
+            self.progress.print(json.dumps(self.shortened.row(row(outcome)), ensure_ascii=True))
         if self.grid:
             self.grid.add(outcome)
         if self.rows:

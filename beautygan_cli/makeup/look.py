@@ -30,7 +30,6 @@ In place of `ref` stand words for what is drawn (`words.py`):
     [skin]
     finish = "dewy highlight"
     blush = "peach cheekbones"
-    paint = "freckles"
 
 In place of a table, `lips = "lips.jpg"`, `lips = [{ref = "a.jpg", weight = 2}, ...]` and `lips = false` say the same.
 """

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from beautygan_cli.errors import LookError
-from beautygan_cli.makeup.style import Blush, Brows, Colour, EyeShadow, Finish, Liner, Lipstick, Paint, Style
+from beautygan_cli.makeup.style import Blush, Brows, Colour, EyeShadow, Finish, Liner, Lipstick, Style
 
 # What each region may be told, the first being what its option on the command line says.
 KINDS: Mapping[str, tuple[str, ...]] = {
     "lips": ("colour",),
     "eyes": ("colour", "liner", "brows"),
-    "skin": ("finish", "blush", "paint"),
+    "skin": ("finish", "blush"),
 }
 
 COLOURS: Mapping[str, str] = {
@@ -52,7 +52,6 @@ def drawn_style(words: Mapping[str, str], seed: int = 0) -> Style:
         "brows": ("brows", _brows),
         "finish": ("finish", _finish),
         "blush": ("blush", _blush),
-        "paint": ("paint", _paint),
     }
     parts = {makers[kind][0]: makers[kind][1](describe(kind, text)) for kind, text in words.items()}
     return Style(**parts, seed=seed)
@@ -93,9 +92,8 @@ VOCABULARY: Mapping[str, frozenset[str]] = {
     "brows": frozenset({"soft", "bold"}),
     "finish": frozenset({"natural", "full", "matte", "dewy", "contour", "highlight", "bronzed", "porcelain"}),
     "blush": frozenset({"apples", "cheekbones", "draped", "nose", "soft", "bold"}),
-    "paint": frozenset({"freckles", "gems", "dots", "stripes"}),
 }
-MOST_COLOURS = {"lips": 1, "eyes": 3, "liner": 1, "brows": 1, "finish": 0, "blush": 1, "paint": 2}
+MOST_COLOURS = {"lips": 1, "eyes": 3, "liner": 1, "brows": 1, "finish": 0, "blush": 1}
 
 
 def describe(kind: str, text: str) -> Description:
@@ -245,18 +243,3 @@ def _blush(said: Description) -> Blush:
     place = 0.1 if said.has("apples") else 1.0 if said.has("cheekbones", "draped") else 0.5
     spread = 0.44 if said.has("draped") else 0.34
     return Blush(colour, amount * said.dense, place, spread, nose=0.7 if said.has("nose") else 0.0)
-
-
-def _paint(said: Description) -> Paint:
-    kind = next(iter(sorted(said.words)), "freckles")
-    freckles = kind == "freckles"
-    usual: Colour = (42.0, 14.0, 22.0) if freckles else (82.0, 0.0, 4.0)
-    first = said.colours[0] if said.colours else usual
-    second = said.colours[1] if len(said.colours) > 1 else first
-    amount, count, size, soft = {
-        "freckles": (0.45, 60, 0.009, 0.007),
-        "gems": (0.95, 10, 0.024, 0.004),
-        "dots": (0.95, 9, 0.03, 0.004),
-        "stripes": (0.9, 3, 0.05, 0.006),
-    }[kind]
-    return Paint(kind, first, second, amount * said.dense, count, size, soft)
