@@ -80,7 +80,7 @@ def test_a_reference_without_weight_is_left_out_of_a_mix() -> None:
     [
         ("lips = 3", "lips is 3; it must be a photo's path, a mix, a table or false"),
         ("", "no region wears anything"),
-        ("lip = 'a.jpg'", "it has a key 'lip'; the keys allowed there are name, about, ref, strength, lips, eyes, skin"),
+        ("lip = 'a.jpg'", "it has a key 'lip'; the keys allowed there are name, about, ref, strength, lips"),
         ("[eyes]\nreff = 'a.jpg'", "it has a key 'eyes.reff'"),
         ("[eyes]\nref = 'a.jpg'\nstrength = 1.5", "eyes.strength is 1.5; it must be a number from 0 to 1"),
         ("[eyes]\nref = 'a.jpg'\nstrength = true", "eyes.strength is true"),
