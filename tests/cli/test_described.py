@@ -59,7 +59,7 @@ def test_photo_is_made_up_in_words_and_the_look_can_be_saved(place, beautygan, t
     command = ("me.jpg", "--lips", "crimson", "--save-look", "mine.toml", "--report", "r.csv")
     assert beautygan(*command)[:2] == (0, ["made_up/me__crimson.jpg"])
     assert look.read(tmp_path / "mine.toml").lips.mix[0].ref.words == (("colour", "crimson"),)
-    assert ",crimson," in (tmp_path / "r.csv").read_text()
+    assert '"crimson"' in (tmp_path / "r.csv").read_text()
     status, made, err = beautygan("me.jpg", "--lips", "crimson")
     assert (status, made) == (0, []) and "1 kept" in err
     assert beautygan("me.jpg", "--lips", "crimson matte")[:2] == (0, ["made_up/me__crimson-matte.jpg"])
