@@ -236,10 +236,11 @@ class Work:
         notes = [self.first.reason]
         if without := done - self.with_face:
             notes.append(f"{without} of {done} frames show no face and are as they were")
+        partly = self.first.partly or without > 0
         if sound == "aac":
             notes.append("the sound is of a kind that MP4 can't hold and was encoded anew")
         notes += self.clip.lost
         if self.clip.interlaced:
             notes.append("its interlaced frames were made whole ones")
         reason = "; ".join(note for note in notes if note)
-        return replace(self.first, output=output, faces=self.most_faces, seconds=spent, reason=reason)
+        return replace(self.first, output=output, faces=self.most_faces, seconds=spent, reason=reason, partly=partly)

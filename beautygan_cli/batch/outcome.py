@@ -35,7 +35,8 @@ class Status(StrEnum):
 class Outcome:
     """What became of one source with one look.
 
-    reference: the look's photo or file. status, with the reason.
+    reference: the look's photo or file. status, with the reason. partly: something that was asked for is left out of
+    the result, or weaker.
     asked: the overall strength that was asked for; strength: the share of it that the result has, less than 1 where the
     identity limit asked for it. seconds by name of STAGES; figures
     where they were asked for. chips: the source's and the result's chip of the largest face, (S, S, 3) uint8 RGB, and
@@ -47,6 +48,7 @@ class Outcome:
     output: Path | None
     status: Status
     reason: str = ""
+    partly: bool = False
     faces: int = 0
     size: tuple[int, int] = (0, 0)
     asked: float = 1.0
@@ -59,7 +61,7 @@ class Outcome:
     @property
     def details(self) -> dict[str, Any]:
         """What the manifest keeps of it, for the reports of later runs."""
-        names = ("faces", "size", "strength", "seconds", "figures")
+        names = ("partly", "faces", "size", "strength", "seconds", "figures")
         return {name: getattr(self, name) for name in names}
 
     def with_details(self, details: Mapping[str, Any]) -> Outcome:

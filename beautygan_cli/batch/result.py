@@ -15,7 +15,7 @@ from beautygan_cli.batch.options import RunConfig
 from beautygan_cli.batch.outcome import FAULT_FIGURES, MEASURED, BeyondLimitError, Figures, Outcome, Status
 from beautygan_cli.batch.sources import ReadyLook, Source, region_colours
 from beautygan_cli.evaluation import fault_summary, faults, metrics
-from beautygan_cli.faces import alignment, occlusion
+from beautygan_cli.faces import alignment, left_out
 from beautygan_cli.faces.alignment import AlignedFace, Placement
 from beautygan_cli.faces.recognition import descriptor
 from beautygan_cli.imaging.colour import ciede2000
@@ -63,11 +63,25 @@ def make(
         )
         raise BeyondLimitError(replace(outcome, status=Status.FAILED, reason=reason))
     reasons = [f"made at {share:g} of the strength to stay within --min-identity {limit:g}"] if share < 1 else []
-    reasons += dict.fromkeys(filter(None, map(occlusion.described, source.aligned)))
-    reasons += wrong
-    reasons += [*source.photo.notes, *look.notes]
-    reasons += losses(photos[0], outcome.output) if outcome.output else []
-    return replace(outcome, status=Status.MADE, reason="; ".join(reasons)), photos
+    lost = [*_left_out(source, look, strengths, config), *look.notes]
+    said = [*reasons, *lost, *wrong, *source.photo.notes]
+    said += losses(photos[0], outcome.output) if outcome.output else []
+    partly = bool(reasons or lost)
+    return replace(outcome, status=Status.MADE, reason="; ".join(said), partly=partly), photos
+
+
+def _left_out(source: Source, look: ReadyLook, strengths: Strengths, config: RunConfig) -> list[str]:
+    """What of the regions that were to be made up could not be, a phrase each, once."""
+    shape = source.photo.pixels.shape[:2]
+    phrases: list[str] = []
+    for number, face in enumerate(source.aligned, start=1):
+        landmarks = face.placement.to_photo(face.landmarks)
+        found = [*left_out.outside(landmarks, (shape[0], shape[1])), *left_out.covered(face)]
+        of = f"face {number}: " if len(source.aligned) > 1 else ""
+        phrases += [of + item.phrase for item in found if getattr(strengths, item.region) > 0]
+    if not config.remove:
+        phrases += [f"in the reference {item.phrase}" for item in look.lacks if getattr(strengths, item.region) > 0]
+    return list(dict.fromkeys(phrases))
 
 
 def _composed(source: Source, made: Sequence[Made], strengths: Strengths, config: RunConfig) -> list[Photo]:

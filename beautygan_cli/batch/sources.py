@@ -17,9 +17,10 @@ from beautygan_cli.batch.outcome import Outcome, Status
 from beautygan_cli.errors import BeautyGANError
 from beautygan_cli.evaluation import faults, metrics
 from beautygan_cli.evaluation.faults import CroppedFace
-from beautygan_cli.faces import detection, tone
+from beautygan_cli.faces import detection, left_out, tone
 from beautygan_cli.faces.alignment import AlignedFace, Placement
 from beautygan_cli.faces.detection import Face
+from beautygan_cli.faces.left_out import LeftOut
 from beautygan_cli.imaging.colour import rgb_to_lab, weighted_mean
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.look import Look
@@ -38,7 +39,8 @@ class ReadyLook:
     """A look that is ready: where it came from, what it says, and its photos' faces.
 
     For measuring, colours: the mean L*a*b* colours that its photos show in the measured regions; cropped: the face
-    whose eyes are worn most, as faults are told by it. notes: phrases for a report on what its photos can't tell.
+    whose eyes are worn most, as faults are told by it. notes: phrases for a report on what its photos can't tell;
+    outside: what of the regions that are worn lies out of its photos.
     """
 
     item: Found
@@ -47,11 +49,19 @@ class ReadyLook:
     colours: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     cropped: CroppedFace | None = None
     notes: Sequence[str] = ()
+    outside: Sequence[LeftOut] = ()
 
     @property
     def path(self) -> Path:
         """Its reference photo, or its file."""
         return self.item.path
+
+    @cached_property
+    def lacks(self) -> list[LeftOut]:
+        """What of the regions that are worn its photos don't show."""
+        worn = [(region, face) for region, mix in self.wearing.mixes.items() for face, _ in mix]
+        hidden = [item for region, face in worn for item in left_out.covered(face) if item.region == region]
+        return list(dict.fromkeys([*self.outside, *hidden]))
 
     @property
     def face(self) -> AlignedFace:
@@ -104,10 +114,12 @@ def read_look(item: Found, look: Look, signature: Signature, max_pixels: int, *,
     """A look with its photos read, aligned and (`measure`) measured. PhotoError or FaceError."""
     colours: dict[AlignedFace, Mapping[str, NDArray[np.float64]]] = {}
     crops: dict[AlignedFace, CroppedFace] = {}
+    cut: dict[AlignedFace, list[LeftOut]] = {}
 
     def face_of(path: Path) -> AlignedFace:
         photo = detection.decided(read_photo(path, max_pixels=max_pixels))
         face = pipeline.find_faces(photo.pixels, signature, printable(path), which="largest")[0]
+        cut[face] = left_out.outside(face.placement.to_photo(face.landmarks), photo.pixels.shape[:2])
         if measure:
             masks = metrics.face_masks(face.placement.to_photo(face.landmarks), photo.pixels.shape[:2])
             colours[face] = region_colours(photo.pixels, masks)
@@ -127,7 +139,9 @@ def read_look(item: Found, look: Look, signature: Signature, max_pixels: int, *,
     worn = max(wearing.eyes, key=lambda part: part[1])[0] if wearing.eyes else None
     colourless = any(tone.is_toned(face) for mix in wearing.mixes.values() for face, _ in mix)
     notes = (tone.NO_COLOUR,) if colourless else ()
-    return ReadyLook(item, look, wearing, shown, crops.get(worn) if worn else None, notes)
+    shown_on = [(region, face) for region, mix in wearing.mixes.items() for face, _ in mix]
+    outside = [found for region, face in shown_on for found in cut[face] if found.region == region]
+    return ReadyLook(item, look, wearing, shown, crops.get(worn) if worn else None, notes, outside)
 
 
 def read_source(path: Path, signature: Signature, config: RunConfig, *, once: bool = False) -> Source:

@@ -225,7 +225,9 @@ def parser() -> Parser:
         "--watch", action="store_true", help="go on with what arrives in the folders of --no-makeup, until Ctrl-C"
     )
     result.add_argument(
-        "--check", action="store_true", help="make nothing up; list what in the photos would spoil a result"
+        "--check",
+        action="store_true",
+        help="make nothing up; list what in the photos would spoil a result or be left out of it; needs no --ref",
     )
     result.add_argument(
         "--dry-run", action="store_true", help="make nothing up; list the results that the command would make"
@@ -329,7 +331,7 @@ def complaint(options: Arguments) -> str | None:
         swallowed = len(options.ref) > 1 or len(options.look) > 1
         hint = "; photos go before --ref and --look, which take all that follow" if swallowed else ""
         return f"give the photos to make up, such as: beautygan me.jpg --ref look.jpg{hint}"
-    if not (options.ref or options.look or options.remove or options.drawn):
+    if not (options.ref or options.look or options.remove or options.drawn or options.check):
         return "give the makeup to take with --ref or --look, or say it, such as --lips crimson; see --list-looks"
     if options.remove and options.drawn:
         return "--remove takes makeup off; leave out what is to be drawn"

@@ -26,6 +26,7 @@ class Progress:
     def __init__(self, total: int | None, *, quiet: bool = False, verbose: bool = False, paths: bool = True) -> None:
         self.total, self.verbose, self.paths = total, verbose, paths
         self.counts: Counter[str] = Counter()
+        self._partly = 0
         self._photos = 0
         self._photo: Path | None = None
         self._named: tuple[Path | None, str] = (None, "")
@@ -47,6 +48,7 @@ class Progress:
     def tell(self, outcome: Outcome) -> None:
         """Count an outcome, print its path or its failure, and move the bar."""
         self.counts[outcome.status] += 1
+        self._partly += outcome.status == Status.MADE and outcome.partly
         if outcome.source != self._photo:
             self._photo = outcome.source
             self._photos += 1
@@ -87,6 +89,8 @@ class Progress:
     def summary(self) -> str:
         """What has been done, in a line."""
         parts = [f"{self.counts[Status.MADE]} made"]
+        if self._partly:
+            parts.append(f"{self._partly} of them in part")
         if self.counts[Status.KEPT]:
             parts.append(
                 f"{self.counts[Status.KEPT]} kept as {'it was' if self.counts[Status.KEPT] == 1 else 'they were'}"

@@ -48,6 +48,7 @@ from beautygan_cli.photos.files import printable, refuse_foreign, sweep
 from beautygan_cli.photos.find import Found, Problem, find_photos, passed_over
 from beautygan_cli.photos.formats import SOURCE_SUFFIXES, is_clip
 from beautygan_cli.photos.photo import Photo, suffix_for, write_photo
+from beautygan_cli.photos.xmp import is_result
 from beautygan_cli.report.gallery import PAGE, THUMBNAILS, Gallery
 from beautygan_cli.report.table import Grid, Rows, Shortened, menu, row, write_report
 
@@ -109,6 +110,7 @@ def make_up(options: Arguments) -> int:
         for file in filter(None, (options.report, options.grid)):
             sweep(file.parent, below=False)
         sources = [item for item in given.sources if _is_source(item.path, options, settings.out, manifest)]
+        sources = _without_results(sources, given.named, options)
         shortened = Shortened([*given.named, settings.out], full=options.full_paths)
         outputs = Outputs(options, settings, looks, len(sources), session, manifest, shortened, stack)
         with _stopped_by_signals(end):
@@ -140,8 +142,9 @@ def check(options: Arguments) -> int:
         given = _given(options, stack)
         signature = Signature.load(options.model or bundled_model())
         counts = {"sound": 0, "faulty": len(given.problems)}
+        sources = _without_results(given.sources, given.named, options)
         references = list(dict.fromkeys(path for _, worn in given.looks for path in worn.references))
-        for role, paths in (("source", [item.path for item in given.sources]), ("reference", references)):
+        for role, paths in (("source", [item.path for item in sources]), ("reference", references)):
             for path in paths:
                 if is_clip(path):
                     say(f"{printable(path)} is a clip; --check looks at photos alone")
@@ -189,8 +192,9 @@ def _given(options: Arguments, stack: ExitStack) -> Given:
         problems = [problem for problem in problems if not problem.path.is_dir()]  # a folder may be empty as yet
     for problem in (*problems, *look_problems):
         say(problem.message)
-    if not looks or not (sources or options.watch):
-        raise NothingToDoError(f"nothing to do: no {'photo to make up' if looks else 'look to put on'} is left.")
+    if not (looks or options.check) or not (sources or options.watch):
+        lacking = "photo to make up" if looks or options.check else "look to put on"
+        raise NothingToDoError(f"nothing to do: no {lacking} is left.")
     if options.watch and (wrong := [name for name in names if not Path(name).is_dir()]):
         raise NothingToDoError(f"--watch needs folders to watch, and {printable(wrong[0])} is none.")
     if (options.out == PIPE or out_file(options)) and len(sources) * len(looks) * len(options.strength) != 1:
@@ -442,6 +446,19 @@ def _is_source(path: Path, options: Arguments, out: Path, manifest: Manifest) ->
     return beside or place not in path.resolve().parents
 
 
+def _without_results(sources: list[Found], named: Sequence[Path], options: Arguments) -> list[Found]:
+    """The sources without the results of earlier runs that lie in folders; what is named itself stays."""
+    kept = [item for item in sources if item.path in named or not _is_marked(item.path, options)]
+    if left_out := len(sources) - len(kept):
+        say(f"results of earlier runs in folders are left out ({left_out}); a result that is named is made up again")
+    return kept
+
+
+def _is_marked(path: Path, options: Arguments) -> bool:
+    """Whether a photo is a result by the mark in its file, whose makeup is not to come off."""
+    return not options.remove and not is_clip(path) and is_result(path)
+
+
 # During the run
 
 
@@ -458,10 +475,13 @@ def _arrivals(
 ) -> Iterator[Found | None]:
     from beautygan_cli.batch.watch import arrivals
 
+    def wanted(path: Path) -> bool:
+        return _is_source(path, options, settings.out, manifest) and not _is_marked(path, options)
+
     folders = [Path(name) for name in options.no_makeup]
     if not options.quiet:
         outputs.progress.say(f"watching {', '.join(printable(folder) for folder in folders)}; Ctrl-C ends it")
-    return arrivals(folders, end.stop, lambda path: _is_source(path, options, settings.out, manifest))
+    return arrivals(folders, end.stop, wanted)
 
 
 @contextlib.contextmanager

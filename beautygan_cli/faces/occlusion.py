@@ -255,15 +255,6 @@ def occlusion_of(face: AlignedFace) -> FloatArray:
     return face.once("occlusion", work)
 
 
-def described(face: AlignedFace) -> str:
-    """What of a face's eyes and lips is covered by a tenth and more, for a report; empty for a free face."""
-    shares = covered_shares(occlusion_of(face), face.landmarks)
-    parts = [
-        f"{name} {100 * share:.0f} % covered" for name, share in shares.items() if share >= TOLD and name != "skin"
-    ]
-    return ", ".join(parts)
-
-
 def covered_shares(occlusion: FloatArray, landmarks: NDArray[Any]) -> dict[str, float]:
     """How much of each region is covered, 0 to 1, by NAMES; left and right are the picture's, as in `faces/masks.py`.
 

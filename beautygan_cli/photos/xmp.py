@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 _LONGEST_XMP = 16 << 20
+_OWN_SPACE = "urn:beautygan-cli:"
+_SEARCHED = 1 << 20  # bytes at a file's beginning and end, where formats keep their packet
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _XMLNS = "http://www.w3.org/2000/xmlns/"
@@ -39,13 +43,31 @@ _PLACE_NAMES = {
 }
 _MARK = (
     f'<rdf:Description xmlns:rdf="{RDF}" rdf:about="" xmlns:Iptc4xmpExt="{_IPTC_EXTENSION}"'
-    f' Iptc4xmpExt:DigitalSourceType="{DIGITAL_SOURCE_TYPE}"/>'
+    f' xmlns:beautygan="{_OWN_SPACE}" Iptc4xmpExt:DigitalSourceType="{DIGITAL_SOURCE_TYPE}" beautygan:result="true"/>'
 )
 NEW_XMP = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
     f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{RDF}">{_MARK}</rdf:RDF></x:xmpmeta>'
     '<?xpacket end="w"?>'
 ).encode()
+
+
+def is_result(path: Path) -> bool:
+    """Whether a file carries the mark of a result of this program; False where it can't be read or has none.
+
+    The mark of digitally altered photos alone says little: cameras set it, too.
+    """
+    own = f'"{_OWN_SPACE}"'.encode()
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            if own in file.read(_SEARCHED):
+                return True
+            file.seek(max(_SEARCHED, file.seek(0, os.SEEK_END) - _SEARCHED))
+            return own in file.read(_SEARCHED)
+    except (OSError, ValueError):
+        return False
 
 
 def xmp_of(image: Image.Image) -> bytes | None:
@@ -115,6 +137,7 @@ def _must_go(name: tuple[str | None, str | None], strip_location: bool, mark: bo
         return False
     is_place = name in _PLACE_NAMES or (space == EXIF_SPACE and (local or "").startswith("GPS"))
     is_mark = name == (_IPTC_EXTENSION, "DigitalSourceType")  # an earlier one gives way to ours, and only to ours
+    is_mark = is_mark or space == _OWN_SPACE
     return _is_stale(space or "", local or "") or (strip_location and is_place) or (mark and is_mark)
 
 

@@ -82,6 +82,7 @@ class Gallery:
             "reference": told["reference"] and printable(told["reference"]),
             "status": row["status"],
             "reason": told["reason"],
+            "partly": row["partly"],
             "faces": row["faces"],
             "strength": row["strength"],
             "figures": {name: row[name] for name in MEASURED},

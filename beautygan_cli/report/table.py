@@ -31,8 +31,9 @@ FIELDS: Mapping[str, str] = {
     "reference": "path of the photo whose makeup was taken, or of the look file",
     "output": "path of the result; of a failed one, where it would be",
     "status": "`made`, `kept` (it was there before) or `failed`",
-    "reason": "why it failed, was kept or was made weaker, what of a face is covered, what came out wrong;"
-    " of a clip, how many frames show no face",
+    "reason": "why it failed, was kept or was made weaker, what of a face or of the reference is covered or out of the"
+    " photo, what came out wrong; of a clip, how many frames show no face",
+    "partly": "whether something that was asked for is left out or made weaker; `reason` says what",
     "faces": "faces made up",
     "width": "of the result in pixels",
     "height": "of the result in pixels",
@@ -72,6 +73,7 @@ def row(outcome: Outcome) -> dict[str, Any]:
         "output": None if outcome.output is None else str(outcome.output),
         "status": outcome.status,
         "reason": outcome.reason or None,
+        "partly": outcome.partly,
         "faces": outcome.faces,
         "width": width or None,
         "height": height or None,

@@ -1,0 +1,40 @@
+"""What of a face can't be painted, or be taken as an example: what is covered, and what lies out of the photo."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from beautygan_cli.faces.alignment import AlignedFace
+from beautygan_cli.faces.occlusion import TOLD, covered_shares, occlusion_of
+
+FEATURES = {"an eye": ("eyes", slice(36, 48)), "the mouth": ("lips", slice(48, 60))}
+COVERED = {"left eye": "eyes", "right eye": "eyes", "lips": "lips"}  # of `covered_shares`, and the look's region
+
+
+class LeftOut(NamedTuple):
+    """A look's region, "lips" or "eyes", and a phrase that says what is the matter with it."""
+
+    region: str
+    phrase: str
+
+
+def covered(face: AlignedFace) -> list[LeftOut]:
+    """Of an analysed face's eyes and lips those of which a tenth and more is covered."""
+    shares = covered_shares(occlusion_of(face), face.landmarks)
+    return [
+        LeftOut(region, f"{name} {100 * shares[name]:.0f} % covered")
+        for name, region in COVERED.items()
+        if shares[name] >= TOLD
+    ]
+
+
+def outside(landmarks: NDArray[Any], shape: tuple[int, int]) -> list[LeftOut]:
+    """Of a face with (68, 2) landmarks in pixels of a photo of (H, W), what reaches out of it."""
+    limit = [shape[1] - 1, shape[0] - 1]
+    return [
+        LeftOut(region, f"{name} out of the photo")
+        for name, (region, part) in FEATURES.items()
+        if (landmarks[part] < 0).any() or (landmarks[part] > limit).any()
+    ]
