@@ -59,7 +59,7 @@ class ReadyLook:
     @cached_property
     def lacks(self) -> list[LeftOut]:
         """What of the regions that are worn its photos don't show."""
-        worn = [(region, face) for region, mix in self.wearing.mixes.items() for face, _ in mix]
+        worn = self.wearing.photographed
         hidden = [item for region, face in worn for item in left_out.covered(face) if item.region == region]
         return list(dict.fromkeys([*self.outside, *hidden]))
 
@@ -137,10 +137,8 @@ def read_look(item: Found, look: Look, signature: Signature, max_pixels: int, *,
             weights = [weight for _, weight in mix]
             shown[region] = np.average([colours[face][region] for face, _ in mix], axis=0, weights=weights)
     worn = max(wearing.eyes, key=lambda part: part[1])[0] if wearing.eyes else None
-    colourless = any(tone.is_toned(face) for mix in wearing.mixes.values() for face, _ in mix)
-    notes = (tone.NO_COLOUR,) if colourless else ()
-    shown_on = [(region, face) for region, mix in wearing.mixes.items() for face, _ in mix]
-    outside = [found for region, face in shown_on for found in cut[face] if found.region == region]
+    notes = (tone.NO_COLOUR,) if any(tone.is_toned(face) for _, face in wearing.photographed) else ()
+    outside = [found for region, face in wearing.photographed for found in cut[face] if found.region == region]
     return ReadyLook(item, look, wearing, shown, crops.get(worn) if worn else None, notes, outside)
 
 

@@ -64,6 +64,12 @@ class Wearing:
         """The face to show where there is room for one: the heaviest of the first region that wears something."""
         return max(next(iter(self.mixes.values())), key=lambda item: item[1])[0]
 
+    @property
+    def photographed(self) -> list[tuple[str, AlignedFace]]:
+        """Region and face of all that is worn as a photo shows it, without what is drawn."""
+        worn = [(region, face) for region, mix in self.mixes.items() for face, _ in mix]
+        return [(region, face) for region, face in worn if not isinstance(face, DrawnFace)]
+
 
 @dataclass(frozen=True, eq=False)
 class DrawnFace(AlignedFace):

@@ -175,17 +175,17 @@ def _shadow(said: Description) -> EyeShadow:
     corner = said.colours[2] if len(said.colours) > 2 else _darker(second, 12 if smoky else 6)
     amount = (0.6 if said.has("soft") else 0.88) * said.dense
     plain = (wash or block) and len(said.colours) == 1
-    height = 0.55 if said.has("low") else 0.95 if said.has("high") else 0.85 if smoky else 0.72
+    height = 0.55 if said.has("low") else 0.95 if said.has("high") else 0.72
     return EyeShadow(
         lid,
         second,
         corner,
         amount,
-        0.0 if plain else amount * (0.9 if smoky else 0.75),
-        0.0 if plain else amount * (0.95 if smoky else 0.75),
+        0.0 if plain else amount * (0.5 if smoky else 0.75),
+        0.0 if plain else amount * (0.7 if smoky else 0.75),
         height=0.3 * height / 0.72 if block else height,
         outward=0.35 if smoky else 0.25,
-        lower=amount * 0.85 if smoky else amount * 0.6 if said.has("lower") else 0.0,
+        lower=amount * 0.75 if smoky else amount * 0.6 if said.has("lower") else 0.0,
         shimmer=1.0 if said.has("glitter") else 0.55 if said.has("shimmer") else 0.0,
         inner=0.7 if said.has("inner") else 0.0,
         cut=0.9 if said.has("cut") else 0.0,
