@@ -181,9 +181,9 @@ def parser() -> Parser:
     )
     _add_region(result, "lips", "lips", "1", "'crimson 80%% gloss'")
     _add_region(result, "eyes", "eyes", "1", "'teal smoky'")
+    _add_region(result, "brows", "brows", "as the eyes where the reference's are painted in a colour, else 0", "brown")
     _add_region(result, "skin", "finish", "0.7, which keeps the skin's own lightness", "'dewy contour'")
     _add_drawn(result, "liner", "a line along the lashes, such as winged or 'brown thin lashes'")
-    _add_drawn(result, "brows", "filled brows, such as 'brown soft'")
     _add_drawn(result, "blush", "colour on the cheeks, such as 'peach apples'")
     result.add_argument(
         "--faces", choices=("all", "largest"), default="all", help="which faces of a photo (default: all)"

@@ -231,14 +231,17 @@ def _looks(options: Arguments) -> tuple[list[tuple[Found, Look]], list[Problem]]
     names = [pipeline.bare_face()] if options.remove and not options.ref and not options.look else options.ref
     references, problems = find_photos(names)
     asked = {region: getattr(options, region) for region in look.REGIONS}
-    default = dict.fromkeys(look.REGIONS, 1.0) if options.remove else look.USUAL  # a finish comes off as a whole
-    usual = {region: default[region] if value is None else value for region, value in asked.items()}
-    looks = [(item, Look.of(item.path, Strengths(**usual))) for item in references]
+    default = dict.fromkeys(look.USUAL, 1.0) if options.remove else look.USUAL  # a finish comes off as a whole
+    usual = {region: default[region] if asked[region] is None else asked[region] for region in default}
+    strengths = Strengths(**usual, brows=asked["brows"])
+    looks = [(item, Look.of(item.path, strengths)) for item in references]
     files, file_problems = look.find(options.look)
     problems += file_problems
     for item in files:
         try:
-            worn = look.scaled(look.read(item.path), {k: 1.0 if v is None else v for k, v in asked.items()})
+            apart = {**asked, "brows": None}
+            worn = look.scaled(look.read(item.path), {k: 1.0 if v is None else v for k, v in apart.items()})
+            worn = worn if asked["brows"] is None else look.with_brows(worn, asked["brows"])
             looks.append((item, worn))
         except LookError as error:
             problems.append(Problem(item.path, str(error)))

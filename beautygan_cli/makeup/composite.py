@@ -8,7 +8,7 @@ pixels, is the change at full size. So lips and lids keep the photo's sharp outl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,20 +53,27 @@ class Strengths:
     """How much of the change each region takes, 0 to 1.
 
     Up to the default strength the skin keeps its own lightness, within SHADE_LIMIT on average; 1 is the full change.
+    brows None: as the eyes where the reference's brows are painted in a colour, else but the shade of the whole face.
     """
 
     lips: float = 1.0
     eyes: float = 1.0
     skin: float = USUAL_SKIN
+    brows: float | None = None
 
     def scaled(self, strength: float) -> Strengths:
-        """All three times `strength`."""
-        return Strengths(self.lips * strength, self.eyes * strength, self.skin * strength)
+        """All of them times `strength`."""
+        brows = None if self.brows is None else self.brows * strength
+        return Strengths(self.lips * strength, self.eyes * strength, self.skin * strength, brows)
+
+    def decided(self, brows_painted: bool) -> Strengths:
+        """With the eyes' strength for painted brows of which nothing is asked."""
+        return replace(self, brows=self.eyes) if brows_painted and self.brows is None else self
 
     @property
     def none(self) -> bool:
         """Whether nothing at all is to change."""
-        return self.lips <= 0 and self.eyes <= 0 and self.skin <= 0
+        return max(self.lips, self.eyes, self.skin, self.brows or 0.0) <= 0
 
 
 def paste(
@@ -346,8 +353,8 @@ class _Surroundings(NamedTuple):
 def change_weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths, *, remove: bool = False) -> FloatArray:
     """How much each place of the mask canvas takes, (S', S', 2) float32 in 0..1.
 
-    First of what is painted: lips, eyes and skin by their strengths, one running softly into the other. Second of
-    the face's shade. Nothing of either on the eyeballs, the teeth and outside the face. `remove`: the change takes
+    First of what is painted: lips, eyes, brows and skin by their strengths, one running softly into the other. Second
+    of the face's shade. Nothing of either on the eyeballs, the teeth and outside the face. `remove`: the change takes
     makeup off, and whatever colour there is around the eyes may be that.
     """
     import cv2
@@ -462,6 +469,7 @@ def _detail(
     shape = (rows.stop - rows.start, columns.stop - columns.start)
     landmarks = landmarks - np.array([columns.start, rows.start], dtype=np.float32)
     length = masks.unit(landmarks)
+    on_brows = strengths.brows or 0.0
     lips = masks.lips_mask(landmarks, shape, grow=0.02, soft=0.02)
     eyes = brows = around_eyes = kept = np.zeros(shape, dtype=np.float32)
     if with_eyes:
@@ -471,19 +479,22 @@ def _detail(
         else:
             brows = masks.brows_mask(landmarks, shape)
             eyes = masks.eyes_mask(landmarks, shape)
-            around_eyes, eyes = np.maximum(eyes, brows), eyes * (1 - brows)
+            lids = eyes * (1 - brows)
+            around_eyes, eyes = np.maximum(eyes, brows) if strengths.brows is None else lids, lids
     # The network's colour of the lips spills a little over their edge; the skin around them takes less paint.
     around = masks.lips_mask(landmarks, shape, grow=SPILL, soft=0.03)
     skin = np.clip(1 - lips - eyes, 0, 1) * (1 - SPILL_TAKEN * np.clip(around - lips, 0, 1))
-    skin = skin * (1 - BROWS_SPARED * brows)
-    painted = strengths.lips * lips + (1 - lips) * (strengths.eyes * eyes) + strengths.skin * skin
+    skin = skin * (1 - max(BROWS_SPARED, on_brows) * brows)
+    apart = strengths.eyes * eyes + on_brows * brows
+    painted = strengths.lips * lips + (1 - lips) * apart + strengths.skin * skin
     if lips.any() and masks.mouth_is_open(landmarks):
         lab = rgb_to_lab(crop(pixels, canvas, (columns.start, rows.start, columns.stop, rows.stop)))
         kept = np.maximum(kept, drawing.blur(masks.teeth_mask(landmarks, lab), 0.008 * length))
     # Nothing goes on hair, hat or glasses before the face.
     inside = (1 - kept) * known.face * known.seen
     shade = np.minimum(inside, known.face_edge)
-    for mask, strength in ((lips, strengths.lips), (around_eyes, strengths.eyes)):
+    kept_brows = 1.0 if strengths.brows is None else strengths.brows
+    for mask, strength in ((lips, strengths.lips), (around_eyes, strengths.eyes), (brows, kept_brows)):
         # Lips and eyes share the skin's shade, but a region that is to stay as it is gets none of that either.
         spared = 1 - max(0.0, 1 - strength / SPARED_BELOW) * drawing.smoothstep(0, 0.5, mask)
         painted, shade = painted * spared, shade * spared

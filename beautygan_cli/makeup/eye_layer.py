@@ -41,6 +41,7 @@ STRONG = (0.35, 1.1)  # mean density from which the layer counts beside the netw
 EXCESS = 0.3  # density by which the network may exceed the layer
 FINE = 0.06  # eye widths: what is finer than that is lost to the network and comes from the layer
 BELOW_BROW = (0.95, 0.7)  # of the way from lid to brow, over which the layer ends: above are the brow's own hairs
+BROW = 0.9  # of a brow's mask, from which on nothing of the layer lies there
 RIM = 0.03  # eye widths into the opening over which the rims' density goes on, since landmarks miss the rim by 0.02
 
 
@@ -243,7 +244,7 @@ def lay_on(
         corner = np.array([box[1].start, box[0].start])
         within = np.asarray(landmarks - corner, dtype=np.float32)
         brows = masks.brows_mask(within, (before.shape[0], before.shape[1]))
-        free = (1 - brows) * seen_in(face, box)
+        free = np.clip(1 - brows / BROW, 0, 1) * seen_in(face, box)
         _lay_one(photo[box], before, after, within, number, layer, free, strength, ground)
 
 

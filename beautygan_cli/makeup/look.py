@@ -25,12 +25,15 @@ In place of `ref` stand words for what is drawn (`words.py`):
     [eyes]
     colour = "teal smoky"
     liner = "winged"
-    brows = "brown 40%"
 
     [skin]
     finish = "dewy highlight"
     blush = "peach cheekbones"
 
+    [brows]
+    colour = "brown 40%"
+
+Brows that nothing is said of take the eyes' makeup where that is face paint, in a colour that no hair has, else none.
 In place of a table, `lips = "lips.jpg"`, `lips = [{ref = "a.jpg", weight = 2}, ...]` and `lips = false` say the same.
 """
 
@@ -52,7 +55,7 @@ from beautygan_cli.makeup.words import KINDS, Drawn, describe, drawn_style
 from beautygan_cli.photos.files import printable, write_text
 from beautygan_cli.photos.find import Found, Problem
 
-REGIONS = ("lips", "eyes", "skin")
+REGIONS = ("lips", "eyes", "skin", "brows")
 USUAL = {"lips": 1.0, "eyes": 1.0, "skin": USUAL_SKIN}  # strengths where a look names none
 SUFFIX = ".toml"
 LARGEST_FILE = 1 << 20  # bytes
@@ -73,7 +76,7 @@ class Ingredient:
 
 @dataclass(frozen=True)
 class Part:
-    """What one region wears. mix: at least one ingredient; strength: 0 to 1."""
+    """What one region wears. mix: at least one ingredient, of bare brows none; strength: 0 to 1."""
 
     mix: tuple[Ingredient, ...]
     strength: float = 1.0
@@ -81,11 +84,15 @@ class Part:
 
 @dataclass(frozen=True)
 class Look:
-    """What each region wears, None where it stays bare. file: where the look was read from; about: it in a line."""
+    """What each region wears, None where it stays bare. file: where the look was read from; about: it in a line.
+
+    brows None: what comes with the eyes, where that is face paint; to keep them bare for sure takes a part without mix.
+    """
 
     lips: Part | None = None
     eyes: Part | None = None
     skin: Part | None = None
+    brows: Part | None = None
     name: str = ""
     file: Path | None = None
     about: str = ""
@@ -94,13 +101,15 @@ class Look:
     def of(cls, reference: Path | str, strengths: Strengths | None = None) -> Look:
         """All of one reference's makeup, by default at the usual strengths."""
         mix, wanted = (Ingredient(Path(reference)),), strengths or Strengths()
-        lips, eyes, skin = (Part(mix, getattr(wanted, region)) for region in REGIONS)
-        return cls(lips, eyes, skin, name=Path(reference).stem)
+        brows = None if wanted.brows is None else Part(mix, wanted.brows)
+        lips, eyes, skin = (Part(mix, strength) for strength in (wanted.lips, wanted.eyes, wanted.skin))
+        return cls(lips, eyes, skin, brows, name=Path(reference).stem)
 
     @property
     def strengths(self) -> Strengths:
         """By region; 0 where nothing is worn."""
-        return Strengths(**{region: part.strength if (part := self.part(region)) else 0.0 for region in REGIONS})
+        lips, eyes, skin = (part.strength if part else 0.0 for part in (self.lips, self.eyes, self.skin))
+        return Strengths(lips, eyes, skin, self.brows.strength if self.brows else None)
 
     @property
     def references(self) -> list[Path]:
@@ -143,7 +152,11 @@ def drawn_over(look: Look, words: Mapping[str, Mapping[str, str]]) -> Look:
         drawn = Drawn(region, tuple((kind, all_told[kind]) for kind in KINDS[region] if kind in all_told))
         strength = part.strength if part and isinstance(before, Drawn) else 1.0
         parts[region] = Part((Ingredient(drawn),), strength)
-    return replace(look, lips=parts["lips"], eyes=parts["eyes"], skin=parts["skin"])
+    return _with(look, parts)
+
+
+def _with(look: Look, parts: Mapping[str, Part | None]) -> Look:
+    return replace(look, lips=parts["lips"], eyes=parts["eyes"], skin=parts["skin"], brows=parts["brows"])
 
 
 # Finding and reading
@@ -248,8 +261,12 @@ class _Reader:
         overall = self.number(values.get("strength", 1.0), "strength")
         whole = (Ingredient(self.reference(values["ref"], "ref")),) if "ref" in values else None
         parts = {region: self.part(values, region, whole, overall) for region in REGIONS}
-        if not any(parts.values()):
-            raise self.wrong("no region wears anything", "give `ref`, or one of lips, eyes and skin")
+        if "brows" not in values:
+            parts["brows"] = None
+        elif parts["brows"] is None:
+            parts["brows"] = Part((), 0.0)
+        if not any(part and part.mix for part in parts.values()):
+            raise self.wrong("no region wears anything", "give `ref`, or one of lips, eyes, skin and brows")
         about = self.text(values.get("about", ""), "about")[:LONGEST_NAME]
         return Look(**parts, name=name, file=self.path, about=about)
 
@@ -257,7 +274,7 @@ class _Reader:
         self, values: Mapping[str, Any], region: str, whole: tuple[Ingredient, ...] | None, overall: float
     ) -> Part | None:
         given = values.get(region, {})
-        mix, strength = whole, USUAL[region]
+        mix, strength = whole, USUAL.get(region, 1.0)
         if given is False:
             return None
         if isinstance(given, str):
@@ -366,8 +383,10 @@ def as_toml(look: Look, path: Path) -> str:
         lines.append(f"about = {_quoted(look.about)}")
     for region in REGIONS:
         part = look.part(region)
+        if part is None and region == "brows":
+            continue
         lines += ["", f"[{region}]"]
-        if part is None:
+        if part is None or not part.mix:
             lines.append("none = true")
             continue
         refs = [item.ref for item in part.mix]
@@ -411,4 +430,11 @@ def scaled(look: Look, strengths: Mapping[str, float]) -> Look:
         part = look.part(region)
         return None if part is None else replace(part, strength=part.strength * strengths[region])
 
-    return replace(look, lips=scaled_part("lips"), eyes=scaled_part("eyes"), skin=scaled_part("skin"))
+    return _with(look, {region: scaled_part(region) for region in REGIONS})
+
+
+def with_brows(look: Look, strength: float) -> Look:
+    """The look with brows that are asked for, as strongly: its own, or those that come with its eyes."""
+    if look.brows is None:
+        return replace(look, brows=Part(look.eyes.mix if look.eyes else (), strength))
+    return replace(look, brows=replace(look.brows, strength=look.brows.strength * strength))

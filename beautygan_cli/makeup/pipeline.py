@@ -47,11 +47,13 @@ class Wearing:
     lips: Mix = ()
     eyes: Mix = ()
     skin: Mix = ()
+    brows: Mix = ()  # the eyes' where empty
 
     @classmethod
     def all_of(cls, face: AlignedFace) -> Wearing:
         """All of one face's makeup."""
-        return cls(*(((face, 1.0),),) * len(REGIONS))
+        mix = ((face, 1.0),)
+        return cls(lips=mix, eyes=mix, skin=mix)
 
     @property
     def mixes(self) -> dict[str, Mix]:
@@ -63,6 +65,11 @@ class Wearing:
     def face(self) -> AlignedFace:
         """The face to show where there is room for one: the heaviest of the first region that wears something."""
         return max(next(iter(self.mixes.values())), key=lambda item: item[1])[0]
+
+    @property
+    def brows_painted(self) -> bool:
+        """Whether the brows that come with the eyes are painted in a colour."""
+        return any(tone.brows_painted(face) for face, _ in self.eyes if not isinstance(face, DrawnFace))
 
     @property
     def photographed(self) -> list[tuple[str, AlignedFace]]:
@@ -144,6 +151,7 @@ def apply_look(
     spare: bool,
 ) -> UInt8Array:
     """The photo with all its faces in one look; `remove` and `spare` as in `apply`."""
+    strengths = strengths.decided(wearing.brows_painted)
     # The network leaves a part of the processor idle: masks are drawn beside it.
     with ThreadPoolExecutor(1) as beside:
         masks = beside.submit(lambda: [_weights(pixels, face, strengths, remove) for face in aligned])
@@ -202,12 +210,14 @@ class Made:
     """What the network made of one face.
 
     fed, made_up: its chip as it went in and as it came out, (S, S, 3) float32 RGB 0..255; eyes: the pigment of its
-    left and right eye, None where the network's own change is all there is.
+    left and right eye, None where the network's own change is all there is; brows_painted: whether they come along by
+    default.
     """
 
     fed: FloatArray
     made_up: FloatArray
     eyes: tuple[EyeLayer, EyeLayer] | None = None
+    brows_painted: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,7 +259,7 @@ def make_up(
         eyes = pigment.get(look.mixes.get("eyes", ()))
         if eyes and (tone.is_toned(source) or any(tone.is_toned(face) for face, _ in look.mixes["eyes"])):
             eyes = (eye_layer.grey(eyes[0]), eye_layer.grey(eyes[1]))
-        result.append(Made(before, after, eyes))
+        result.append(Made(before, after, eyes, look.brows_painted and not remove))
     return result
 
 
@@ -351,16 +361,16 @@ def _deepened(job: _Job, after: FloatArray, signature: Signature) -> FloatArray:
 
 def _joined(before: FloatArray, worn: Mapping[str, FloatArray], landmarks: NDArray[Any]) -> FloatArray:
     """One chip of those that the regions wear; a region without one stays as it was before."""
-    chips = [worn.get(region, before) for region in REGIONS]
-    if all(chip is chips[0] for chip in chips):
-        return chips[0]
-    lips, eyes, skin = chips
+    lips, eyes, skin = (worn.get(region, before) for region in ("lips", "eyes", "skin"))
+    brows = worn.get("brows", eyes)
+    if all(chip is lips for chip in (eyes, skin, brows)):
+        return lips
     shape = (before.shape[0], before.shape[1])
     around_lips = region_masks.lips_mask(landmarks, shape, grow=0.05, soft=0.02)[..., None]
-    around_eyes = np.maximum(region_masks.eyes_mask(landmarks, shape), region_masks.brows_mask(landmarks, shape))[
-        ..., None
-    ]
+    on_brows = region_masks.brows_mask(landmarks, shape)[..., None]
+    around_eyes = np.maximum(region_masks.eyes_mask(landmarks, shape)[..., None], on_brows)
     result = skin + around_eyes * (eyes - skin)
+    result = result + on_brows * (brows - eyes)
     return np.asarray(result + around_lips * (lips - result), dtype=np.float32)
 
 
@@ -407,9 +417,10 @@ def apply(
     made: of each face, as `make_up` gives it; `remove`: as there. `spare`: in `pixels` itself, which are of
     no further use, since a large photo is slow to copy.
     """
-    weights = [_weights(pixels, face, strengths, remove) for face in aligned]
+    asked = [strengths.decided(item.brows_painted) for item in made]
+    weights = [_weights(pixels, face, one, remove) for face, one in zip(aligned, asked, strict=True)]
     result = pixels if spare else pixels.copy()
-    for face, item, share in reversed(list(zip(aligned, made, weights, strict=True))):
+    for face, item, strengths, share in reversed(list(zip(aligned, made, asked, weights, strict=True))):
         if item.eyes is None or strengths.eyes <= 0:
             composite.paste_into(result, face, item.fed, item.made_up, strengths, share)
             continue

@@ -18,8 +18,9 @@ from beautygan_cli.makeup.style import Blush, Brows, Colour, EyeShadow, Finish, 
 # What each region may be told, the first being what its option on the command line says.
 KINDS: Mapping[str, tuple[str, ...]] = {
     "lips": ("colour",),
-    "eyes": ("colour", "liner", "brows"),
+    "eyes": ("colour", "liner"),
     "skin": ("finish", "blush"),
+    "brows": ("colour",),
 }
 
 COLOURS: Mapping[str, str] = {

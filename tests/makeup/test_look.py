@@ -153,9 +153,16 @@ def marks(bea: np.ndarray) -> np.ndarray:
 
 def core(region: str, marks: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Where a region certainly is, without the soft edges that it shares with its neighbours."""
-    masks = {"lips": region_masks.lips_mask, "eyes": region_masks.eyes_mask, "skin": region_masks.cheeks_mask}
+    masks = {
+        "lips": region_masks.lips_mask,
+        "eyes": region_masks.eyes_mask,
+        "skin": region_masks.cheeks_mask,
+        "brows": region_masks.brows_mask,
+    }
     painted = {name: mask(marks, shape) for name, mask in masks.items()}
-    others = [painted[name] for name in ("lips", "eyes") if name != region]
+    # Shadow reaches up to the brows, and where a brow is, the brow counts.
+    above = {"brows": ("lips",)}.get(region, ("lips", "eyes", "brows"))
+    others = [painted[name] for name in above if name != region]
     return (painted[region] > 0.9) & np.all([other == 0 for other in others], axis=0)
 
 

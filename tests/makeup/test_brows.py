@@ -1,0 +1,101 @@
+"""Brows: bare by default, painted where the reference's are painted in a colour or where it is asked for."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import SAMPLES
+
+from beautygan_cli.faces import detection, masks, tone
+from beautygan_cli.faces.analysis import analyse_face
+from beautygan_cli.imaging.colour import rgb_to_lab
+from beautygan_cli.makeup import look, pipeline, rendering
+from beautygan_cli.makeup.composite import Strengths
+from beautygan_cli.makeup.style import Brows, EyeShadow, Style
+from beautygan_cli.photos.photo import read_photo
+
+BLUE = (40.0, 5.0, -45.0)
+SHADOW = EyeShadow(BLUE, BLUE, BLUE, 0.9, 0.8, 0.8, height=0.8, outward=0.25)
+
+
+@pytest.fixture(scope="module")
+def bea():
+    return read_photo(SAMPLES / "no_makeup" / "bea.jpg").pixels
+
+
+@pytest.fixture(scope="module")
+def reference():
+    """`reference(style)`: a bare face with that style drawn on it, RGB."""
+    pixels = read_photo(SAMPLES / "no_makeup" / "alma.jpg").pixels
+    landmarks = detection.detect(pixels)[0].landmarks
+    return lambda style: np.rint(rendering.render(pixels, landmarks, style)).astype(np.uint8)
+
+
+def change(before, after):
+    """Mean change of L*, a*, b* where the brows of the photo before are."""
+    landmarks = detection.detect(before)[0].landmarks
+    brows = masks.brows_mask(landmarks, before.shape[:2]) > 0.7
+    return (rgb_to_lab(after) - rgb_to_lab(before))[brows].mean(axis=0)
+
+
+def test_blue_shadow_up_to_the_brows_leaves_their_hairs_alone(bea, reference, session):
+    after = pipeline.transfer(bea, reference(Style(shadow=SHADOW)), session=session)
+    assert np.abs(change(bea, after)).max() < 5
+
+
+def test_blue_brows_come_along_by_default(bea, reference, session):
+    worn = reference(Style(shadow=SHADOW, brows=Brows(BLUE, 0.9)))
+    after = pipeline.transfer(bea, worn, session=session)
+    assert change(bea, after)[2] < -10
+    bare = pipeline.transfer(bea, worn, Strengths(brows=0.0), session=session)
+    assert np.abs(change(bea, bare)).max() < 5
+
+
+def test_strength_of_the_brows_is_asked_for_by_itself(bea, reference, session):
+    worn = reference(Style(brows=Brows(BLUE, 0.9)))
+    changes = [
+        change(bea, pipeline.transfer(bea, worn, Strengths(0.0, 0.0, 0.0, strength), session=session))[2]
+        for strength in (0.0, 0.5, 1.0)
+    ]
+    assert changes[0] == 0
+    assert changes[1] == pytest.approx(changes[2] / 2, rel=0.15)
+    assert changes[2] < -10
+
+
+def test_brows_that_are_asked_for_leave_the_lids_as_they_come_without(bea, reference, session):
+    worn = reference(Style(shadow=SHADOW))
+    without, with_brows = (
+        pipeline.transfer(bea, worn, Strengths(brows=strength), session=session) for strength in (0.0, 1.0)
+    )
+    landmarks = detection.detect(bea)[0].landmarks
+    brows = masks.brows_mask(landmarks, bea.shape[:2], soft=0.06) > 0
+    assert np.abs(without.astype(int) - with_brows)[~brows].max() <= 2
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (SAMPLES / "no_makeup").glob("*.jpg")))
+def test_brows_of_bare_faces_are_not_taken_for_painted(name, model):
+    pixels = read_photo(SAMPLES / "no_makeup" / f"{name}.jpg").pixels
+    assert not tone.brows_painted(analyse_face(pixels, detection.detect(pixels)[0], 256, 0.35))
+
+
+def test_a_look_file_says_of_brows_nothing_something_or_that_they_stay_bare(tmp_path):
+    path = tmp_path / "a.toml"
+    silent = look.parse('ref = "a.jpg"', path)
+    assert silent.brows is None and silent.strengths.brows is None
+    bare = look.parse('ref = "a.jpg"\nbrows = false', path)
+    assert bare.strengths.brows == 0
+    asked = look.parse('ref = "a.jpg"\nstrength = 0.8\n[brows]\nstrength = 0.5', path)
+    assert asked.strengths.brows == pytest.approx(0.4)
+    drawn = look.parse('[brows]\ncolour = "brown soft"', path)
+    assert (drawn.strengths.brows, drawn.style.brows.amount) == (1.0, 0.3)
+    for read in (silent, bare, asked, drawn):
+        again = look.parse(look.as_toml(read, path), path)
+        assert (again.brows, again.eyes) == (read.brows, read.eyes)
+
+
+def test_brows_can_be_asked_of_any_look():
+    of_photo = look.Look.of("a.jpg")
+    assert look.with_brows(of_photo, 0.7).strengths.brows == 0.7
+    assert look.with_brows(of_photo, 0.7).brows.mix == of_photo.eyes.mix
+    half = replace(of_photo, brows=look.Part(of_photo.eyes.mix, 0.5))
+    assert look.with_brows(half, 0.5).strengths.brows == 0.25
