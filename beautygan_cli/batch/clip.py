@@ -27,7 +27,7 @@ from beautygan_cli.faces.detection import Face
 from beautygan_cli.faces.tracking import SEARCH_EVERY, Steady, Tracker
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.pipeline import Made
-from beautygan_cli.photos.clip import Clip, Encoder, clip_mark, probe_clip, read_frames, sound_fits_mp4
+from beautygan_cli.photos.clip import Clip, Encoder, clip_mark, probe_clip, read_frames, sound_for_mp4
 from beautygan_cli.photos.files import Journal, printable, refuse_foreign, whole
 from beautygan_cli.photos.photo import Photo
 from beautygan_cli.types import UInt8Array
@@ -69,7 +69,7 @@ def make_up_clip(
         raise PhotoError(f"{printable(path)} is a clip, which --crop does not take; give it without --crop.")
     clip = probe_clip(path, config.max_pixels)
     work = Work(clip, look, asked, session, config)
-    sound = "copy" if clip.sound and sound_fits_mp4(clip) else "aac" if clip.sound else ""
+    sound = sound_for_mp4(clip)
     done = 0
     refuse_foreign(output, overwrite=config.overwrite, journal=journal)
     with whole(output, config.overwrite, journal) as file:
@@ -236,10 +236,13 @@ class Work:
         notes = [self.first.reason]
         if without := done - self.with_face:
             notes.append(f"{without} of {done} frames show no face and are as they were")
-        partly = self.first.partly or without > 0
         if sound == "aac":
             notes.append("the sound is of a kind that MP4 can't hold and was encoded anew")
-        notes += self.clip.lost
+        lost = list(self.clip.lost)
+        if self.clip.sound and not sound:
+            lost.append("the sound is of a kind that can't be read and was left out")
+        partly = self.first.partly or without > 0 or bool(lost)
+        notes += lost
         if self.clip.interlaced:
             notes.append("its interlaced frames were made whole ones")
         reason = "; ".join(note for note in notes if note)

@@ -35,7 +35,7 @@ CODECS = (  # ffmpeg's names of the decoders that are used: of pictures, of soun
     "dnxhd,dvvideo,ffv1,rawvideo,vc1,wmv3,"
     "aac,aac_latm,mp1float,mp2,mp2float,mp3,mp3float,ac3,eac3,dca,opus,libopus,vorbis,libvorbis,flac,alac,amrnb,amrwb,"
     "pcm_u8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,pcm_f64le,pcm_alaw,"
-    "pcm_mulaw,pcm_dvd,pcm_bluray,adpcm_ms,adpcm_ima_wav,"
+    "pcm_mulaw,pcm_dvd,pcm_bluray,adpcm_ms,adpcm_ima_wav,adpcm_ima_qt,adpcm_swf,wmav1,wmav2,wmapro,"
     "subrip,srt,ass,ssa,webvtt,mov_text,text"
 )
 TEXT_SUBTITLES = ("subrip", "ass", "ssa", "webvtt", "mov_text", "text")  # that become the kind that MP4 holds
@@ -261,10 +261,13 @@ def _crf(quality: int) -> int:
     return round(40.25 - 0.2425 * quality)
 
 
-def sound_fits_mp4(clip: Clip) -> bool:
-    """Whether the clip's sound can be copied into MP4 as it is: the first second of it is tried."""
-    tried = [*_input(clip.path), "-map", "0:a", "-c", "copy", "-t", "1", "-f", "mp4", "-movflags", "frag_keyframe"]
-    return not _ffmpeg([*tried, "-y", os.devnull]).returncode
+def sound_for_mp4(clip: Clip) -> str:
+    """How the clip's sound comes into MP4, tried on its first second: "copy", "aac" or, where neither can be, ""."""
+    for way in ("copy", "aac") if clip.sound else ():
+        tried = [*_input(clip.path), "-map", "0:a", "-c", way, "-t", "1", "-f", "mp4", "-movflags", "frag_keyframe"]
+        if not _ffmpeg([*tried, "-y", os.devnull]).returncode:
+            return way
+    return ""
 
 
 def clip_mark() -> bytes:

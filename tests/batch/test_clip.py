@@ -26,7 +26,7 @@ from beautygan_cli.faces import detection, masks, tracking, warp
 from beautygan_cli.makeup import composite, pipeline
 from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.makeup.look import Look
-from beautygan_cli.photos.clip import Clip, Encoder, _rate, probe_clip, read_frames, sound_fits_mp4
+from beautygan_cli.photos.clip import Clip, Encoder, _rate, probe_clip, read_frames, sound_for_mp4
 from beautygan_cli.photos.files import whole
 from beautygan_cli.photos.find import Found
 from beautygan_cli.photos.xmp import DIGITAL_SOURCE_TYPE
@@ -278,7 +278,7 @@ def through(source, **options):
     """A clip decoded and encoded again, as `make_up_clip` does it, without any makeup; gives the new file."""
     clip = probe_clip(source)
     output = source.with_name(f"{source.stem}-out.mp4")
-    sound = "" if not clip.sound else "copy" if sound_fits_mp4(clip) else "aac"
+    sound = sound_for_mp4(clip)
     with Encoder(clip, output, output, sound, **options) as encoder:
         for frame in read_frames(clip):
             encoder.write(frame)
@@ -356,6 +356,16 @@ def test_sound_that_mp4_cannot_hold_is_encoded_anew_and_this_is_said(photos, pla
     assert out == ["made_up/old__look.mp4"], err
     assert probe_clip(tmp_path / out[0]).sound
     assert "the sound is of a kind that MP4 can't hold and was encoded anew" in (tmp_path / "r.csv").read_text()
+
+
+def test_sound_that_cannot_be_read_is_left_out_and_this_is_said(photos, place, beautygan, tmp_path):
+    save(tmp_path / "odd.avi", shot(photos("bare", 0), 3, motion=barely), options=["-c:a", "g726", "-ar", "8000"])
+    place("look.jpg", "worn")
+    _, out, err = beautygan("--no-makeup", "odd.avi", "--ref", "look.jpg", "--report", "r.csv")
+    assert out == ["made_up/odd__look.mp4"], err
+    assert not probe_clip(tmp_path / out[0]).sound
+    assert "the sound is of a kind that can't be read and was left out" in (tmp_path / "r.csv").read_text()
+    assert "1 of them in part" in err
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
