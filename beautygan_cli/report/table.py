@@ -25,7 +25,7 @@ from beautygan_cli.types import UInt8Array
 SCHEMA = 1  # of the JSON report; raised when a field changes its meaning or goes
 SUFFIXES = (".json", ".csv")
 
-# Every field of a row, with what it says. The README's table is held against it by a test.
+# Every field of a row, with what it says; the table in docs/report.md is held against it by a test.
 FIELDS: Mapping[str, str] = {
     "source": "path of the photo that was to be made up",
     "reference": "path of the photo whose makeup was taken, or of the look file",

@@ -12,7 +12,7 @@ from conftest import REPOSITORY
 from beautygan_cli.cli import main
 from beautygan_cli.cli.arguments import parser
 
-README = REPOSITORY / "README.md"
+OPTIONS = REPOSITORY / "docs" / "options.md"
 HEAVY = ("numpy", "tensorflow", "dlib", "cv2", "PIL", "imageio", "tqdm", "sqlite3", "watchdog")
 
 
@@ -60,13 +60,14 @@ def test_every_option_says_what_it_does():
     assert silent == []
 
 
-def test_readme_names_every_option():
-    text = README.read_text(encoding="utf-8")
+def test_the_list_of_options_names_every_option():
+    text = OPTIONS.read_text(encoding="utf-8")
     assert [name for name in option_strings() if not re.search(rf"{name}(?![\w-])", text)] == []
 
 
-def test_readme_names_no_option_that_is_not_there():
-    text = README.read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))], ids=str)
+def test_no_page_names_an_option_that_is_not_there(page):
+    text = page.read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if re.search(r"\bbeautygan (?!-train|-cli)", line)]
     named = {name for line in lines for name in re.findall(r"(?<![\w-])--[a-z][a-z-]+", line)}
     assert named - {*option_strings(), "--help"} == set()

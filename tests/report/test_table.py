@@ -17,7 +17,7 @@ from beautygan_cli.batch.outcome import Outcome
 from beautygan_cli.cli.console import Progress
 from beautygan_cli.report import table as report_table
 
-README = REPOSITORY / "README.md"
+PAGE = REPOSITORY / "docs" / "report.md"
 
 
 def outcome(**changes):
@@ -63,8 +63,8 @@ def test_name_that_is_no_text_is_escaped(tmp_path):
     assert json.loads(written(tmp_path, ".json", outcome(source=Path("a\udcff.jpg"))))["results"]
 
 
-def test_readme_lists_the_fields_as_they_are():
-    table = re.findall(r"^\| `(\w+)` \| (.+?) \|$", README.read_text(encoding="utf-8"), flags=re.MULTILINE)
+def test_the_page_lists_the_fields_as_they_are():
+    table = re.findall(r"^\| `(\w+)` \| (.+?) \|$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert [row for row in table if row[0] in report_table.FIELDS] == list(report_table.FIELDS.items())
 
 
