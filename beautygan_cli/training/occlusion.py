@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from beautygan_cli.errors import DatasetError
 from beautygan_cli.faces import alignment, masks
 from beautygan_cli.faces.occlusion import SIZE
 from beautygan_cli.imaging import drawing
@@ -641,11 +642,15 @@ class _Bank:
         """Take what has been drawn; wait until there are so many."""
         while True:
             try:
-                example = self.queue.get(timeout=120) if len(self.kept) < least else self.queue.get_nowait()
+                example = self.queue.get(timeout=5) if len(self.kept) < least else self.queue.get_nowait()
             except queue.Empty:
                 if len(self.kept) >= least:
                     return
-                raise
+                if not any(process.is_alive() for process in self.processes):
+                    raise DatasetError(
+                        "the processes that draw examples have ended; their own message is above"
+                    ) from None
+                continue  # a worker reads all photos before it draws the first example
             if len(self.kept) < self.count:
                 self.kept.append(example)
             else:
