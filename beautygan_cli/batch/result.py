@@ -65,6 +65,9 @@ def make(
     reasons = [f"made at {share:g} of the strength to stay within --min-identity {limit:g}"] if share < 1 else []
     lost = [*_left_out(source, look, strengths, config), *look.notes]
     said = [*reasons, *lost, *wrong, *source.photo.notes]
+    if source.left_alone:
+        others = "a face" if source.left_alone == 1 else f"{source.left_alone} faces"
+        said.append(f"{others} far smaller, or without colour, left as in the photo")
     said += losses(photos[0], outcome.output) if outcome.output else []
     partly = bool(reasons or lost)
     return replace(outcome, status=Status.MADE, reason="; ".join(said), partly=partly), photos

@@ -73,7 +73,7 @@ class ReadyLook:
 class Source:
     """A source that was read: its photo and its faces, largest first, at least one.
 
-    once: one result alone is made of it.
+    once: one result alone is made of it; left_alone: how many faces beside those were no subjects.
     """
 
     path: Path
@@ -82,6 +82,7 @@ class Source:
     seconds: Mapping[str, float]
     crop: bool
     once: bool = False
+    left_alone: int = 0
 
     @cached_property
     def subjects(self) -> list[metrics.Subject]:
@@ -148,8 +149,9 @@ def read_source(path: Path, signature: Signature, config: RunConfig, *, once: bo
     photo = read_photo(path, max_pixels=config.max_pixels)
     read = time.monotonic()
     photo = detection.decided(photo)
-    aligned = pipeline.find_faces(photo.pixels, signature, printable(path), which=config.which)
-    return Source(path, photo, aligned, {"read": read - began, "detect": time.monotonic() - read}, config.crop, once)
+    aligned, others = pipeline.find_subjects(photo.pixels, signature, printable(path), which=config.which)
+    seconds = {"read": read - began, "detect": time.monotonic() - read}
+    return Source(path, photo, aligned, seconds, config.crop, once, others)
 
 
 def region_colours(pixels: UInt8Array, masks: metrics.FaceMasks) -> dict[str, NDArray[np.float64]]:

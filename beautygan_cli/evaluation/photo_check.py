@@ -59,7 +59,7 @@ def faults(
     if role == "reference":
         taken = analyse_face(photo.pixels, found[0], signature.size, signature.padding)
         complaints += ["the reference has no colour"] if tone.is_toned(taken) else []
-    judged = found if role == "source" and which == "all" else found[:1]
+    judged = detection.main_faces(found) if role == "source" and which == "all" else found[:1]
     for number, face in enumerate(judged, start=1):
         prefix = f"face {number}: " if len(judged) > 1 else ""
         complaints += [prefix + complaint for complaint in judge(measure(photo.pixels, face, signature), signature)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -32,6 +33,7 @@ TURNS = (
 TURNS_OF_CNN = (0.0, 60.0, -60.0)  # degrees at which what the CNN saw may be upright
 LEVEL = 20.0  # degrees of tilt from which landmarks are read in a view that is turned upright
 CNN_SIDE = 320  # last try, dlib's CNN detector, seventy times as slow for a pixel: faces covered or badly lit
+BYSTANDER = 0.25  # of the largest face's width: what is narrower stands far behind it, or hangs on the wall
 SMALLEST_SIDE = 40  # of a photo that can hold a face; dlib's CNN detector never returns from a picture of one pixel
 DOUBTFUL = 0.8  # score of the frontal detector below which a face is looked at again
 DIM = 0.3  # score below which the CNN must see it too: badges and folds reach 0.1
@@ -81,6 +83,11 @@ def detect(pixels: UInt8Array, *, thorough: bool = True) -> list[Face]:
     """
     faces = [face for hit in _search(pixels, thorough) if (face := _face(pixels, hit)) is not None]
     return sorted(faces, key=lambda face: -face.size)
+
+
+def main_faces(faces: Sequence[Face]) -> list[Face]:
+    """The faces, largest first, that are not far smaller than the largest."""
+    return [face for face in faces if face.size >= BYSTANDER * faces[0].size]
 
 
 def _face(pixels: UInt8Array, hit: _Hit) -> Face | None:

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import hard_faces
 import imageio.v3 as iio
 import numpy as np
@@ -101,3 +102,45 @@ def test_a_result_that_is_named_is_made_up_again(beautygan, place):
     _, (made,), _ = beautygan("me.png", "--ref", "look.jpg")
     status, out, err = beautygan(made, "--ref", "look.jpg", "--out", "again")
     assert (status, len(out)) == (0, 1) and "left out" not in err
+
+
+def beside(small, large, scale):
+    """Two photos side by side, the first reduced."""
+    height, width = (round(side * scale) for side in small.shape[:2])
+    canvas = np.full((large.shape[0], large.shape[1] + width, 3), 200, np.uint8)
+    canvas[:, : large.shape[1]] = large
+    canvas[:height, large.shape[1] :] = cv2.resize(small, (width, height), interpolation=cv2.INTER_AREA)
+    return canvas
+
+
+@pytest.mark.parametrize("kind", ["far behind", "statue"])
+def test_bystanders_and_statues_are_left_alone_and_counted(beautygan, place, tmp_path, kind):
+    person, other = (hard_faces.read(path, 1000).pixels for path in bare_photos()[:2])
+    other = np.repeat(other.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8) if kind == "statue" else other
+    photo = beside(other, person, 1.0 if kind == "statue" else 0.22)
+    iio.imwrite(tmp_path / "two.png", photo)
+    place("look.jpg", "worn")
+    beautygan("two.png", "--ref", "look.jpg", "--report", "report.json")
+    (row,) = rows(tmp_path)
+    assert row["faces"] == 1
+    assert row["reason"] == "a face far smaller, or without colour, left as in the photo"
+    made = iio.imread(tmp_path / row["output"])
+    assert np.array_equal(made[:, person.shape[1] :], photo[:, person.shape[1] :])
+    assert not np.array_equal(made, photo)
+
+
+def test_friends_side_by_side_are_all_made_up(beautygan, place, tmp_path):
+    person, other = (hard_faces.read(path, 1000).pixels for path in bare_photos()[:2])
+    iio.imwrite(tmp_path / "two.png", beside(other, person, 0.4))
+    place("look.jpg", "worn")
+    beautygan("two.png", "--ref", "look.jpg", "--report", "report.json")
+    (row,) = rows(tmp_path)
+    assert (row["faces"], row["reason"]) == (2, None)
+
+
+def test_a_photo_in_black_and_white_alone_is_made_up(beautygan, place, tmp_path):
+    grey = hard_faces.read(bare_photos()[0], 600).pixels.mean(axis=2, keepdims=True)
+    iio.imwrite(tmp_path / "grey.png", np.repeat(grey, 3, axis=2).astype(np.uint8))
+    place("look.jpg", "worn")
+    beautygan("grey.png", "--ref", "look.jpg", "--report", "report.json")
+    assert rows(tmp_path)[0]["faces"] == 1
