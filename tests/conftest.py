@@ -11,6 +11,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parent.parent
 SAMPLES = REPOSITORY / "samples"
 SHARED = REPOSITORY.parent / "shared" / "faces"
+os.environ["XDG_CONFIG_HOME"] = os.devnull  # whoever runs the tests may keep defaults of their own
 LONGEST_SIDE = 320  # pixels of a test photo: enough for its face to be found, and quick
 
 

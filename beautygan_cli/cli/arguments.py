@@ -107,6 +107,9 @@ class Arguments(argparse.Namespace):
     max_pixels: int
     strip_location: bool
     no_mark: bool
+    save_defaults: bool
+    no_defaults: bool
+    completion: str | None
     quiet: bool
     verbose: bool
 
@@ -279,6 +282,17 @@ def parser() -> Parser:
     result.add_argument(
         "--no-mark", action="store_true", help="leave out the standard mark of a digitally altered photo"
     )
+    result.add_argument(
+        "--save-defaults",
+        action="store_true",
+        help="keep the strengths, formats and the like of this command line as your defaults, and end",
+    )
+    result.add_argument(
+        "--no-defaults", action="store_true", help="leave your defaults and a beautygan.toml in this folder alone"
+    )
+    result.add_argument(
+        "--completion", choices=("bash", "zsh", "tcsh"), help="print what completes options in that shell, and end"
+    )
     talk = result.add_mutually_exclusive_group()
     talk.add_argument("--quiet", action="store_true", help="no progress and no summary; failures are still named")
     talk.add_argument("--verbose", action="store_true", help="also name the model, and each result's time")
@@ -318,7 +332,9 @@ def out_file(options: Arguments) -> Path | None:
 
 def complaint(options: Arguments) -> str | None:
     """What is wrong with options that are each right by themselves."""
-    if options.list_looks:
+    if options.save_defaults and (options.drawn or options.ref or options.look):
+        return "--save-defaults keeps strengths, formats and the like; keep makeup with --save-look FILE"
+    if options.list_looks or options.save_defaults:
         return None
     if options.dry_run and (options.watch or options.check or options.engine == "ray"):
         return "--dry-run looks ahead once, on this machine; leave out --watch, --check and --engine ray"

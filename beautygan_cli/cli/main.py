@@ -6,17 +6,24 @@ import os
 import sys
 from collections.abc import Sequence
 
+from beautygan_cli.cli import defaults
 from beautygan_cli.cli.arguments import FIRST_STEPS, Arguments, complaint, completed, parser
-from beautygan_cli.cli.exit_status import INTERRUPTED, NOT_STARTED, SOME_FAILED
+from beautygan_cli.cli.exit_status import DONE, INTERRUPTED, NOT_STARTED, SOME_FAILED
+from beautygan_cli.photos.files import printable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
-    if not (sys.argv[1:] if arguments is None else arguments):
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if not given:
         print(FIRST_STEPS, end="", file=sys.stderr)
         return NOT_STARTED
     command = parser()
-    options = completed(command.read(arguments, Arguments()))
+    files = [] if "--no-defaults" in given else defaults.apply(command)
+    options = completed(command.read(given, Arguments()))
+    if options.completion:
+        print(completion(options.completion))
+        return DONE
     if wrong := complaint(options):
         command.error(wrong)
     # Nothing heavy before this line, so that --help and a misspelt option answer at once.
@@ -24,6 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from beautygan_cli.errors import BeautyGANError
 
     try:
+        if options.save_defaults:
+            print(defaults.save(options, parser(), overwrite=options.overwrite))
+            return DONE
+        if files and not options.quiet:
+            run.say(f"defaults from {' and '.join(printable(file) for file in files)}")
         if options.list_looks:
             return run.list_looks(options)
         return run.check(options) if options.check else run.make_up(options)
@@ -36,6 +48,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read our stdout has heard enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return SOME_FAILED
+
+
+def completion(shell: str) -> str:
+    """The script that completes the command's options in a shell."""
+    import shtab
+
+    command = parser()
+    command.complete_names({"PHOTO": shtab.FILE, "PATH": shtab.FILE, "FILE": shtab.FILE, "DIR": shtab.DIRECTORY})
+    return str(shtab.complete(command, shell=shell))
 
 
 if __name__ == "__main__":

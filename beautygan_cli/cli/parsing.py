@@ -8,7 +8,7 @@ import glob
 import sys
 from collections.abc import Sequence
 from pathlib import Path, PurePath
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from beautygan_cli.photos.formats import SOURCE_SUFFIXES
 
@@ -67,6 +67,16 @@ class Parser(argparse.ArgumentParser):
         name = option.partition("=")[0]
         meant = self.synonyms.get(name.lower()) or nearest(name, self._option_names())
         return f"there is no option {name}" + (f"; did you mean {meant}?" if meant else "")
+
+    def option(self, name: str) -> argparse.Action:
+        """The option of that name, such as `--out`."""
+        return self._option_string_actions[name]
+
+    def complete_names(self, by_metavar: dict[str, Any]) -> None:
+        """Tell `shtab` what to complete after the options whose value has that name in the help."""
+        for action in self._actions:
+            if action.metavar in by_metavar:
+                setattr(action, "complete", by_metavar[action.metavar])  # noqa: B010, an attribute of shtab's own
 
     def _option_names(self) -> list[str]:
         return [name for action in self._actions for name in action.option_strings]
