@@ -249,7 +249,7 @@ def _looks(options: Arguments) -> tuple[list[tuple[Found, Look]], list[Problem]]
     if words and not (options.ref or options.look):
         looks.append((Found(Path(_slug(options.drawn)), PurePath()), Look(name=" ".join(options.drawn.values()))))
     if words:
-        looks = [(item, _drawn(worn, words, asked)) for item, worn in looks]
+        looks = [(item, look.described(worn, words, asked)) for item, worn in looks]
     return looks, problems
 
 
@@ -262,14 +262,6 @@ def _described(options: Arguments) -> dict[str, dict[str, str]]:
             if told is not None:
                 words.setdefault(region, {})[kind] = told
     return words
-
-
-def _drawn(worn: Look, words: Mapping[str, Mapping[str, str]], asked: Mapping[str, float | None]) -> Look:
-    """The look with what is described, at the strengths that were asked for."""
-    fresh = [region for region in words if (part := worn.part(region)) is None or part.mix[0].ref not in worn.drawn]
-    strengths = {region: 1.0 if region not in fresh else asked[region] for region in look.REGIONS}
-    described = look.drawn_over(worn, words)
-    return look.scaled(described, {region: 1.0 if value is None else value for region, value in strengths.items()})
 
 
 def _slug(drawn: Mapping[str, str]) -> str:

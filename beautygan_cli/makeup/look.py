@@ -159,6 +159,17 @@ def _with(look: Look, parts: Mapping[str, Part | None]) -> Look:
     return replace(look, lips=parts["lips"], eyes=parts["eyes"], skin=parts["skin"], brows=parts["brows"])
 
 
+def described(worn: Look, words: Mapping[str, Mapping[str, str]], asked: Mapping[str, float | None]) -> Look:
+    """The look with what is described, at the strengths that were asked for.
+
+    words: as in `drawn_over`. asked: by region, 0 to 1 or None for what is usual; what the look wears already has them.
+    """
+    fresh = [region for region in words if (part := worn.part(region)) is None or part.mix[0].ref not in worn.drawn]
+    strengths = {region: 1.0 if region not in fresh else asked[region] for region in REGIONS}
+    drawn = drawn_over(worn, words)
+    return scaled(drawn, {region: 1.0 if value is None else value for region, value in strengths.items()})
+
+
 # Finding and reading
 
 
