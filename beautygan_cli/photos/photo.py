@@ -8,9 +8,10 @@ metadata that may be broken are out of imageio's reach.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import IO, TYPE_CHECKING, Any
@@ -118,57 +119,65 @@ def read_photo(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Photo:
     before anything is decoded.
     """
     path = remote.as_path(path)
+    with opened(path) as file:
+        return decode_photo(file, path, max_pixels=max_pixels)
+
+
+def decode_photo(file: io.BufferedIOBase, path: Path, *, max_pixels: int = MAX_PIXELS) -> Photo:
+    """As `read_photo`, from an open file with something in it, which may lie in memory.
+
+    path: what the photo is called in messages, and its `Photo.path`.
+    """
     name = printable(path)
     too_large = f"{name} has more than {max_pixels:,} pixels; raise the limit with --max-pixels if you trust the photo."
-    with opened(path) as file:
-        if is_raw(file):
-            raise PhotoError(f"{name} is a raw file; export it as JPEG or TIFF first.")
-        pillow = prepared_pillow(max_pixels)
-        try:
-            with pillow.open(file, formats=_READABLE) as image:
-                width, height = image.size
-                if width * height > max_pixels:
-                    raise PhotoError(too_large)
-                if width < 1 or height < 1:
-                    raise PhotoError(f"{name} has no pixels; get a fresh copy of it.")
-                if image.format in ("JPEG", "MPO") and has_too_many_scans(file):
-                    raise PhotoError(f"{name} is made of more scans than any camera writes; get another copy of it.")
-                facts = facts_of(image, file)
-                _refuse(facts, name)
-                stored_orientation = tiff_orientation(image)
-                image.load()  # which turns a TIFF upright, and no other format
-                orientation = orientation_left(image)
-                read = decoded(image, facts, file, stored_orientation)
-                photo = Photo(
-                    pixels=read.pixels,
-                    alpha=read.alpha,
-                    metadata=Metadata(
-                        exif_of(image),
-                        read.profile,
-                        resolution(image, max(orientation, stored_orientation)),
-                        xmp_of(image),
-                        iim_of(image),
-                        comment_of(image),
-                        texts_of(image),
-                        image.info.get("compression") if image.format == "TIFF" else None,
-                    ),
-                    path=path,
-                    format="JPEG" if image.format == "MPO" else str(image.format),
-                    native=read.native,
-                    notes=(*_left_out(facts), *read.notes),
-                    doubtful_orientation=_doubtful_orientation(image) if facts.doubtful else 1,
-                )
-                return photo.mapped(lambda array: upright(array, orientation))
-        except PhotoError:
-            raise
-        except pillow.DecompressionBombError as error:
-            raise PhotoError(too_large) from error
-        except MemoryError as error:
-            raise PhotoError(f"{name} needs more memory than there is; make it smaller first.") from error
-        except pillow.UnidentifiedImageError as error:
-            raise PhotoError(f"{name} is no photo of a known format ({known_suffixes()}); convert it.") from error
-        except Exception as error:  # decoders raise whatever a broken file makes them stumble over
-            raise PhotoError(f"{name} is damaged or cut short; get a fresh copy of it.") from error
+    if is_raw(file):
+        raise PhotoError(f"{name} is a raw file; export it as JPEG or TIFF first.")
+    pillow = prepared_pillow(max_pixels)
+    try:
+        with pillow.open(file, formats=_READABLE) as image:
+            width, height = image.size
+            if width * height > max_pixels:
+                raise PhotoError(too_large)
+            if width < 1 or height < 1:
+                raise PhotoError(f"{name} has no pixels; get a fresh copy of it.")
+            if image.format in ("JPEG", "MPO") and has_too_many_scans(file):
+                raise PhotoError(f"{name} is made of more scans than any camera writes; get another copy of it.")
+            facts = facts_of(image, file)
+            _refuse(facts, name)
+            stored_orientation = tiff_orientation(image)
+            image.load()  # which turns a TIFF upright, and no other format
+            orientation = orientation_left(image)
+            read = decoded(image, facts, file, stored_orientation)
+            photo = Photo(
+                pixels=read.pixels,
+                alpha=read.alpha,
+                metadata=Metadata(
+                    exif_of(image),
+                    read.profile,
+                    resolution(image, max(orientation, stored_orientation)),
+                    xmp_of(image),
+                    iim_of(image),
+                    comment_of(image),
+                    texts_of(image),
+                    image.info.get("compression") if image.format == "TIFF" else None,
+                ),
+                path=path,
+                format="JPEG" if image.format == "MPO" else str(image.format),
+                native=read.native,
+                notes=(*_left_out(facts), *read.notes),
+                doubtful_orientation=_doubtful_orientation(image) if facts.doubtful else 1,
+            )
+            return photo.mapped(lambda array: upright(array, orientation))
+    except PhotoError:
+        raise
+    except pillow.DecompressionBombError as error:
+        raise PhotoError(too_large) from error
+    except MemoryError as error:
+        raise PhotoError(f"{name} needs more memory than there is; make it smaller first.") from error
+    except pillow.UnidentifiedImageError as error:
+        raise PhotoError(f"{name} is no photo of a known format ({known_suffixes()}); convert it.") from error
+    except Exception as error:  # decoders raise whatever a broken file makes them stumble over
+        raise PhotoError(f"{name} is damaged or cut short; get a fresh copy of it.") from error
 
 
 def _refuse(facts: Facts, name: str) -> None:
@@ -228,13 +237,37 @@ def write_photo(
     case. Raises OutputError.
     """
     path = remote.as_path(path)
-    name = printable(path)
+    photo_format = _format_named(path)
+    refuse_to_replace(path, photo.path, overwrite, journal)
+    with _failures_told(photo, path), whole(path, overwrite, journal) as file:
+        _encode(photo, photo_format, _carried(photo, photo_format, strip_location, mark), quality, file)
+    return path
+
+
+def encode_photo(
+    photo: Photo, path: PurePath, *, quality: int = 95, strip_location: bool = False, mark: bool = True
+) -> bytes:
+    """What `write_photo` writes to a file of that name, which need not lie anywhere. OutputError."""
+    photo_format = _format_named(path)
+    file = io.BytesIO()
+    with _failures_told(photo, path):
+        _encode(photo, photo_format, _carried(photo, photo_format, strip_location, mark), quality, file)
+    return file.getvalue()
+
+
+def _format_named(path: PurePath) -> str:
+    """The format that a path's suffix names; OutputError where it names none."""
     photo_format = FORMATS.get(path.suffix.lower())
     if photo_format is None:
+        name = printable(path)
         raise OutputError(f"{name} can't be written: its suffix names no known format ({known_suffixes()}).")
-    refuse_to_replace(path, photo.path, overwrite, journal)
+    return photo_format
+
+
+def _carried(photo: Photo, photo_format: str, strip_location: bool, mark: bool) -> Metadata:
+    """The metadata of a result in a format."""
     height, width = photo.pixels.shape[:2]
-    metadata = replace(
+    return replace(
         photo.metadata,
         exif=exif_for_result(photo.metadata.exif, width, height, strip_location),
         icc_profile=_profile_of(photo),
@@ -242,9 +275,14 @@ def write_photo(
         iim=iim_for_result(photo.metadata.iim, strip_location),
         texts=texts_for_result(photo.metadata.texts, strip_location),
     )
+
+
+@contextlib.contextmanager
+def _failures_told(photo: Photo, path: PurePath) -> Iterator[None]:
+    """Whatever fails while a photo is encoded for a path, as an OutputError."""
+    name = printable(path)
     try:
-        with whole(path, overwrite, journal) as file:
-            _encode(photo, photo_format, metadata, quality, file)
+        yield
     except OutputError:
         raise
     except MemoryError as error:
@@ -252,9 +290,10 @@ def write_photo(
     except Exception as error:  # encoders raise whatever they stumble over
         if isinstance(error, OSError) and error.errno:  # the disk's, not the encoder's
             raise OutputError(f"{name} can't be written: {reason_of(error)}.") from error
+        height, width = photo.pixels.shape[:2]
+        photo_format = _format_named(path)
         message = f"{name} can't be written as {photo_format} at {width} x {height} pixels; choose another --format."
         raise OutputError(message) from error
-    return path
 
 
 def suffix_for(photo_format: str, path: PurePath, choice: str) -> str:
