@@ -30,3 +30,7 @@ class DatasetError(BeautyGANError):
 
 class OutputError(BeautyGANError):
     """A result that can't be written."""
+
+
+class PageError(BeautyGANError):
+    """The page can't be served."""

@@ -20,6 +20,7 @@ examples:
   beautygan me.jpg --look cat-eye evening.toml --strength 0.5,1 --grid grid.jpg
   beautygan me.jpg --lips "crimson 80% gloss" --eyes "teal smoky" --liner winged
   beautygan party.jpg --remove
+  beautygan --serve
   beautygan - --ref look.jpg --out - <me.jpg >made_up.jpg
 
 A run that was stopped or killed goes on where it ended when the same command is given again.
@@ -94,6 +95,7 @@ class Arguments(argparse.Namespace):
     gallery: bool
     watch: bool
     check: bool
+    serve: int | None
     dry_run: bool
     json: bool
     batch_size: int
@@ -233,6 +235,15 @@ def parser() -> Parser:
         help="make nothing up; list what in the photos would spoil a result or be left out of it; needs no --ref",
     )
     result.add_argument(
+        "--serve",
+        type=_port,
+        nargs="?",
+        const=0,
+        metavar="PORT",
+        help="serve a page to try looks on a photo in the browser, on this machine alone; --ref and --look add to the"
+        " looks that come along (default port: any that is free)",
+    )
+    result.add_argument(
         "--dry-run", action="store_true", help="make nothing up; list the results that the command would make"
     )
     result.add_argument(
@@ -336,6 +347,8 @@ def complaint(options: Arguments) -> str | None:
         return "--save-defaults keeps strengths, formats and the like; keep makeup with --save-look FILE"
     if options.list_looks or options.save_defaults:
         return None
+    if options.serve is not None:
+        return _page_complaint(options)
     if options.dry_run and (options.watch or options.check or options.engine == "ray"):
         return "--dry-run looks ahead once, on this machine; leave out --watch, --check and --engine ray"
     if options.json and (options.check or options.out == "-"):
@@ -366,6 +379,44 @@ def complaint(options: Arguments) -> str | None:
     if out_file(options) and options.format != "same":
         return "--out names a file, and with it the format; leave --format out"
     return _cluster_complaint(options)
+
+
+ON_THE_PAGE = {  # options that go with --serve
+    *("serve", "ref", "look", "model", "faces", "format", "quality", "max_pixels", "strip_location", "no_mark"),
+    *("batch_size", "precision", "jobs", "quiet", "verbose"),
+}
+CARRIED = ("model", "faces", "quality", "max_pixels", "precision", "strip_location", "no_mark")
+
+
+def _page_complaint(options: Arguments) -> str | None:
+    """What is wrong with options beside --serve."""
+    if options.no_makeup:
+        return f"--serve takes photos in its page; leave {options.no_makeup[0]} out, and choose it there"
+    if options.drawn:
+        return f"--serve takes what is drawn in its page; leave --{next(iter(options.drawn))} out, and choose it there"
+    idle = [name for name in _changed(options) if name not in ON_THE_PAGE]
+    return f"--serve shows a page and writes nothing; leave {_spelt(idle[0])} out" if idle else None
+
+
+def carried(options: Arguments) -> list[str]:
+    """The options that the page's results follow from, beside what is chosen in it, as they were given."""
+    parts: list[str] = []
+    for name in _changed(options):
+        if name in CARRIED:
+            value = getattr(options, name)
+            parts += [_spelt(name)] if value is True else [_spelt(name), str(value)]
+    return parts
+
+
+def _changed(options: Arguments) -> list[str]:
+    """The names of options that are not at their defaults."""
+    command = parser()
+    named = {name: value for name, value in vars(options).items() if name != "photos"}  # they are in no_makeup by now
+    return [name for name, value in named.items() if value != command.get_default(name)]
+
+
+def _spelt(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def _cluster_complaint(options: Arguments) -> str | None:
@@ -409,6 +460,12 @@ def _quality(text: str) -> int:
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 1 or more")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port from 0 to 65535")
     return int(text)
 
 

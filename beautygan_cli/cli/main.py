@@ -38,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             run.say(f"defaults from {' and '.join(printable(file) for file in files)}")
         if options.list_looks:
             return run.list_looks(options)
+        if options.serve is not None:
+            run.serve(options, options.serve)
         return run.check(options) if options.check else run.make_up(options)
     except BeautyGANError as error:
         run.say(str(error))

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path, PurePath
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from beautygan_cli.batch import line, thread_counts
 from beautygan_cli.batch.manifest import FILE_NAME, Manifest
@@ -31,17 +31,19 @@ from beautygan_cli.batch.plan import foretold, identity
 from beautygan_cli.batch.ray import driver
 from beautygan_cli.batch.ray.pool import Layout, check_installed
 from beautygan_cli.batch.sources import ReadyLook, read_looks
-from beautygan_cli.cli.arguments import Arguments, out_file
+from beautygan_cli.cli.arguments import Arguments, carried, out_file
 from beautygan_cli.cli.console import Progress, counted
 from beautygan_cli.cli.exit_status import DONE, SOME_FAILED
 from beautygan_cli.errors import BeautyGANError, LookError, OutputError, PhotoError
 from beautygan_cli.makeup import look, pipeline
 from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.makeup.look import Look
-from beautygan_cli.makeup.words import KINDS
+from beautygan_cli.makeup.words import by_region
 from beautygan_cli.model.checkpoint import bundled_model
 from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.model.signature import Signature
+from beautygan_cli.page import server
+from beautygan_cli.page.state import State
 from beautygan_cli.photos import remote
 from beautygan_cli.photos.clip import CLIP_SUFFIX, INSTALL_CLIPS, clips_readable
 from beautygan_cli.photos.files import printable, refuse_foreign, sweep
@@ -171,6 +173,34 @@ def list_looks(options: Arguments) -> int:
     return DONE
 
 
+def serve(options: Arguments, port: int) -> NoReturn:
+    """Serve the page on a port, 0 for any that is free, until a signal ends the process."""
+    server.check_installed()
+    end = End()
+    with ExitStack() as stack:
+        holder = stack.enter_context(contextlib.closing(server.listening(port)))
+        given, problems = _looks(options)
+        threads = thread_counts.use(options.jobs)
+        session = MakeupSession(
+            options.model, batch_size=options.batch_size, precision=options.precision, threads=threads.network
+        )
+        state = State(session, given, _settings(options, stack), carried(options))
+        for message in (*(problem.message for problem in problems), *state.problems):
+            say(message)
+
+        def announce(url: str) -> None:
+            print(url, flush=True)
+            if not options.quiet:
+                say("open this address in a browser on this machine; photos stay in memory; Ctrl-C ends it")
+
+        with _stopped_by_signals(end):
+            server.serve(state, holder, end.stop, announce)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # A thread in the middle of a photo can't be interrupted, and Python would abort at its own end for its sake.
+        os._exit(end.status)
+
+
 def say(message: str) -> None:
     """A line on stderr."""
     print(f"beautygan: {message}", file=sys.stderr, flush=True)
@@ -245,23 +275,12 @@ def _looks(options: Arguments) -> tuple[list[tuple[Found, Look]], list[Problem]]
             looks.append((item, worn))
         except LookError as error:
             problems.append(Problem(item.path, str(error)))
-    words = _described(options)
+    words = by_region(options.drawn)
     if words and not (options.ref or options.look):
         looks.append((Found(Path(_slug(options.drawn)), PurePath()), Look(name=" ".join(options.drawn.values()))))
     if words:
         looks = [(item, look.described(worn, words, asked)) for item, worn in looks]
     return looks, problems
-
-
-def _described(options: Arguments) -> dict[str, dict[str, str]]:
-    """What the options say in words, by region and kind."""
-    words: dict[str, dict[str, str]] = {}
-    for region, kinds in KINDS.items():
-        for kind in kinds:
-            told = options.drawn.get(region if kind == "colour" else kind)
-            if told is not None:
-                words.setdefault(region, {})[kind] = told
-    return words
 
 
 def _slug(drawn: Mapping[str, str]) -> str:

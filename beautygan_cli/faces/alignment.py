@@ -53,6 +53,13 @@ class Placement:
         matrix[:, :2] *= step
         return Placement(np.asarray(matrix, dtype=np.float32), self.size)
 
+    def resized(self, ratio: float) -> Placement:
+        """How the same chip lies in the photo when that is resized to `ratio` times its width and height."""
+        matrix = self.matrix.astype(np.float64)
+        matrix[:, :2] /= ratio
+        matrix[:, 2] += matrix[:, :2] @ np.full(2, (1 - ratio) / 2)
+        return Placement(np.asarray(matrix, dtype=np.float32), self.size)
+
     def to_chip(self, points: NDArray[Any]) -> FloatArray:
         """(N, 2) photo points to chip points."""
         return np.asarray(points @ self.matrix[:, :2].T + self.matrix[:, 2], dtype=np.float32)

@@ -58,6 +58,17 @@ def drawn_style(words: Mapping[str, str], seed: int = 0) -> Style:
     return Style(**parts, seed=seed)
 
 
+def by_region(words: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Words by kind of makeup, as `drawn_style` takes them, by region and the region's own kinds as in KINDS."""
+    result: dict[str, dict[str, str]] = {}
+    for region, kinds in KINDS.items():
+        for kind in kinds:
+            told = words.get(region if kind == "colour" else kind)
+            if told is not None:
+                result.setdefault(region, {})[kind] = told
+    return result
+
+
 @dataclass(frozen=True)
 class Drawn:
     """What one region wears, in words by kind: `(("colour", "teal smoky"), ("liner", "winged"))`."""
