@@ -82,7 +82,8 @@ class Wearing:
 class DrawnFace(AlignedFace):
     """The bare face that comes with the package, wearing a style that was drawn on it, as a reference.
 
-    What it wears is drawn on other faces, too, in place of being transferred.
+    What it wears is drawn on other faces, too, in place of being transferred. bare: the same face without it, by which
+    the layer of its eyes is known; None where the network's size is fine enough for them.
     """
 
     bare: AlignedFace | None = None
@@ -185,6 +186,13 @@ def drawn_face(style: Style, signature: Signature) -> tuple[DrawnFace, UInt8Arra
     return face, photo
 
 
+def sketched(look: Look, signature: Signature) -> Wearing:
+    """A look that is drawn throughout, without the layer of its eyes: for small pictures, and there at once."""
+    bare = _bare_pair(signature)[0]
+    face = DrawnFace(bare.chip, bare.placement, bare.landmarks, bare.exposure, style=look.style)
+    return Wearing(**{region: ((face, 1.0),) for region in REGIONS if look.part(region)})
+
+
 def _worn(look: PhotoLike | Look, signature: Signature) -> tuple[Wearing, Strengths]:
     def face_of(photo: PhotoLike) -> AlignedFace:
         return find_faces(_pixels(photo), signature, _name(photo), which="largest")[0]
@@ -284,8 +292,8 @@ def _pigment(mixes: Sequence[Mix], session: MakeupSession) -> dict[Mix, tuple[Ey
     references = list(dict.fromkeys(face for mix in mixes for face, _ in mix))
     kind = ("eye layers", session.digest)
     for face in references:
-        if isinstance(face, DrawnFace) and face.bare is not None:
-            face.known[kind] = eye_layer.drawn_layers(face.bare, face)
+        if isinstance(face, DrawnFace):
+            face.known[kind] = None if face.bare is None else eye_layer.drawn_layers(face.bare, face)
     shown = [face for face in references if not isinstance(face, DrawnFace)]
     if shown and not eye_layer.usable(session, _bare_pair(session.signature)):
         for face in shown:

@@ -134,6 +134,7 @@ class State:
         self._photos: OrderedDict[str, Kept] = OrderedDict()
         self._wearings: OrderedDict[Worn, Wearing] = OrderedDict()
         self._work = threading.Lock()
+        self._drawing = threading.Lock()  # held while a look is drawn, so that it is not drawn twice at once
         self.choices = [*self._usable(given), *_bundled()]
 
     # Photos
@@ -176,7 +177,14 @@ class State:
 
     def thumbnail(self, kept: Kept, wish: Wish) -> bytes:
         """The largest face in a look, as a small JPEG."""
-        return _jpeg(self._worn_by(kept, kept.thumbnail, wish), PREVIEW_QUALITY)
+        worn = self.look(wish)
+        if worn is None or worn.references:
+            return _jpeg(self._worn_by(kept, kept.thumbnail, wish), PREVIEW_QUALITY)
+        view = kept.thumbnail
+        with self._work:
+            wearing = pipeline.sketched(worn, self.session.signature)
+            made = pipeline.make_up([(kept.full.faces[0], wearing)], self.session)
+            return _jpeg(pipeline.apply(view.pixels, view.faces, made, worn.strengths), PREVIEW_QUALITY)
 
     def preview(self, kept: Kept, wish: Wish) -> bytes:
         """The photo in a look at PREVIEW pixels at most, as a JPEG."""
@@ -236,7 +244,8 @@ class State:
             if stop.is_set():
                 return
             if choice.look.drawn:
-                pipeline.drawn_face(choice.look.style, self.session.signature)
+                with self._drawing:
+                    pipeline.drawn_face(choice.look.style, self.session.signature)
 
     def _choice(self, wish: Wish) -> Choice | None:
         return None if wish.choice is None else self.choices[wish.choice]
@@ -299,7 +308,8 @@ class State:
 
     def _wearing(self, parts: Worn, worn: Look) -> Wearing:
         if parts not in self._wearings:
-            self._wearings[parts] = pipeline.wear(worn, self._faces.__getitem__, self.session.signature)
+            with self._drawing:
+                self._wearings[parts] = pipeline.wear(worn, self._faces.__getitem__, self.session.signature)
         self._wearings.move_to_end(parts)
         if len(self._wearings) > MOST_WEARINGS:
             self._wearings.popitem(last=False)
