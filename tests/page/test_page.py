@@ -1,5 +1,6 @@
 """The page in a real browser: what a user chooses, moves, sees and keeps."""
 
+import base64
 import io
 import shlex
 
@@ -12,16 +13,17 @@ LONG = 90_000  # milliseconds that a busy machine may take
 
 PIXELS = """async image => {
     await image.decode();
-    const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight), drawn = canvas.getContext("2d");
-    drawn.drawImage(image, 0, 0);
-    return {width: canvas.width, data: Array.from(drawn.getImageData(0, 0, canvas.width, canvas.height).data)};
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+    canvas.getContext("2d").drawImage(image, 0, 0);
+    return canvas.toDataURL("image/png").split(",")[1];
 }"""
 
 
 def shown(page, image="#after"):
     """What an image of the page shows, (H, W, 3) int."""
-    got = page.locator(image).evaluate(PIXELS)
-    return np.array(got["data"]).reshape(-1, got["width"], 4)[..., :3].astype(int)
+    picture = base64.b64decode(page.locator(image).evaluate(PIXELS))
+    return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).astype(int)
 
 
 def settle(page):
