@@ -43,6 +43,12 @@ def test_the_wheel_carries_every_look(wheel: Path) -> None:
     assert len(carried) >= 16
 
 
+def test_the_wheel_carries_every_page(wheel: Path) -> None:
+    carried = {name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".html")}
+    assert carried == {path.relative_to(ROOT).as_posix() for path in (ROOT / "beautygan_cli").rglob("*.html")}
+    assert "beautygan_cli/page/page.html" in carried
+
+
 @pytest.mark.slow
 def test_the_installed_wheel_makes_up_a_photo_from_another_folder(wheel: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"

@@ -184,6 +184,8 @@ def serve(options: Arguments, port: int) -> NoReturn:
         session = MakeupSession(
             options.model, batch_size=options.batch_size, precision=options.precision, threads=threads.network
         )
+        if options.verbose:
+            _say_model(options, session, threads.network)
         state = State(session, given, _settings(options, stack), carried(options))
         for message in (*(problem.message for problem in problems), *state.problems):
             say(message)
@@ -404,12 +406,16 @@ def _open(options: Arguments, given: Given, end: End, stack: ExitStack) -> tuple
             " give each region one reference."
         )
     if options.verbose:
-        origin = "the bundled one" if options.model is None else "given by --model"
-        say(
-            f"model {session.signature.name!r}, {origin}, from {session.path}, SHA-256 {session.digest},"
-            f" {session.precision}, {counted(threads.network, 'core')}"
-        )
+        _say_model(options, session, threads.network)
     return session, looks
+
+
+def _say_model(options: Arguments, session: MakeupSession, cores: int) -> None:
+    origin = "the bundled one" if options.model is None else "given by --model"
+    say(
+        f"model {session.signature.name!r}, {origin}, from {session.path}, SHA-256 {session.digest},"
+        f" {session.precision}, {counted(cores, 'core')}"
+    )
 
 
 def _settings(options: Arguments, stack: ExitStack) -> RunConfig:

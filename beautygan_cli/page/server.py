@@ -204,7 +204,8 @@ def about(state: State) -> dict[str, Any]:
     for choice in state.choices:
         worn = [region for region in REGIONS if choice.look.part(region)]
         usual = {region: choice.usual(region) for region in worn}
-        choices.append({"title": choice.title, "about": choice.about, "usual": usual, "photo": choice.photographed})
+        of_photos = bool(choice.look.references)
+        choices.append({"title": choice.title, "about": choice.about, "usual": usual, "ofPhotos": of_photos})
     return {
         "looks": choices,
         "mostBytes": MOST_BYTES,

@@ -198,6 +198,18 @@ def test_a_dropped_photo_is_taken(opened, served):
     assert page.locator("#name").inner_text().startswith("dropped.jpg")
 
 
+def test_a_hostile_name_is_shown_and_not_obeyed(opened, served):
+    page = opened()
+    name = "\"'><img src=x onerror=document.title=1>.jpg"
+    file = {"name": name, "mimeType": "image/jpeg", "buffer": served.photo.read_bytes()}
+    page.locator("#empty input").set_input_files(file)
+    page.wait_for_selector("#after[src]", timeout=LONG)
+    wear(page, "1")
+    assert page.locator("#name").inner_text().startswith(name)
+    assert shlex.split(page.locator("#command").inner_text())[1] == name
+    assert page.title() == "Try a look"
+
+
 def test_a_phone_shows_everything_within_its_width(with_photo):
     page = with_photo(viewport={"width": 390, "height": 844}, has_touch=True)
     wear(page, "1")

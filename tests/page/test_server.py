@@ -53,6 +53,7 @@ def test_the_page_says_where_it_may_load_from(served):
     assert not re.findall(rb"(?:src|href)=[\"'](?!data:,)", answer.content)  # one file, nothing beside it
 
 
+@pytest.mark.promise("Privacy")
 @pytest.mark.parametrize("path", ["", "looks", "photos/x/preview", "nothing"])
 def test_without_the_token_nothing_is_shown(served, path):
     token = urlsplit(served.url).path.strip("/")
@@ -60,6 +61,7 @@ def test_without_the_token_nothing_is_shown(served, path):
         assert request(served, wrong).status == 403, wrong
 
 
+@pytest.mark.promise("Privacy")
 def test_another_name_of_this_machine_is_refused(served):
     port = urlsplit(served.url).port
     for host in ("evil.example", f"evil.example:{port}", f"127.0.0.1.evil.example:{port}", "127.0.0.1", "[::1]:80"):
@@ -67,6 +69,7 @@ def test_another_name_of_this_machine_is_refused(served):
     assert request(served, "looks", Host=f"localhost:{port}").status == 200
 
 
+@pytest.mark.promise("Privacy")
 def test_other_origins_are_refused(served):
     photo = served.photo.read_bytes()
     for foreign in ("http://evil.example", "null", f"{origin(served)}1", origin(served).replace("http", "https")):
@@ -76,6 +79,7 @@ def test_other_origins_are_refused(served):
     assert request(served, "photos", "OPTIONS", Origin="http://evil.example").status == 403
 
 
+@pytest.mark.promise("Privacy")
 def test_it_listens_on_loopback_alone():
     with server.listening(0) as holder:
         assert holder.getsockname()[0] == "127.0.0.1"
@@ -114,6 +118,7 @@ def _watch(event, arguments):
         WATCHED["written"].append(arguments[0])
 
 
+@pytest.mark.promise("Privacy")
 def test_nothing_is_written_to_a_disk(served, tmp_path):
     """Neither the photo that is sent, of more bytes than servers keep in memory by themselves, nor what comes back."""
     import imageio.v3 as iio
