@@ -107,7 +107,7 @@ def serve(state: State, holder: socket.socket, stop: threading.Event, announce: 
         outbuf_overflow=IN_MEMORY,
     )
     threading.Thread(target=server.run, name="page", daemon=True).start()
-    threading.Thread(target=state.warm_up, args=(stop,), name="warm-up", daemon=True).start()
+    threading.Thread(target=state.warm_up, args=(stop,), name="warm-up").start()  # Python's end waits for it
     announce(address.url)
     while not stop.wait(0.5):  # on Windows a wait without an end hears no Ctrl-C
         pass

@@ -133,6 +133,7 @@ class State:
         self._faces: dict[Path, AlignedFace] = {}
         self._photos: OrderedDict[str, Kept] = OrderedDict()
         self._wearings: OrderedDict[Worn, Wearing] = OrderedDict()
+        self._keeping = threading.Lock()  # of photos, held for a moment, so that what is quick waits for no work
         self._work = threading.Lock()
         self._drawing = threading.Lock()  # held while a look is drawn, so that it is not drawn twice at once
         self.choices = [*self._usable(given), *_bundled()]
@@ -153,13 +154,14 @@ class State:
             full, notes = View(photo.pixels, faces), _notes(photo, faces)
             preview, thumbnail = _reduced(full, PREVIEW), _face_alone(full)
             kept = Kept(secrets.token_urlsafe(9), photo, full, preview, thumbnail, notes)
+        with self._keeping:
             self._photos[kept.key] = kept
             self._make_room()
         return kept
 
     def photo(self, key: str) -> Kept:
         """The photo of that key; GoneError where it is kept no longer."""
-        with self._work:
+        with self._keeping:
             if key not in self._photos:
                 raise GoneError("this photo is no longer kept in memory; choose it again.")
             self._photos.move_to_end(key)

@@ -28,11 +28,7 @@ def shown(page, image="#after"):
 
 def settle(page):
     """Wait until the page has answered the last wish and shows the command for it."""
-    page.wait_for_timeout(50)
-    until(page, lambda: not page.evaluate("!!working || wanted"))
-    with page.expect_response(lambda response: "/command" in response.url, timeout=LONG):
-        page.evaluate("refresh(), undefined")
-    page.wait_for_timeout(50)
+    page.wait_for_selector("#copy:enabled", timeout=LONG)
 
 
 def until(page, true):
@@ -172,12 +168,15 @@ def test_what_is_wrong_with_a_photo_is_said_in_the_tools_own_sentence(with_photo
     damaged = tmp_path / "cut short.jpg"
     damaged.write_bytes(served.photo.read_bytes()[:3000])
     error = page.locator("#error")
+    page.evaluate("scrollTo(0, 10000)")
+    assert page.evaluate("scrollY") > 0
     for file, sentence in (
         (damaged, "cut short.jpg is damaged or cut short; get a fresh copy of it."),
         (no_face, "no face found in wall.png; use a photo in which the face is larger, upright and uncovered."),
     ):
         page.locator("#another input").set_input_files(file)
         until(page, lambda sentence=sentence: error.inner_text() == sentence)
+        assert error.bounding_box()["y"] >= 0  # in sight, though the page is scrolled down
     assert page.locator("#name").inner_text().startswith("me.jpg")  # the photo before stays
     wear(page, "2")
     assert error.is_hidden()
