@@ -271,10 +271,7 @@ def _looks(options: Arguments) -> tuple[list[tuple[Found, Look]], list[Problem]]
     problems += file_problems
     for item in files:
         try:
-            apart = {**asked, "brows": None}
-            worn = look.scaled(look.read(item.path), {k: 1.0 if v is None else v for k, v in apart.items()})
-            worn = worn if asked["brows"] is None else look.with_brows(worn, asked["brows"])
-            looks.append((item, worn))
+            looks.append((item, look.scaled(look.read(item.path), asked)))
         except LookError as error:
             problems.append(Problem(item.path, str(error)))
     words = by_region(options.drawn)
@@ -295,7 +292,9 @@ def _save_look(options: Arguments, given: Given, file: Path) -> None:
     if len(given.looks) != 1 or len(options.strength) != 1:
         raise NothingToDoError("--save-look saves one look: give one --ref or --look, and one --strength.")
     worn = given.looks[0][1]
-    overall = dict.fromkeys(look.REGIONS, options.strength[0])
+    overall: dict[str, float | None] = dict.fromkeys(look.REGIONS, options.strength[0])
+    if worn.brows is None:  # it goes with the eyes
+        overall["brows"] = None
     look.write(look.scaled(worn, overall), file, overwrite=options.overwrite)
 
 

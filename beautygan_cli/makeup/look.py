@@ -165,9 +165,7 @@ def described(worn: Look, words: Mapping[str, Mapping[str, str]], asked: Mapping
     words: as in `drawn_over`. asked: by region, 0 to 1 or None for what is usual; what the look wears already has them.
     """
     fresh = [region for region in words if (part := worn.part(region)) is None or part.mix[0].ref not in worn.drawn]
-    strengths = {region: 1.0 if region not in fresh else asked[region] for region in REGIONS}
-    drawn = drawn_over(worn, words)
-    return scaled(drawn, {region: 1.0 if value is None else value for region, value in strengths.items()})
+    return scaled(drawn_over(worn, words), {region: asked[region] if region in fresh else None for region in REGIONS})
 
 
 # Finding and reading
@@ -434,18 +432,16 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def scaled(look: Look, strengths: Mapping[str, float]) -> Look:
-    """The look with each region's strength times the given one."""
+def scaled(look: Look, strengths: Mapping[str, float | None]) -> Look:
+    """The look with each region's strength times the given one, None for as it is.
+
+    A number for brows that the look says nothing of asks for those of the eyes' references, so strongly.
+    """
 
     def scaled_part(region: str) -> Part | None:
-        part = look.part(region)
-        return None if part is None else replace(part, strength=part.strength * strengths[region])
+        part, strength = look.part(region), strengths[region]
+        if part is None and region == "brows" and strength is not None and look.eyes is not None:
+            return Part(look.eyes.mix, strength)
+        return part if part is None or strength is None else replace(part, strength=part.strength * strength)
 
     return _with(look, {region: scaled_part(region) for region in REGIONS})
-
-
-def with_brows(look: Look, strength: float) -> Look:
-    """The look with brows that are asked for, as strongly: its own, or those that come with its eyes."""
-    if look.brows is None:
-        return replace(look, brows=Part(look.eyes.mix if look.eyes else (), strength))
-    return replace(look, brows=replace(look.brows, strength=look.brows.strength * strength))

@@ -203,6 +203,8 @@ def about(state: State) -> dict[str, Any]:
     choices = []
     for choice in state.choices:
         worn = [region for region in REGIONS if choice.look.part(region)]
+        if "brows" not in worn and choice.look.eyes and choice.look.references:
+            worn.append("brows")
         usual = {region: choice.usual(region) for region in worn}
         of_photos = bool(choice.look.references)
         choices.append({"title": choice.title, "about": choice.about, "usual": usual, "ofPhotos": of_photos})
@@ -229,7 +231,7 @@ def told(kept: Kept) -> dict[str, Any]:
 
 
 def wish_of(values: Mapping[str, str], state: State) -> Wish:
-    """What a request asks for: `look` by its number, `lips`, `eyes` and `skin` from 0 to 1, words as `say-lips` ...
+    """What a request asks for: `look` by its number, `lips`, `eyes`, `skin`, `brows` from 0 to 1, words as `say-lips` ...
 
     LookError where a value is none that may be asked for.
     """

@@ -65,8 +65,10 @@ class Choice:
     look: Look
     photographed: bool = False
 
-    def usual(self, region: str) -> float:
-        """The strength of a region that the command line takes where none is asked for."""
+    def usual(self, region: str) -> float | None:
+        """The strength of a region that the command line takes where none is asked for; None for brows as they come."""
+        if region == "brows" and self.look.brows is None:
+            return None
         return looks.USUAL[region] if self.photographed else 1.0
 
 
@@ -231,7 +233,8 @@ class State:
         if choice is None:
             worn = Look(name=" ".join(wish.words.values()))
         elif choice.photographed:
-            worn = Look.of(Path(choice.option[1]), Strengths(**asked))
+            lips, eyes, skin = (asked[region] or 0.0 for region in looks.USUAL)
+            worn = Look.of(Path(choice.option[1]), Strengths(lips, eyes, skin, asked["brows"]))
         else:
             worn = looks.scaled(choice.look, asked)
         if wish.words:
@@ -252,10 +255,12 @@ class State:
     def _choice(self, wish: Wish) -> Choice | None:
         return None if wish.choice is None else self.choices[wish.choice]
 
-    def _usual(self, wish: Wish, region: str) -> float:
+    def _usual(self, wish: Wish, region: str) -> float | None:
         """The strength of a region where the command line asks for none."""
         choice = self._choice(wish)
-        return 1.0 if choice is None or region in by_region(wish.words) else choice.usual(region)
+        if choice is not None and region not in by_region(wish.words):
+            return choice.usual(region)
+        return None if region == "brows" and not by_region(wish.words).get("brows") else 1.0
 
     def _slug(self, wish: Wish) -> str:
         """A name for files of what is worn."""

@@ -95,7 +95,9 @@ def test_a_look_file_says_of_brows_nothing_something_or_that_they_stay_bare(tmp_
 
 def test_brows_can_be_asked_of_any_look():
     of_photo = look.Look.of("a.jpg")
-    assert look.with_brows(of_photo, 0.7).strengths.brows == 0.7
-    assert look.with_brows(of_photo, 0.7).brows.mix == of_photo.eyes.mix
+    asked = {"lips": None, "eyes": None, "skin": None, "brows": 0.7}
+    assert look.scaled(of_photo, asked).strengths == replace(of_photo.strengths, brows=0.7)
+    assert look.scaled(of_photo, asked).brows.mix == of_photo.eyes.mix
     half = replace(of_photo, brows=look.Part(of_photo.eyes.mix, 0.5))
-    assert look.with_brows(half, 0.5).strengths.brows == 0.25
+    assert look.scaled(half, {**asked, "brows": 0.5}).strengths.brows == 0.25
+    assert look.scaled(of_photo, {**asked, "brows": None}) == of_photo
