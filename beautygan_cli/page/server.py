@@ -231,7 +231,7 @@ def told(kept: Kept) -> dict[str, Any]:
 
 
 def wish_of(values: Mapping[str, str], state: State) -> Wish:
-    """What a request asks for: `look` by its number, `lips`, `eyes`, `skin`, `brows` from 0 to 1, words as `say-lips` ...
+    """What a request asks for: `look` by its number, a strength for each region, words as `say-lips` and so on.
 
     LookError where a value is none that may be asked for.
     """
