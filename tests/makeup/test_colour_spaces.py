@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import bare_photos
 from PIL import Image, ImageCms
 
 from beautygan_cli.batch.options import RunConfig
 from beautygan_cli.batch.sources import read_look
 from beautygan_cli.evaluation import photo_check
 from beautygan_cli.faces import detection, tone
+from beautygan_cli.faces.analysis import analyse_face
 from beautygan_cli.faces.masks import cheeks_mask, lids_mask, lips_mask
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.makeup import pipeline
@@ -141,3 +143,18 @@ def test_which_side_is_up_is_decided_by_the_face(photos) -> None:
     assert np.array_equal(detection.decided(lying).pixels, photo.pixels)
     upright = replace(photo, doubtful_orientation=6)
     assert detection.decided(upright) is upright
+
+
+@pytest.mark.parametrize("share", [1.0, 0.4, 0.15])
+@pytest.mark.parametrize("path", bare_photos(), ids=lambda path: path.stem)
+def test_a_face_in_colour_is_not_taken_for_a_toned_one_however_dim(path: Path, share: float) -> None:
+    pixels = read_photo(path).pixels
+    face = detection.detect(pixels)[0]
+    dim = np.rint(pixels * share).astype(np.uint8)
+    assert not tone.is_toned(analyse_face(dim, face, 256, 0.35))
+    grey = np.repeat(dim.mean(axis=2, keepdims=True), 3, axis=2)
+    if share < 0.3:  # a few grey levels hold no tone that could be told
+        return
+    for tint in ((1, 1, 1), (1.07, 0.97, 0.78), (0.8, 0.9, 1.0)):
+        toned = np.clip(grey * tint, 0, 255).astype(np.uint8)
+        assert tone.is_toned(analyse_face(toned, face, 256, 0.35)), tint
