@@ -13,13 +13,14 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from beautygan_cli.batch.outcome import MEASURED, STAGES
 from beautygan_cli.errors import OutputError, PhotoError
 from beautygan_cli.photos import remote
 from beautygan_cli.photos.files import opened, printable, sha256_of
@@ -39,6 +40,13 @@ CREATE TABLE IF NOT EXISTS results (
 CREATE TABLE IF NOT EXISTS runs (id INTEGER PRIMARY KEY, command TEXT, finished INTEGER);
 CREATE TABLE IF NOT EXISTS written (path TEXT, sha256 TEXT, PRIMARY KEY (path, sha256));
 """
+
+# A damaged file may let a query go on for ever, or claim values that are larger than memory.
+_STEPS_BETWEEN_LOOKS = 20_000  # of SQLite's virtual machine; some milliseconds
+_STEPS_A_BYTE = 10  # of the file: to read a row takes some fifteen, and it has more bytes than two
+_STEPS_FOR_NOTHING = 2_000_000  # whatever the file's size
+_STEPS_AFTER_STOP = 1_000_000  # what is finished then is noted in a few hundred
+_LONGEST_VALUE = 1 << 24  # bytes; a command that names a hundred thousand photos takes some of them
 
 # SQLite's messages about a damaged file may hold bytes of it, which Python then fails to decode.
 _DATABASE_ERRORS = (sqlite3.Error, UnicodeError)
@@ -105,14 +113,51 @@ class Entry(NamedTuple):
     details: Any = None
 
 
+class _Bounded(sqlite3.Connection):
+    """A connection on which no query takes more work than its file has to say, nor much of it once `stop` is set.
+
+    A query that is ended so raises OperationalError, "interrupted"; so does one in which a signal's handler raises.
+    """
+
+    stop: threading.Event
+    file: Path | None
+    exhausted = False  # whether it was the bound that ended a query
+    _steps = 0
+
+    def bound(self, file: Path | None, stop: threading.Event) -> None:
+        """Begin to hold to it. file: None in memory, where all is our own."""
+        self.file, self.stop = file, stop
+        self.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE)
+        self.set_progress_handler(self._look, _STEPS_BETWEEN_LOOKS)
+
+    def execute(self, *arguments: Any) -> sqlite3.Cursor:
+        """As ever; each statement's work is counted anew."""
+        self._steps = 0
+        return super().execute(*arguments)
+
+    def _look(self) -> bool:
+        self._steps += _STEPS_BETWEEN_LOOKS
+        if self.stop.is_set():
+            return self._steps > _STEPS_AFTER_STOP
+        if self.file is None or self._steps <= _STEPS_FOR_NOTHING:
+            return False
+        size = sum(stamp[0] for ending in ("", "-wal") if (stamp := _stamp(Path(f"{self.file}{ending}"))))
+        self.exhausted = self._steps > _STEPS_FOR_NOTHING + _STEPS_A_BYTE * size
+        return self.exhausted
+
+
 class Manifest:
     """The open manifest of a folder of results. A context manager; usable from any thread.
 
     While it is open, another process that opens it gets an OutputError: a folder has one run at a time.
     """
 
-    def __init__(self, folder: Path | None, command: str = "") -> None:
-        """`folder`: of the results, made if need be; None keeps everything in memory. `command`: see `run`."""
+    def __init__(self, folder: Path | None, command: str = "", stop: threading.Event | None = None) -> None:
+        """Open it for a run. OutputError.
+
+        folder: of the results, made if need be; None keeps everything in memory. command: the run's, see `_begin_run`.
+        stop: once it is set, a query that goes on and on ends with KeyboardInterrupt.
+        """
         self._folder = None if folder is None else folder.absolute()
         self._lock = threading.Lock()
         self._file = None if folder is None else folder / FILE_NAME
@@ -126,7 +171,10 @@ class Manifest:
                 self._file.parent.mkdir(parents=True, exist_ok=True)
                 self._file.open("ab").close()  # SQLite's own mode is 0o644 whatever the umask allows
             self._database = sqlite3.connect(
-                ":memory:" if self._file is None else self._file, timeout=0.2, check_same_thread=False
+                ":memory:" if self._file is None else self._file,
+                timeout=0.2,
+                check_same_thread=False,
+                factory=_Bounded,
             )
         except FileExistsError as error:
             raise OutputError(f"{printable(folder or '')} is a file, not a folder; choose another --out.") from error
@@ -140,6 +188,7 @@ class Manifest:
             raise self._trouble(error) from error
         try:
             self._database.isolation_level = None
+            self._database.bound(self._file, stop or threading.Event())
             self._prepare()
             self.run = self._begin_run(command)
         except BaseException as error:
@@ -252,16 +301,11 @@ class Manifest:
     # Results
 
     def result(self, output: Path) -> Record | None:
-        """What is known of the result at a path, None where nothing is."""
+        """What is known of the result at a path, None where nothing is, or what no run writes."""
         row = self._one(
             "SELECT key, state, reason, files, details, run FROM results WHERE output = ?", self._key(output)
         )
-        if row is None:
-            return None
-        record = _record(*row)
-        if record is None:
-            raise self._damaged()
-        return record
+        return None if row is None else _record(*row)
 
     def announce(self, results: Sequence[tuple[Path, str]]) -> None:
         """Note (output, key) of results whose files are about to be written."""
@@ -378,6 +422,10 @@ class Manifest:
 
     def _trouble(self, error: Exception) -> OutputError:
         text, name = str(error), printable(self._file or "the manifest in memory")
+        if "interrupted" in text:
+            if self._database.exhausted:
+                return self._damaged()
+            raise KeyboardInterrupt from error
         folder = printable(self._file.parent if self._file else "")
         if "locked" in text:
             return OutputError(f"another run is writing into {folder}; wait for it, or choose another --out.")
@@ -396,37 +444,71 @@ class Manifest:
 
 def _record(key: Any, state: Any, reason: Any, files: Any, details: Any, run: Any) -> Record | None:
     """A row of `results`, None where it holds what no run writes."""
-    stamps = _stamps(files)
-    try:
-        known = json.loads(details)
-    except (TypeError, ValueError, RecursionError):
-        return None
-    sound = isinstance(known, dict) and all(isinstance(value, str) for value in (key, state, reason))
-    sound = sound and state in list(State) and isinstance(run, int)
-    if not sound or stamps is None or (known and not _is_details(known)):
+    stamps, known = _stamps(files), _details(details)
+    sound = all(isinstance(value, str) for value in (key, state, reason)) and isinstance(run, int)
+    if not sound or state not in list(State) or stamps is None or known is None:
         return None
     return Record(key, State(state), reason, stamps, known, run)
 
 
-def _stamps(files: Any) -> tuple[tuple[str, int, int], ...] | None:
-    """The files of a row of `results`, None where it holds what no run writes."""
+def _parsed(text: Any) -> Any:
+    """A JSON text's value, None where it has none."""
     try:
-        stamps = tuple((str(name), int(size), int(changed)) for name, size, changed in json.loads(files))
-    except (TypeError, ValueError, OverflowError, RecursionError):
+        return json.loads(text)
+    except (TypeError, ValueError, RecursionError):
         return None
-    return stamps if all(name == Path(name).name for name, _, _ in stamps) else None
 
 
-def _is_details(known: Mapping[str, Any]) -> bool:
-    """Whether what is told of a result is of the kinds that reports count on."""
-    size, figures = _items(known.get("size")), _items(known.get("figures"))
-    numbers = [known.get("faces", 0), known.get("strength", 1), *size, *_items(known.get("seconds"))]
-    numbers += [value for value in figures if value is not None]
-    return len(size) == 2 and all(isinstance(value, int | float) for value in numbers)
+def _stamps(text: Any) -> tuple[tuple[str, int, int], ...] | None:
+    """The files of a row of `results`, None where it holds what no run writes."""
+    files = _parsed(text)
+    if not isinstance(files, list) or not all(isinstance(file, list) and len(file) == 3 for file in files):
+        return None
+    if not all(_is_name(name) and _is_count(size) and type(changed) is int for name, size, changed in files):
+        return None
+    return tuple((name, size, changed) for name, size, changed in files)
 
 
-def _items(value: Any) -> list[Any]:
-    return list(value.values()) if isinstance(value, dict) else list(value) if isinstance(value, list) else []
+def _details(text: Any) -> dict[str, Any] | None:
+    """What is told of a result beside the rest, None where it holds anything but what `Outcome.details` gives."""
+    known = _parsed(text)
+    sound = isinstance(known, dict) and all(key in _DETAILS and _DETAILS[key](value) for key, value in known.items())
+    return known if sound else None
+
+
+def _is_name(value: Any) -> bool:
+    """Whether a value is the name of a file in its folder, that no other folder can be reached by."""
+    return isinstance(value, str) and value == Path(value).name and value not in ("", "..") and "\0" not in value
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 63
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < 1e12  # false of NaN
+
+
+def _are_numbers(names: Iterable[str], *, none: bool = False) -> Callable[[Any], bool]:
+    """A rule: numbers by some of the names; `none`: or None."""
+    known = frozenset(names)
+
+    def accepts(values: Any) -> bool:
+        return isinstance(values, dict) and all(
+            name in known and (_is_number(value) or (none and value is None)) for name, value in values.items()
+        )
+
+    return accepts
+
+
+_DETAILS: Mapping[str, Callable[[Any], bool]] = {
+    "partly": lambda value: isinstance(value, bool),
+    "faces": _is_count,
+    "size": lambda value: isinstance(value, list) and len(value) == 2 and all(map(_is_count, value)),
+    "strength": lambda value: _is_number(value) and 0 <= value <= 1,
+    "seconds": _are_numbers(STAGES),
+    "figures": _are_numbers(MEASURED, none=True),
+}
 
 
 def _storable(value: object) -> object:
@@ -443,7 +525,7 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     """Size and time of change of a file, None where there is none."""
     try:
         status = path.stat()
-    except OSError:
+    except (OSError, ValueError):
         return None
     return status.st_size, status.st_mtime_ns
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from beautygan_cli.batch.manifest import Manifest
 from beautygan_cli.errors import PhotoError
+from beautygan_cli.photos import remote
 from beautygan_cli.photos.find import Found
 
 JOINT = "__"  # between the source's and the reference's name
@@ -38,6 +39,7 @@ class Names:
         self.manifest, self.role = manifest, role
         self.known: dict[Path, str] = {}
         self.holders: dict[tuple[str, str], Path] = {}
+        self.named: set[Path] = set()  # the folders behind URLs that this run was given
         for folder, name, path in manifest.names(role):
             self.known[path] = name
             self.holders[folder, _folded(name)] = path
@@ -45,6 +47,7 @@ class Names:
     def of(self, items: Sequence[Found]) -> list[str]:
         """A name for each photo."""
         places = [item.path.absolute() for item in items]
+        self.named |= {_named(item) for item in items if isinstance(item.path, remote.RemotePath)}
         fresh = [(item, place) for item, place in zip(items, places, strict=True) if place not in self.known]
         shared = Counter((self._folder(item), _folded(self._stem(item))) for item, _ in fresh)
         for item, place in fresh:
@@ -68,7 +71,13 @@ class Names:
         holder = self.holders.get((folder, _folded(name)))
         if holder is None:
             return False
-        if holder.exists() or holder.is_symlink():
+        # The manifest may be a stranger's: it leads to no machine that the run would not ask anyway.
+        if isinstance(holder, remote.RemotePath) and self.named.isdisjoint(holder.parents):
+            return True
+        try:
+            if holder.exists() or holder.is_symlink():
+                return True
+        except (OSError, ValueError):  # of a path that no file system takes
             return True
         try:
             return self.manifest.known_content(holder) != self.manifest.content(newcomer)
@@ -81,6 +90,11 @@ class Names:
     def _stem(self, item: Found) -> str:
         stem = _short(item.path.stem)
         return _ending(stem) if self.role == "reference" else stem
+
+
+def _named(item: Found) -> Path:
+    """The folder that was named, or that a photo which was named itself lies in."""
+    return item.path.parents[len(item.inside.parts)]
 
 
 def _folded(name: str) -> str:

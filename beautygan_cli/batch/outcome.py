@@ -66,7 +66,7 @@ class Outcome:
 
     def with_details(self, details: Mapping[str, Any]) -> Outcome:
         """The inverse of `details`."""
-        known = {**details, "size": tuple(details["size"])} if details else {}
+        known = {**details, "size": tuple(details["size"])} if "size" in details else details
         return replace(self, **known)
 
 

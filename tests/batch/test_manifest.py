@@ -5,9 +5,12 @@ import random
 import shutil
 import signal
 import sqlite3
+import struct
 import subprocess
 import sys
+import threading
 import time
+from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
@@ -117,6 +120,83 @@ def test_manifest_with_anything_but_our_own_tables_is_refused(tmp_path, planted)
     database.close()
     with pytest.raises(OutputError, match="is damaged; delete it"):
         Manifest(tmp_path)
+
+
+def page(kind, cells, right=0):
+    """A page of a table or index of SQLite; kind: 2 interior, 10 leaf, of an index."""
+    content, places = b"", []
+    for cell in cells:
+        content = cell + content
+        places.append(4096 - len(content))
+    head = struct.pack(">BHHHB", kind, 0, len(cells), places[-1], 0) + (struct.pack(">I", right) if kind == 2 else b"")
+    return (head + struct.pack(f">{len(places)}H", *places)).ljust(4096 - len(content), b"\0") + content
+
+
+def endless(folder):
+    """A manifest whose index of names has pages that are reached by more ways than anybody could go: 100 ** 6."""
+    with Manifest(folder) as manifest:
+        manifest.name("source", [("", "a", Path("/a"))])
+    with sqlite3.connect(folder / FILE_NAME) as database:
+        database.execute("PRAGMA journal_mode = DELETE")
+        (index,) = database.execute(
+            "SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_names_1'"
+        ).fetchone()
+        (size,) = database.execute("PRAGMA page_size").fetchone()
+    database.close()
+    assert size == 4096
+    entry = b"\x04\x19\x11\x09source/a"  # two texts and the number 1, which takes no byte
+    entry = bytes([len(entry)]) + entry
+    content = bytearray((folder / FILE_NAME).read_bytes())
+    pages = len(content) // size
+    content[(index - 1) * size : index * size] = page(2, [struct.pack(">I", pages + 1) + entry] * 100, pages + 1)
+    for level in range(1, 6):
+        below = pages + level + 1
+        content += page(2, [struct.pack(">I", below) + entry] * 100, below)
+    content += page(10, [entry] * 100)
+    struct.pack_into(">I", content, 28, len(content) // size)
+    (folder / FILE_NAME).write_bytes(content)
+
+
+@pytest.mark.promise("Safe outputs")
+def test_query_that_would_never_end_is_ended_by_the_size_of_its_file(tmp_path):
+    endless(tmp_path)
+    with Manifest(tmp_path) as manifest, pytest.raises(OutputError, match="is damaged; delete it"):
+        manifest.names("source")
+
+
+@pytest.mark.promise("Safe outputs")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_query_that_would_never_end_is_not_deaf_to_signals(tmp_path, monkeypatch, number):
+    endless(tmp_path)
+    monkeypatch.setattr("beautygan_cli.batch.manifest._STEPS_FOR_NOTHING", 1 << 60)
+    stop = threading.Event()
+    before = signal.signal(number, lambda *_: stop.set())
+    try:
+        with Manifest(tmp_path, stop=stop) as manifest:
+            threading.Timer(0.5, os.kill, (os.getpid(), number)).start()
+            with pytest.raises(KeyboardInterrupt):
+                manifest.names("source")
+    finally:
+        signal.signal(number, before)
+
+
+@pytest.mark.promise("Safe outputs")
+def test_what_is_finished_after_the_stop_is_noted(tmp_path):
+    stop = threading.Event()
+    with Manifest(tmp_path, stop=stop) as manifest:
+        stop.set()
+        for number in range(1000):
+            manifest.announce([(tmp_path / f"{number}.png", "key")])
+        assert manifest.result(tmp_path / "999.png") is not None
+
+
+@pytest.mark.promise("Safe outputs")
+def test_many_names_are_within_the_bounds(tmp_path):
+    """As short as rows can be: what reading them takes is most for the size of the file."""
+    with Manifest(tmp_path) as manifest:
+        manifest.name("source", (("", str(number), Path(str(number))) for number in range(300_000)))
+    with Manifest(tmp_path) as manifest:
+        assert len(manifest.names("source")) == 300_000
 
 
 def test_manifest_of_the_first_version_is_taken_over(tmp_path):

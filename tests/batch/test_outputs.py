@@ -10,7 +10,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import imageio.v3 as iio
 import numpy as np
@@ -18,9 +18,13 @@ import pytest
 from conftest import bare_photos
 
 from beautygan_cli import errors
-from beautygan_cli.batch.manifest import FILE_NAME, Manifest
-from beautygan_cli.batch.outcome import Outcome
+from beautygan_cli.batch.manifest import FILE_NAME, Manifest, State
+from beautygan_cli.batch.naming import Names
+from beautygan_cli.batch.outcome import Outcome, Status
 from beautygan_cli.cli import run
+from beautygan_cli.photos import remote
+from beautygan_cli.photos.files import printable
+from beautygan_cli.photos.find import Found
 from beautygan_cli.photos.photo import read_photo
 
 Beautygan = Callable[..., tuple[int, list[str], str]]
@@ -315,6 +319,89 @@ def test_manifest_of_a_stranger_is_refused_in_one_line_or_read_as_it_is(
     if status:
         complaint(err, "made_up/.beautygan.sqlite")
     assert {name: files(tmp_path)[name] for name in before} == before
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        '{"size": [1, 2], "colour": "red"}',
+        '{"size": [1, 2], "source": "/etc/passwd"}',
+        '{"size": [1, 2], "output": null}',
+        '{"size": [1]}',
+        '{"size": [1, "2"]}',
+        '{"size": [-1, 2]}',
+        '{"faces": true}',
+        '{"faces": 1.5}',
+        '{"partly": 1}',
+        '{"strength": 2}',
+        '{"strength": NaN}',
+        '{"strength": Infinity}',
+        '{"seconds": [1]}',
+        '{"seconds": {"lunch": 1}}',
+        '{"seconds": {"read": null}}',
+        '{"figures": {"lips_before": "x"}}',
+        '{"figures": {"beauty": 1}}',
+        '{"figures": []}',
+        '{"figures": {"identity": {"a": []}}}',
+        f'{{"faces": {"9" * 5000}}}',
+        f'{{"faces": {"9" * 4000}}}',
+        "[" * 100_000,
+        '"text"',
+        "null",
+    ],
+    ids=lambda told: told[:40],
+)
+def test_details_that_no_run_writes_count_as_none(tmp_path: Path, told: str) -> None:
+    with Manifest(tmp_path) as manifest:
+        manifest.record(
+            tmp_path / "a.png", "key", State.MADE, details=Outcome(tmp_path, None, None, Status.MADE).details
+        )
+        assert manifest.result(tmp_path / "a.png") is not None
+        manifest._execute("UPDATE results SET details = ?", told)
+        assert manifest.result(tmp_path / "a.png") is None
+
+
+def test_a_result_of_which_no_sense_is_told_is_made_anew(beautygan: Beautygan, pair: tuple[str, ...]) -> None:
+    """A file whose content we wrote is ours still; one that somebody changed stays, as it would without a record."""
+    assert beautygan(*pair)[0] == 0
+    with sqlite3.connect(Path("made_up", FILE_NAME)) as database:
+        database.execute("""UPDATE results SET details = '{"size": [1, 2], "source": "/etc/passwd"}'""")
+    database.close()
+    status, out, err = beautygan(*pair, "--report", "r.json")
+    assert (status, out) == (0, ["made_up/me__look.png"]) and "Traceback" not in err
+    json.loads(Path("r.json").read_text(), parse_constant=pytest.fail)
+
+
+@pytest.mark.parametrize("name", ["", "..", "a\0b", "/etc/passwd", "../me.png", 7])
+def test_names_of_files_that_lead_elsewhere_count_as_none(tmp_path: Path, name: object) -> None:
+    with Manifest(tmp_path) as manifest:
+        manifest.record(tmp_path / "a.png", "key", State.MADE)
+        manifest._execute("UPDATE results SET files = ?", json.dumps([["a.png", 1, 1]]))
+        assert manifest.result(tmp_path / "a.png") is not None
+        manifest._execute("UPDATE results SET files = ?", json.dumps([[name, 1, 1]]))
+        assert manifest.result(tmp_path / "a.png") is None
+
+
+ELSEWHERE = [
+    *("webhdfs://127.0.0.1:9/me.png", "ftp://127.0.0.1:9/me.png", "s3://me.png", "file:///me.png", "x1+y://a/me.png"),
+    *("/" + "long" * 2000, "a\0b"),
+]
+
+
+@pytest.mark.parametrize("role", ["source", "reference"])
+@pytest.mark.parametrize("elsewhere", ELSEWHERE, ids=lambda place: printable(place)[:20])
+def test_photos_that_a_strangers_manifest_places_elsewhere_are_not_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role: str, elsewhere: str
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(remote, "_file_system", lambda root: asked.append(root))
+    (tmp_path / "me.png").touch()
+    with Manifest(tmp_path) as manifest:
+        manifest._execute(
+            "INSERT INTO names VALUES (?, ?, ?, ?)", role, "." if role == "source" else "", "me", elsewhere
+        )
+        (name,) = Names(manifest, role).of([Found(tmp_path / "me.png", PurePath())])
+    assert (name, asked) == ("me-png", [])
 
 
 @pytest.mark.promise("Safe outputs", trials=20)
