@@ -34,3 +34,7 @@ class OutputError(BeautyGANError):
 
 class PageError(BeautyGANError):
     """The page can't be served."""
+
+
+class StoppedError(Exception):
+    """The run is to end before this is done; nobody's fault."""

@@ -19,7 +19,7 @@ from beautygan_cli.batch import result
 from beautygan_cli.batch.options import RunConfig
 from beautygan_cli.batch.outcome import Outcome, Status
 from beautygan_cli.batch.sources import ReadyLook, Source
-from beautygan_cli.errors import FaceError, PhotoError
+from beautygan_cli.errors import FaceError, PhotoError, StoppedError
 from beautygan_cli.faces import exposure
 from beautygan_cli.faces.alignment import AlignedFace
 from beautygan_cli.faces.analysis import analyse_face
@@ -40,10 +40,6 @@ OnFrame = Callable[[Path, int, int | None], None]  # a clip's frames so far, and
 MOST_PIXELS_AT_ONCE = 40_000_000  # of the frames that are worked on together: 19 of 1920 x 1080, 4 of 3840 x 2160
 COMPOSERS = 2  # threads
 EXPOSURE_SHARE = 0.05  # of a frame in the exposure of its track: over a second or so, a blink doesn't show
-
-
-class StoppedError(Exception):
-    """The run is to end before the clip is done."""
 
 
 def make_up_clip(

@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from beautygan_cli.batch import result, thread_counts
-from beautygan_cli.batch.clip import OnFrame, StoppedError, make_up_clip
+from beautygan_cli.batch.clip import OnFrame, make_up_clip
 from beautygan_cli.batch.manifest import Manifest, State
 from beautygan_cli.batch.naming import face_path
 from beautygan_cli.batch.options import RunConfig
 from beautygan_cli.batch.outcome import BeyondLimitError, Outcome, Status
 from beautygan_cli.batch.plan import Plan, Planner, Target, settled
 from beautygan_cli.batch.sources import ReadyLook, Source, read_source
-from beautygan_cli.errors import BeautyGANError, FaceError, PhotoError
+from beautygan_cli.errors import BeautyGANError, FaceError, PhotoError, StoppedError
 from beautygan_cli.faces.alignment import AlignedFace
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.photos.files import present, printable
@@ -184,6 +184,8 @@ class Line:
                 for wanted in pair.wanted:
                     self.slots.append(wanted.slot)
                 for face in plan.source.aligned:
+                    if self.stop.is_set():  # a photo may have hundreds of faces
+                        return
                     self.filling.append((pair, face))
                     if len(self.filling) >= self.config.batch_size or self._too_many_pixels():
                         self._run_network()
@@ -238,8 +240,10 @@ class Line:
             return replace(plan, clip=item.path)
         try:
             once = len(plan.make) + len(plan.revisit) == 1
-            source = read_source(item.path, self.session.signature, self.config, once=once)
+            source = read_source(item.path, self.session.signature, self.config, once=once, stop=self.stop)
             return Plan(plan.settled, plan.make, plan.revisit, source)
+        except StoppedError:
+            return Plan(plan.settled)
         except Exception as error:
             reason = reason_of(error, item.path)
             for target in plan.make:

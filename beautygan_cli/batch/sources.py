@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from beautygan_cli.batch.options import RunConfig
 from beautygan_cli.batch.outcome import Outcome, Status
-from beautygan_cli.errors import BeautyGANError
+from beautygan_cli.errors import BeautyGANError, StoppedError
 from beautygan_cli.evaluation import faults, metrics
 from beautygan_cli.evaluation.faults import CroppedFace
 from beautygan_cli.faces import detection, left_out, tone
@@ -143,13 +144,30 @@ def read_look(item: Found, look: Look, signature: Signature, max_pixels: int, *,
     return ReadyLook(item, look, wearing, shown, crops.get(worn) if worn else None, notes, outside)
 
 
-def read_source(path: Path, signature: Signature, config: RunConfig, *, once: bool = False) -> Source:
-    """A source read, with its faces found; once: for one result. PhotoError or FaceError."""
+def read_source(
+    path: Path,
+    signature: Signature,
+    config: RunConfig,
+    *,
+    once: bool = False,
+    stop: threading.Event | None = None,
+) -> Source:
+    """A source read, with its faces found; once: for one result. PhotoError, FaceError, or StoppedError after `stop`.
+
+    The search for faces in a large photo takes many scans, and ends with the one that is under way at the stop.
+    """
+
+    def go_on() -> None:
+        if stop is not None and stop.is_set():
+            raise StoppedError
+
     began = time.monotonic()
     photo = read_photo(path, max_pixels=config.max_pixels)
     read = time.monotonic()
-    photo = detection.decided(photo)
-    aligned, others = pipeline.find_subjects(photo.pixels, signature, printable(path), which=config.which)
+    photo = detection.decided(photo, go_on)
+    aligned, others = pipeline.find_subjects(
+        photo.pixels, signature, printable(path), which=config.which, go_on=go_on
+    )
     seconds = {"read": read - began, "detect": time.monotonic() - read}
     return Source(path, photo, aligned, seconds, config.crop, once, others)
 

@@ -8,13 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from beautygan_cli.photos.clip import clips_readable
 from beautygan_cli.photos.find import Found, find_photos
 from beautygan_cli.photos.formats import PHOTO_SUFFIXES, SOURCE_SUFFIXES
 
 SETTLED = 1.0  # seconds without any change of size or time after which a file counts as whole
+PAUSES = 5  # times as long for one that was seen to grow: a slow copy pauses
 LOOK_EVERY = 0.25  # seconds between two looks at files that are still changing
 
 
@@ -23,8 +24,9 @@ def arrivals(
 ) -> Iterator[Found | None]:
     """The photos that are in the folders, then those that arrive or change, until `stop` is set.
 
-    A file that is still being copied is waited for: until `settled` seconds have passed without a change. None says
-    that nothing more waits at the moment. `wanted` tells of a path whether it is to be looked at.
+    A file that is still being copied is waited for: until `settled` seconds have passed without a change, PAUSES times
+    as many once it was seen to change. None says that nothing more waits at the moment. `wanted` tells of a path
+    whether it is to be looked at.
     """
     from watchdog.events import FileSystemEvent, FileSystemEventHandler
     from watchdog.observers import Observer
@@ -70,7 +72,7 @@ def _settling(
     settled: float,
 ) -> Iterator[Found | None]:
     given: dict[Path, tuple[int, int]] = {}  # what each file was when it was handed out
-    changing: dict[Path, tuple[tuple[int, int], float]] = {}  # what it was when it last changed, and when that was
+    changing: dict[Path, _Changing] = {}
     # After the observer's start, so that nothing falls between.
     for found in find_photos(folders, suffixes=SOURCE_SUFFIXES)[0]:
         news.put(found.path)
@@ -81,16 +83,17 @@ def _settling(
             arrived = find_photos([path], suffixes=SOURCE_SUFFIXES)[0] if path.is_dir() else [Found(path, Path())]
             for found in arrived:
                 if _is_photo(found.path, folders) and wanted(found.path):
-                    changing.setdefault(found.path, ((-1, -1), 0.0))
+                    changing.setdefault(found.path, _Changing())
         now = time.monotonic()
         whole = []
-        for path, (seen, since) in sorted(changing.items()):
+        for path, (seen, since, changes) in sorted(changing.items()):
             stamp = _stamp(path)
             if stamp is None or stamp == given.get(path):
                 del changing[path]
             elif stamp != seen:
-                changing[path] = (stamp, now)
-            elif now - since >= settled or _old(stamp, settled):
+                # One that was handed out and changed again was no more than a part of itself.
+                changing[path] = _Changing(stamp, now, changes + 1 + (seen is None and path in given))
+            elif now - since >= settled * (PAUSES if changes > 1 else 1) or _old(stamp, settled):
                 whole.append((path, stamp))
         for path, stamp in whole:
             del changing[path]
@@ -100,6 +103,14 @@ def _settling(
         if not whole and not idle:
             idle = True
             yield None
+
+
+class _Changing(NamedTuple):
+    """A file that may still be written: its stamp when it last changed, when that was, and how many were seen."""
+
+    stamp: tuple[int, int] | None = None
+    since: float = 0.0
+    changes: int = 0
 
 
 def _all(news: Any, patience: float) -> set[Path]:

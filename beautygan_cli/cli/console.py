@@ -27,6 +27,7 @@ class Progress:
         self.total, self.verbose, self.paths = total, verbose, paths
         self.counts: Counter[str] = Counter()
         self._partly = 0
+        self._failed: set[tuple[Path, Path | None, float]] = set()
         self._photos = 0
         self._photo: Path | None = None
         self._named: tuple[Path | None, str] = (None, "")
@@ -46,8 +47,17 @@ class Progress:
         self._bar.close()
 
     def tell(self, outcome: Outcome) -> None:
-        """Count an outcome, print its path or its failure, and move the bar."""
+        """Count an outcome, print its path or its failure, and move the bar.
+
+        A photo may come again, whole, after it failed: then what came of it last counts.
+        """
         self.counts[outcome.status] += 1
+        pair = (outcome.source, outcome.reference, outcome.asked)
+        if pair in self._failed:
+            self._failed.remove(pair)
+            self.counts[Status.FAILED] -= 1
+        if outcome.status == Status.FAILED:
+            self._failed.add(pair)
         self._partly += outcome.status == Status.MADE and outcome.partly
         if outcome.source != self._photo:
             self._photo = outcome.source

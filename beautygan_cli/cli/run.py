@@ -75,10 +75,11 @@ class Given:
 
 @dataclass
 class End:
-    """How a run ended: how many failed, and by which signal it was stopped."""
+    """How a run ended: how many failed, and by which signal it was stopped; running: whether there may be results."""
 
     failed: int = 0
     stopped_by: int = 0
+    running: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -93,6 +94,22 @@ def make_up(options: Arguments) -> int:
     """Every source with every look, from finding the photos to the last report; returns the exit status."""
     if options.engine == "ray":
         check_installed()
+    end = End()
+    with _stopped_by_signals(end):
+        try:
+            return _make_up(options, end)
+        except (BeautyGANError, KeyboardInterrupt):  # either may come of the stop
+            if not end.stopped_by:
+                raise
+            say("stopped at once; the results so far are kept, and the same command goes on from there")
+            if end.running:
+                return end.status
+            # A thread may still be opening the model, which nobody can hurry up and the interpreter would wait for.
+            sys.stdout.flush()
+            os._exit(end.status)
+
+
+def _make_up(options: Arguments, end: End) -> int:
     with ExitStack() as stack:
         given = _given(options, stack)
         _refuse_places(options, given)
@@ -100,12 +117,12 @@ def make_up(options: Arguments) -> int:
             _save_look(options, given, options.save_look)
         if options.dry_run:
             return _foretell(options, given, stack)
-        end = End(failed=len(given.problems))
+        end.failed = len(given.problems)
         session, looks = _open(options, given, end, stack)
         settings = _settings(options, stack)
         one_file = out_file(options)
         one = options.out == PIPE or one_file is not None  # nothing to go on with, and no folder to keep it in
-        manifest = stack.enter_context(Manifest(None if one else settings.out, _command(options)))
+        manifest = stack.enter_context(Manifest(None if one else settings.out, _command(options), end.stop))
         for file in _tables_and_pictures(options):
             refuse_foreign(file, overwrite=options.overwrite, journal=manifest)
         sweep(settings.out, below=one_file is None)
@@ -115,24 +132,24 @@ def make_up(options: Arguments) -> int:
         sources = _without_results(sources, given.named, options)
         shortened = Shortened([*given.named, settings.out], full=options.full_paths)
         outputs = Outputs(options, settings, looks, len(sources), session, manifest, shortened, stack)
-        with _stopped_by_signals(end):
-            coming = _arrivals(options, settings, manifest, end, outputs) if options.watch else sources
-            outcomes = _engine(options)(
-                *(coming, looks, session, settings, manifest),
-                inputs=_worn_files(given.looks),
-                pictures_wanted=outputs.wants,
-                stop=end.stop,
-                on_frame=outputs.progress.frame,
-            )
-            try:
-                for outcome in outcomes:
-                    outputs.take(outcome)
-                if not end.stop.is_set():
-                    manifest.finish_run()
-            except OutputError as error:  # no result can be recorded any more; those so far are
-                outputs.progress.say(str(error))
-                end.failed += 1
-            outputs.finish(end)
+        end.running = True
+        coming = _arrivals(options, settings, manifest, end, outputs) if options.watch else sources
+        outcomes = _engine(options)(
+            *(coming, looks, session, settings, manifest),
+            inputs=_worn_files(given.looks),
+            pictures_wanted=outputs.wants,
+            stop=end.stop,
+            on_frame=outputs.progress.frame,
+        )
+        try:
+            for outcome in outcomes:
+                outputs.take(outcome)
+            if not end.stop.is_set():
+                manifest.finish_run()
+        except OutputError as error:  # no result can be recorded any more; those so far are
+            outputs.progress.say(str(error))
+            end.failed += 1
+        outputs.finish(end)
         return end.status
 
 
@@ -379,7 +396,8 @@ def _open(options: Arguments, given: Given, end: End, stack: ExitStack) -> tuple
     """The model and the looks; NothingToDoError when none of these can be used."""
     measure = bool(options.report or options.gallery)
     # TensorFlow takes seconds to import; the references are read meanwhile.
-    starter = stack.enter_context(ThreadPoolExecutor(1))
+    starter = ThreadPoolExecutor(1)
+    stack.callback(starter.shutdown, wait=False)
     threads = thread_counts.use(options.jobs)
     starting = starter.submit(
         MakeupSession,
@@ -505,16 +523,21 @@ def _arrivals(
 
 @contextlib.contextmanager
 def _stopped_by_signals(end: End) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the run in good order: they set `end.stop`. A second one ends it at once."""
+    """Ctrl-C and SIGTERM end the run in good order: they set `end.stop`. A second one ends it at once.
+
+    So does the first as long as nothing is made. As the first process of a container, the command would be deaf to a
+    signal that nothing is set for.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def note(number: int, frame: FrameType | None) -> None:
-        if end.stop.is_set():
-            raise KeyboardInterrupt
+        again = end.stop.is_set()
         end.stopped_by = number
         end.stop.set()
+        if again or not end.running:
+            raise KeyboardInterrupt
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

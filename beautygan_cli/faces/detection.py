@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -72,16 +72,25 @@ class _Hit:
     turn: float | None = 0.0  # degrees, counter-clockwise, after which the face is upright; None where that isn't known
 
 
-def detect(pixels: UInt8Array, *, thorough: bool = True) -> list[Face]:
+def _go_on() -> None:
+    """The search goes on."""
+
+
+def detect(pixels: UInt8Array, *, thorough: bool = True, go_on: Callable[[], None] = _go_on) -> list[Face]:
     """Faces of an (H, W, 3) uint8 RGB photo, at any angle in its plane, largest first; an empty list without one.
 
     The search runs on a reduced copy; without a clear face there, on turned copies that are smaller still; on larger
     ones while there is no face or a small one; then with the CNN detector (`thorough` False: upright alone, without
     the largest copy and the CNN). Boxes and landmarks are in the full photo's pixels. Beside faces that all have a
     fifth of the photo's longest side, those of less than a tenth are bystanders, not looked for. What the landmarks
-    don't make a face of is none.
+    don't make a face of is none. `go_on` is called between scans, of which a large photo takes many, and may raise what
+    ends the search.
     """
-    faces = [face for hit in _search(pixels, thorough) if (face := _face(pixels, hit)) is not None]
+    faces = []
+    for hit in _search(pixels, thorough, go_on):
+        go_on()
+        if (face := _face(pixels, hit)) is not None:
+            faces.append(face)
     return sorted(faces, key=lambda face: -face.size)
 
 
@@ -142,16 +151,19 @@ def _seen(
     return max(hits)[1] if hits else None
 
 
-def decided(photo: Photo) -> Photo:
-    """A photo whose EXIF and format differ on which side is up, turned where its largest face is upright that way."""
+def decided(photo: Photo, go_on: Callable[[], None] = _go_on) -> Photo:
+    """A photo whose EXIF and format differ on which side is up, turned where its largest face is upright that way.
+
+    go_on: as `detect` has it.
+    """
     if photo.doubtful_orientation == 1:
         return photo
-    return min(photo, turned_by_exif(photo), key=_quarters_off)
+    return min(photo, turned_by_exif(photo), key=lambda way: _quarters_off(way, go_on))
 
 
-def _quarters_off(photo: Photo) -> int:
+def _quarters_off(photo: Photo, go_on: Callable[[], None]) -> int:
     """How many quarters of a turn, 0 to 2, a photo's largest face is off upright; 1 without a face."""
-    faces = detect(photo.pixels)
+    faces = detect(photo.pixels, go_on=go_on)
     return round(abs(turned.tilt(faces[0].landmarks)) / 90) if faces else 1
 
 
@@ -180,7 +192,7 @@ def seen_at(pixels: UInt8Array, box: tuple[float, float, float, float], *, thoro
     return any(overlap(hit, place) >= MIN_OVERLAP for hit in hits)
 
 
-def _search(pixels: UInt8Array, thorough: bool = True) -> list[_Hit]:
+def _search(pixels: UInt8Array, thorough: bool, go_on: Callable[[], None]) -> list[_Hit]:
     if min(pixels.shape[:2]) < SMALLEST_SIDE:
         return []
     best: list[_Hit] = []
@@ -190,6 +202,7 @@ def _search(pixels: UInt8Array, thorough: bool = True) -> list[_Hit]:
         far_faces = side == SCAN_SIDES[-1]
         if (best and far_faces) or round(scale * max(pixels.shape[:2])) <= scanned:
             break
+        go_on()
         copy = resized(_sampled(pixels), 4 * scale) if scale <= 1 / 4 else resized(pixels, scale)
         first, scanned = not scanned, max(copy.shape[:2])
         # As good without colour, in three quarters of the time.
@@ -197,25 +210,27 @@ def _search(pixels: UInt8Array, thorough: bool = True) -> list[_Hit]:
         seen = list(zip(rects, scores, strict=True))
         clear = [hit for hit in seen if hit[1] >= DOUBTFUL]
         if first and thorough and not clear:
-            sideways = _sideways(copy, scale)
+            sideways = _sideways(copy, scale, go_on)
             # A face that lies on its side may look a little like an upright one, somewhere.
             if sideways and sideways[0].score > max((score for _, score in seen), default=0.0):
                 return sideways
-        hits = clear + [hit for hit in seen if hit[1] < DOUBTFUL and _confirmed(copy, *hit)]
+        hits = clear + [hit for hit in seen if hit[1] < DOUBTFUL and _confirmed(copy, *hit, go_on)]
         if len(hits) >= len(best):
             best = _distinct([_Hit(_box(rect, scale), score) for rect, score in hits])
         if hits and all(rect.width() >= CLEAR_FACE for rect, _ in hits):
             break
     if best or not thorough:
         return best
+    go_on()
     return _by_cnn(pixels)
 
 
-def _sideways(copy: UInt8Array, scale: float) -> list[_Hit]:
+def _sideways(copy: UInt8Array, scale: float, go_on: Callable[[], None]) -> list[_Hit]:
     """The faces that turned copies of a copy of the photo show, the surest first; scale: that of the copy."""
     small, reduction = reduced(copy, TURNED_SIDE)
     hits = []
     for angle in TURNS:
+        go_on()
         view = turned.whole(small, angle)
         rects, scores, _ = _frontal_detector().run(_grey(view.pixels), 0, DIM)
         for rect, score in zip(rects, scores, strict=True):
@@ -239,13 +254,14 @@ def _by_cnn(pixels: UInt8Array) -> list[_Hit]:
     return _distinct(found)
 
 
-def _confirmed(copy: UInt8Array, rect: Any, score: float) -> bool:
+def _confirmed(copy: UInt8Array, rect: Any, score: float, go_on: Callable[[], None]) -> bool:
     """Whether what the frontal detector is in doubt about is a face.
 
     A second look, at its own tilt and size, tells where the first was sure enough, else the CNN detector must see it.
     """
     import dlib
 
+    go_on()
     if score >= DIM and _upright(copy, _box(rect, 1.0), 0.0) is not None:
         return True
     reach = round(CONFIRM_REACH * rect.width())

@@ -58,7 +58,7 @@ from beautygan_cli.photos.find import Found, Problem
 REGIONS = ("lips", "eyes", "skin", "brows")
 USUAL = {"lips": 1.0, "eyes": 1.0, "skin": USUAL_SKIN}  # strengths where a look names none
 SUFFIX = ".toml"
-LARGEST_FILE = 1 << 20  # bytes
+LARGEST_FILE = 1 << 14  # bytes; the time that a parser takes for a key grows with the square of its dots
 MOST_INGREDIENTS = 16  # of one region: each is an encoder's run for each face
 LONGEST_NAME = 200  # characters
 
@@ -236,9 +236,15 @@ def parse(text: str, path: Path) -> Look:
 
     try:
         values = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise LookError(f"{printable(path)} is no look file: {error or 'too deeply nested'}; mend it.") from error
+    except (ValueError, RecursionError) as error:  # ValueError of numbers of thousands of digits, too
+        raise LookError(f"{printable(path)} is no look file: {_why(error)}; mend it.") from error
     return _Reader(path).look(values)
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it is too deeply nested"
+    return printable(str(error)) if "digits" not in str(error) else "it holds a number of thousands of digits"
 
 
 def _text(path: Path) -> str:
@@ -373,7 +379,10 @@ class _Reader:
 def _said(value: Any) -> str:
     if value is None:
         return "missing"
-    text = json.dumps(value, default=str, ensure_ascii=False)
+    try:
+        text = printable(json.dumps(value, default=str, ensure_ascii=False))
+    except (ValueError, RecursionError):  # a number of thousands of digits, written in hexadecimal
+        return "out of all bounds"
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 

@@ -204,26 +204,41 @@ def _worn(look: PhotoLike | Look, signature: Signature) -> tuple[Wearing, Streng
     return Wearing.all_of(face_of(look)), Strengths()
 
 
-def find_faces(pixels: UInt8Array, signature: Signature, name: str, *, which: str = "all") -> list[AlignedFace]:
+def find_faces(
+    pixels: UInt8Array,
+    signature: Signature,
+    name: str,
+    *,
+    which: str = "all",
+    go_on: Callable[[], None] = lambda: None,
+) -> list[AlignedFace]:
     """The aligned faces of an (H, W, 3) uint8 RGB photo, largest first; FaceError, naming the photo, without one.
 
-    which: "largest", or "all" but those that `find_subjects` leaves alone.
+    which: "largest", or "all" but those that `find_subjects` leaves alone. go_on: called again and again meanwhile; may
+    raise what ends the search.
     """
-    return find_subjects(pixels, signature, name, which=which)[0]
+    return find_subjects(pixels, signature, name, which=which, go_on=go_on)[0]
 
 
 def find_subjects(
-    pixels: UInt8Array, signature: Signature, name: str, *, which: str = "all"
+    pixels: UInt8Array,
+    signature: Signature,
+    name: str,
+    *,
+    which: str = "all",
+    go_on: Callable[[], None] = lambda: None,
 ) -> tuple[list[AlignedFace], int]:
     """As `find_faces`, and how many faces beside them are left alone.
 
     Those are far smaller than the largest, or without colour beside faces in colour: bystanders, statues, prints.
     """
-    found = detection.detect(pixels)
+    found = detection.detect(pixels, go_on=go_on)
     if not found:
         raise FaceError(f"no face found in {name}; use a photo in which the face is larger, upright and uncovered.")
-    chosen = found[:1] if which == "largest" else detection.main_faces(found)
-    aligned = [analyse_face(pixels, face, signature.size, signature.padding) for face in chosen]
+    aligned = []
+    for face in found[:1] if which == "largest" else detection.main_faces(found):
+        go_on()
+        aligned.append(analyse_face(pixels, face, signature.size, signature.padding))
     if len(aligned) > 1:
         aligned = [face for face in aligned if not tone.is_toned(face)] or aligned
     return aligned, 0 if which == "largest" else len(found) - len(aligned)

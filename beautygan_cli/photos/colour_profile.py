@@ -8,7 +8,7 @@ bit, and a colour that sRGB does not hold keeps what it has beyond.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Pixels = npt.NDArray[np.uint8]
 
+_STRIP_PIXELS = 1 << 20  # that are worked on at once in wider numbers than they are kept in
 _RELATIVE = 1  # ImageCms.Intent.RELATIVE_COLORIMETRIC
 
 
@@ -94,8 +95,10 @@ def decoded(image: Image.Image, facts: Facts, file: io.BufferedIOBase, orientati
 
     alpha: Pixels | None = None
     deep = _deep(image, facts, file, orientation)
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+    if image.mode in ("I", "F"):
         flat = Image.fromarray(_eight_bits(np.asarray(image)))
+    elif image.mode.startswith("I;16"):
+        flat = image  # `_deep` has read it
     elif image.has_transparency_data:
         flat = image.convert("RGBA")
         alpha = np.array(flat.getchannel("A"))
@@ -112,9 +115,7 @@ def decoded(image: Image.Image, facts: Facts, file: io.BufferedIOBase, orientati
     profile = facts.profile
     if profile and flat.mode == "L":
         profile = icc.grey_as_rgb(profile) or profile
-    levels = _array(flat if flat.mode == "RGB" else flat.convert("RGB"))
-    if deep is not None:
-        levels = np.rint(deep[..., :3] / np.float32(257)).astype(np.uint8)
+    levels = _array(flat if flat.mode == "RGB" else flat.convert("RGB")) if deep is None else _shallow(deep[..., :3])
     own: npt.NDArray[Any] = levels if deep is None else deep[..., :3]
     deep_alpha = deep[..., 3].copy() if deep is not None and deep.shape[-1] == 4 else None
     if alpha is not None and deep is not None and deep_alpha is None:
@@ -139,7 +140,7 @@ def _deep(image: Image.Image, facts: Facts, file: io.BufferedIOBase, orientation
     import cv2
 
     if image.mode.startswith("I;16"):
-        return np.repeat(np.asarray(image).astype(np.uint16)[..., None], 3, axis=-1)
+        return np.repeat(np.asarray(image).astype(np.uint16, copy=False)[..., None], 3, axis=-1)
     if facts.bits != 16 or image.format not in ("PNG", "TIFF") or image.mode not in ("RGB", "RGBA", "LA", "L"):
         return None
     before = file.tell()
@@ -151,10 +152,29 @@ def _deep(image: Image.Image, facts: Facts, file: io.BufferedIOBase, orientation
     if read.ndim == 2:
         read = cv2.cvtColor(read, cv2.COLOR_GRAY2RGB)
     else:
-        read = cv2.cvtColor(read, cv2.COLOR_BGRA2RGBA if read.shape[2] == 4 else cv2.COLOR_BGR2RGB)
-    seen = np.asarray(image.convert("RGB"), dtype=np.int32)
-    agrees = read.shape[:2] == seen.shape[:2] and np.abs((read[..., :3] >> 8) - seen).max() <= 1
-    return np.asarray(read) if agrees else None
+        read = cv2.cvtColor(read, cv2.COLOR_BGRA2RGBA if read.shape[2] == 4 else cv2.COLOR_BGR2RGB, dst=read)
+    if read.shape[:2] != (image.height, image.width):
+        return None
+    for rows in _strips(read):
+        seen = np.asarray(image.crop((0, rows.start, image.width, rows.stop)).convert("RGB"), dtype=np.int32)
+        if np.abs((read[rows, :, :3] >> 8) - seen).max() > 1:
+            return None
+    return np.asarray(read)
+
+
+def _strips(pixels: npt.NDArray[Any]) -> Iterator[slice]:
+    """The rows of a picture, (H, W, ...), so many at once that numbers of 8 bytes take little room beside it."""
+    step = max(1, _STRIP_PIXELS // max(1, pixels.shape[1]))
+    for top in range(0, pixels.shape[0], step):
+        yield slice(top, min(top + step, pixels.shape[0]))
+
+
+def _shallow(deep: npt.NDArray[np.uint16]) -> Pixels:
+    """Levels of 16 bits in 8, of the same shape."""
+    levels = np.empty(deep.shape, dtype=np.uint8)
+    for rows in _strips(deep):
+        levels[rows] = np.rint(deep[rows] / np.float32(257))
+    return levels
 
 
 def _usable(profile: bytes) -> bool:
@@ -233,12 +253,12 @@ class _Raw(io.RawIOBase):
 
 
 def _eight_bits(deep: npt.NDArray[Any]) -> Pixels:
-    """Grey levels (HW) of 16 or 32 bits or floats, scaled to uint8 by the range that they can be seen to use."""
-    if deep.dtype.kind == "u" and deep.dtype.itemsize == 2:
-        table: Pixels = np.round(np.arange(65536) / 257).astype(np.uint8)  # 65535 = 255 * 257
-        return table.take(deep)
-    levels = np.nan_to_num(deep.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    peak = float(levels.max(initial=0.0))
+    """Grey levels (HW) of 32 bits or floats, scaled to uint8 by the range that they can be seen to use."""
+
+    def finite(rows: slice) -> npt.NDArray[np.float64]:
+        return np.nan_to_num(deep[rows].astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+
+    peak = max((float(finite(rows).max(initial=0.0)) for rows in _strips(deep)), default=0.0)
     if deep.dtype.kind == "f" and peak <= 8:  # 0 to 1, highlights may overshoot; in 0 to 255 this would be black
         top = 1.0
     elif peak <= 255:
@@ -247,4 +267,7 @@ def _eight_bits(deep: npt.NDArray[Any]) -> Pixels:
         top = 65535.0
     else:
         top = peak
-    return np.round(np.clip(levels / top, 0, 1) * 255).astype(np.uint8)
+    levels = np.empty(deep.shape, dtype=np.uint8)
+    for rows in _strips(deep):
+        levels[rows] = np.round(np.clip(finite(rows) / top, 0, 1) * 255)
+    return levels

@@ -53,6 +53,11 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 200_000_000  # the largest phone sensors give 200 megapixels; decoded, that is 600 MB
 
+# A file may claim any size. The flattest photo that anybody would make up has a thousandth of a byte a pixel: a clear
+# sky around a face, in the format that takes least for it. What claims more than its bytes can say is a bomb.
+MOST_PIXELS_A_BYTE = 1000
+_SMALL = 4_000_000  # pixels that any file may claim, and that Pillow's decoder of compressed BMPs, in Python, may get
+
 _READABLE = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "HEIF", "AVIF", "GIF", "PPM")  # no format that runs a program
 
 
@@ -115,8 +120,8 @@ def read_photo(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Photo:
 
     What its file has beyond 8 bits and sRGB lies beside it (`Photo.native`); CMYK and Lab become sRGB for good. A
     broken colour profile, EXIF or XMP is left out. Raises PhotoError when the file is missing, no regular file, broken,
-    of an unknown format, a raw file, an animation, in HDR, or has more than `max_pixels` pixels, which its header tells
-    before anything is decoded.
+    of an unknown format, a raw file, an animation, in HDR, or has more than `max_pixels` pixels or many more than its
+    bytes can hold, which its header tells before anything is decoded.
     """
     path = remote.as_path(path)
     with opened(path) as file:
@@ -140,6 +145,12 @@ def decode_photo(file: io.BufferedIOBase, path: Path, *, max_pixels: int = MAX_P
                 raise PhotoError(too_large)
             if width < 1 or height < 1:
                 raise PhotoError(f"{name} has no pixels; get a fresh copy of it.")
+            if width * height > max(_SMALL, MOST_PIXELS_A_BYTE * _length(file)):
+                raise PhotoError(
+                    f"{name} claims {width} x {height} pixels, which so short a file can't hold; get a fresh copy."
+                )
+            if image.format == "BMP" and width * height > _SMALL and image.info.get("compression") in _RLE:
+                raise PhotoError(f"{name} is a large compressed BMP; save it as PNG first.")
             if image.format in ("JPEG", "MPO") and has_too_many_scans(file):
                 raise PhotoError(f"{name} is made of more scans than any camera writes; get another copy of it.")
             facts = facts_of(image, file)
@@ -178,6 +189,14 @@ def decode_photo(file: io.BufferedIOBase, path: Path, *, max_pixels: int = MAX_P
         raise PhotoError(f"{name} is no photo of a known format ({known_suffixes()}); convert it.") from error
     except Exception as error:  # decoders raise whatever a broken file makes them stumble over
         raise PhotoError(f"{name} is damaged or cut short; get a fresh copy of it.") from error
+
+
+def _length(file: io.BufferedIOBase) -> int:
+    """A file's size in bytes. It stays where it was read to."""
+    before = file.tell()
+    length = file.seek(0, io.SEEK_END)
+    file.seek(before)
+    return length
 
 
 def _refuse(facts: Facts, name: str) -> None:
@@ -410,6 +429,7 @@ def _save(levels: npt.NDArray[np.uint8], photo_format: str, options: dict[str, A
     iio.imwrite(file, levels, plugin="pillow", extension=FIRST_SUFFIX[photo_format], is_batch=False, **options)
 
 
+_RLE = (1, 2)  # compressions of a BMP, of 8 and of 4 bits a pixel
 _JPEG_SEGMENT = 65_533  # bytes, of which an XMP packet's name takes 29
 _OPAQUE = ("JPEG", "BMP")
 _DEEP = ("PNG", "TIFF")  # hold 16 bits

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import os
 import re
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from xml.dom.minidom import Element
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     from PIL import Image
 
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
-_LONGEST_XMP = 16 << 20
+_LONGEST_XMP = 1 << 20  # bytes; an editor's with all its masks and history has some hundred KB
+_MOST_TAGS = 50_000  # each takes half a kilobyte in memory, from four bytes
+_LONGEST_SPACE = 500  # characters of a namespace
 _OWN_SPACE = "urn:beautygan-cli:"
 _SEARCHED = 1 << 20  # bytes at a file's beginning and end, where formats keep their packet
 
@@ -95,20 +98,49 @@ def _edited_xmp(xmp: bytes, strip_location: bool, mark: bool) -> bytes | None:
     text = xmp.decode("utf-8").strip("\0 \t\r\n")
     if re.search(r"<!(?!--|\[CDATA\[)", text):  # a document type can declare entities that explode
         return None
+    _refuse_bombs(text)
     document = minidom.parseString(text)
     roots = document.getElementsByTagNameNS(RDF, "RDF")
     described = list(document.getElementsByTagNameNS(RDF, "Description"))
-    for description in described:
-        _edit_description(description, strip_location, mark)
+    emptied = [description for description in described if _edit_description(description, strip_location, mark)]
+    _take_out(emptied)
     if mark:
         _add_mark(roots[0], described)
     return "".join(node.toxml() for node in document.childNodes).encode("utf-8")
 
 
-def _edit_description(description: Element, strip_location: bool, mark: bool) -> None:
+def _refuse_bombs(text: str) -> None:
+    """ValueError for more tags, or longer namespaces, than are worth what they take: each tag gets its namespace."""
+    from xml.parsers import expat
+
+    tags = 0
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal tags
+        tags += 1
+        longest = max((len(value) for key, value in attributes.items() if key.startswith("xmlns")), default=0)
+        if tags > _MOST_TAGS or longest > _LONGEST_SPACE:
+            raise ValueError("no editor writes such a packet")
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = start
+    parser.Parse(text, True)
+
+
+def _take_out(elements: list[Element]) -> None:
+    """Take elements out of their parents; in one pass, since to remove one by itself goes through all its siblings."""
+    gone = set(map(id, elements))
+    parents: list[Any] = list({id(element.parentNode): element.parentNode for element in elements}.values())
+    for parent in parents:
+        if parent is not None:
+            parent.childNodes[:] = [node for node in parent.childNodes if id(node) not in gone]
+
+
+def _edit_description(description: Element, strip_location: bool, mark: bool) -> bool:
     """Set the orientation upright and take out what is stale, whether it stands as attributes or as elements.
 
-    A description that is left with nothing to say goes too, so that results of results don't pile them up.
+    Returns whether the description is left with nothing to say: it goes too, so that results of results don't pile
+    them up.
     """
     attributes = [description.getAttributeNode(name) for name in list(description.attributes.keys())]
     elements = [node for node in description.childNodes if node.nodeType == node.ELEMENT_NODE]
@@ -121,14 +153,15 @@ def _edit_description(description: Element, strip_location: bool, mark: bool) ->
         elif name == (_TIFF_SPACE, "Orientation"):
             attribute.value = "1"
         says += name[0] not in (_XMLNS, RDF)
+    stale = []
     for element in elements:
         name = (element.namespaceURI, element.localName)
         if name == (_TIFF_SPACE, "Orientation") or _must_go(name, strip_location, mark):
-            description.removeChild(element)
+            stale.append(element)
             taken += 1
         says += 1
-    if taken == says > 0 and description.parentNode is not None:
-        description.parentNode.removeChild(description)
+    _take_out(stale)
+    return taken == says > 0
 
 
 def _must_go(name: tuple[str | None, str | None], strip_location: bool, mark: bool) -> bool:
@@ -141,6 +174,7 @@ def _must_go(name: tuple[str | None, str | None], strip_location: bool, mark: bo
     return _is_stale(space or "", local or "") or (strip_location and is_place) or (mark and is_mark)
 
 
+@lru_cache(maxsize=1024)
 def _is_stale(space: str, local: str) -> bool:
     if (space, local) in _STALE or _STALE_SPACE.search(space):
         return True

@@ -95,12 +95,17 @@ class Rows:
     def __init__(self) -> None:
         with _told_if_full():
             self._database = sqlite3.connect("", isolation_level=None)  # SQLite's own temporary file, gone at the end
-            self._database.execute("CREATE TABLE rows (place INTEGER PRIMARY KEY, row TEXT)")
+            self._database.execute("CREATE TABLE rows (place INTEGER PRIMARY KEY, failed TEXT, row TEXT)")
+            self._database.execute("CREATE INDEX rows_by_failed ON rows (failed) WHERE failed IS NOT NULL")
 
     def add(self, outcome: Outcome) -> None:
-        """Take an outcome in."""
+        """Take an outcome in, in the place of one that failed for the same photo, if that came again."""
+        values = row(outcome)
+        pair = json.dumps([values["source"], values["reference"], values["asked"]])
+        failed = pair if outcome.status == Status.FAILED else None
         with _told_if_full():
-            self._database.execute("INSERT INTO rows (row) VALUES (?)", (json.dumps(row(outcome)),))
+            self._database.execute("DELETE FROM rows WHERE failed = ?", (pair,))
+            self._database.execute("INSERT INTO rows (failed, row) VALUES (?, ?)", (failed, json.dumps(values)))
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for _, values in self._numbered():
