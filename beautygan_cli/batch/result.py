@@ -14,6 +14,7 @@ import numpy as np
 from beautygan_cli.batch.options import RunConfig
 from beautygan_cli.batch.outcome import FAULT_FIGURES, MEASURED, BeyondLimitError, Figures, Outcome, Status
 from beautygan_cli.batch.sources import ReadyLook, Source, region_colours
+from beautygan_cli.errors import OutputError
 from beautygan_cli.evaluation import fault_summary, faults, metrics
 from beautygan_cli.faces import alignment, left_out
 from beautygan_cli.faces.alignment import AlignedFace, Placement
@@ -22,7 +23,7 @@ from beautygan_cli.imaging.colour import ciede2000
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.makeup.pipeline import Made
-from beautygan_cli.photos.files import Journal, present, printable, refuse_foreign, sha256_of
+from beautygan_cli.photos.files import TEMPORARY, Journal, present, printable, refuse_foreign, sha256_of
 from beautygan_cli.photos.photo import Photo, losses, write_photo
 from beautygan_cli.types import UInt8Array
 
@@ -188,7 +189,7 @@ def _write(photo: Photo, file: Path, config: RunConfig, journal: Journal | None 
 
 def _left_before(photo: Photo, file: Path, config: RunConfig) -> str | None:
     """The SHA-256 of a file that is what would be written, None of any other."""
-    with tempfile.TemporaryDirectory(prefix="beautygan-") as folder, contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, OutputError), tempfile.TemporaryDirectory(prefix=TEMPORARY) as folder:
         copy = Path(folder, file.name)
         _write(photo, copy, config)
         digest = sha256_of(copy)

@@ -98,6 +98,7 @@ class Arguments(argparse.Namespace):
     serve: int | None
     dry_run: bool
     json: bool
+    null: bool
     batch_size: int
     precision: str
     jobs: int | None
@@ -245,6 +246,12 @@ def parser() -> Parser:
     )
     result.add_argument(
         "--dry-run", action="store_true", help="make nothing up; list the results that the command would make"
+    )
+    result.add_argument(
+        "-0",
+        "--null",
+        action="store_true",
+        help="end each result's path on stdout with NUL in place of a line's end, for names that hold one",
     )
     result.add_argument(
         "--json",

@@ -2,29 +2,95 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
 from tqdm import tqdm
 
 from beautygan_cli.batch.outcome import Outcome, Status
-from beautygan_cli.photos.files import printable
+from beautygan_cli.photos.files import TEMPORARY, printable
 
+STDIN = "stdin"  # what the photo that came in there is called
 LINE_EVERY = 30.0  # seconds between two lines where there is no terminal for a bar
+
+
+def put(text: str, end: str = "\n") -> None:
+    """Text to stdout: on a terminal whatever a file's name may do to it is escaped, elsewhere it is as it is, in bytes.
+
+    end: a line's, or NUL, which is in no name.
+    """
+    out = sys.stdout
+    if out.isatty() or not hasattr(out, "buffer"):
+        encoding = out.encoding or "utf-8"
+        print(printable(text).encode(encoding, "backslashreplace").decode(encoding), end=end, flush=True)
+        return
+    out.flush()
+    out.buffer.write(os.fsencode(text + end))
+    out.buffer.flush()
+
+
+def shown(message: str) -> str:
+    """A message as stderr shows it: in one line, without a file's name that moves the cursor or turns the writing.
+
+    The photo on stdin lies in a temporary file meanwhile, whose place tells nobody anything.
+    """
+    return printable(_OF_STDIN.sub(STDIN, message) if TEMPORARY in message else message)
+
+
+@contextlib.contextmanager
+def libraries_silenced(wanted: bool) -> Iterator[None]:
+    """Our own lines alone on stderr: libraries in C write whatever they like to descriptor 2, which leads nowhere now.
+
+    wanted: whether what they write is asked for. Nothing changes where stderr is not descriptor 2.
+    """
+    ours = sys.stderr
+    try:
+        spare = None if wanted or ours.fileno() != 2 else os.dup(2)
+    except (AttributeError, OSError, ValueError):
+        spare = None
+    if spare is None:
+        yield
+        return
+    ours.flush()
+    with open(spare, "w", encoding=ours.encoding, errors=ours.errors, buffering=1) as own:  # noqa: PTH123
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+            os.dup2(nowhere.fileno(), 2)
+        sys.stderr = own
+        try:
+            yield
+        finally:
+            own.flush()
+            os.dup2(spare, 2)
+            sys.stderr = ours
+
+
+_OF_STDIN = re.compile(rf"(file:)?\S*[/\\]{TEMPORARY}\w*[/\\]{STDIN}(\.\w+)?")
 
 
 class Progress:
     """Tells of each outcome. A context manager.
 
     total: results that will come, None where nobody knows. quiet: no bar and no lines; failures are still named.
-    paths: print each result's path to stdout.
+    paths: print each result's path to stdout, with `end` behind it.
     """
 
-    def __init__(self, total: int | None, *, quiet: bool = False, verbose: bool = False, paths: bool = True) -> None:
-        self.total, self.verbose, self.paths = total, verbose, paths
+    def __init__(
+        self,
+        total: int | None,
+        *,
+        quiet: bool = False,
+        verbose: bool = False,
+        paths: bool = True,
+        end: str = "\n",
+    ) -> None:
+        self.total, self.verbose, self.paths, self.end = total, verbose, paths, end
         self.counts: Counter[str] = Counter()
         self._partly = 0
         self._failed: set[tuple[Path, Path | None, float]] = set()
@@ -85,15 +151,14 @@ class Progress:
             self._spoke = now
             self.say(f"{printable(clip)}: frame {done}{of}")
 
-    def print(self, line: str) -> None:
-        """A line on stdout that does not tear the bar."""
+    def print(self, line: str, end: str = "\n") -> None:
+        """A line on stdout that does not tear the bar; `end` as `put` has it."""
         with tqdm.external_write_mode(file=sys.stdout):
-            encoding = sys.stdout.encoding or "utf-8"
-            print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+            put(line, end)
 
     def say(self, message: str) -> None:
         """A line on stderr that does not tear the bar."""
-        tqdm.write(f"beautygan: {message}", file=sys.stderr)
+        tqdm.write(f"beautygan: {shown(message)}", file=sys.stderr)
         sys.stderr.flush()
 
     def summary(self) -> str:
@@ -111,7 +176,7 @@ class Progress:
 
     def _print_path(self, outcome: Outcome) -> None:
         if self.paths:
-            self.print(str(outcome.output))
+            self.print(str(outcome.output), self.end)
         if self.verbose:
             stages = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in outcome.seconds.items() if seconds)
             self.say(f"{counted(outcome.faces, 'face')}; seconds: {stages}")

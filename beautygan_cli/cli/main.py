@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
+import warnings
 from collections.abc import Sequence
 
 from beautygan_cli.cli import defaults
@@ -27,8 +29,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if wrong := complaint(options):
         command.error(wrong)
     # Nothing heavy before this line, so that --help and a misspelt option answer at once.
+    from beautygan_cli.cli.console import libraries_silenced
+
+    if not (options.verbose or sys.warnoptions):  # a warning names a line of a program that its reader did not write
+        warnings.simplefilter("ignore")
+    with libraries_silenced(wanted=options.verbose):
+        return _done(options)
+
+
+def _done(options: Arguments) -> int:
     from beautygan_cli.cli import run
     from beautygan_cli.errors import BeautyGANError
+    from beautygan_cli.photos.files import printable, reason_of
 
     try:
         if options.save_defaults:
@@ -50,6 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read our stdout has heard enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return SOME_FAILED
+    except OSError as error:  # of what lies beside photos and results: a full disk for temporary files
+        run.say(f"{printable(error.filename or tempfile.gettempdir())} can't be used: {reason_of(error)}.")
+        return NOT_STARTED
 
 
 def completion(shell: str) -> str:

@@ -32,7 +32,7 @@ from beautygan_cli.batch.ray import driver
 from beautygan_cli.batch.ray.pool import Layout, check_installed
 from beautygan_cli.batch.sources import ReadyLook, read_looks
 from beautygan_cli.cli.arguments import Arguments, carried, out_file
-from beautygan_cli.cli.console import Progress, counted
+from beautygan_cli.cli.console import STDIN, Progress, counted, put, shown
 from beautygan_cli.cli.exit_status import DONE, SOME_FAILED
 from beautygan_cli.errors import BeautyGANError, LookError, OutputError, PhotoError
 from beautygan_cli.makeup import look, pipeline
@@ -46,7 +46,7 @@ from beautygan_cli.page import server
 from beautygan_cli.page.state import State
 from beautygan_cli.photos import remote
 from beautygan_cli.photos.clip import CLIP_SUFFIX, INSTALL_CLIPS, clips_readable
-from beautygan_cli.photos.files import printable, refuse_foreign, sweep
+from beautygan_cli.photos.files import TEMPORARY, printable, refuse_foreign, sweep
 from beautygan_cli.photos.find import Found, Problem, find_photos, passed_over
 from beautygan_cli.photos.formats import SOURCE_SUFFIXES, is_clip
 from beautygan_cli.photos.photo import Photo, suffix_for, write_photo
@@ -130,7 +130,9 @@ def _make_up(options: Arguments, end: End) -> int:
             sweep(file.parent, below=False)
         sources = [item for item in given.sources if _is_source(item.path, options, settings.out, manifest)]
         sources = _without_results(sources, given.named, options)
-        shortened = Shortened([*given.named, settings.out], full=options.full_paths)
+        stdin = [path for path in given.named if path.stem == STDIN and path.parent.name.startswith(TEMPORARY)]
+        named = [path for path in given.named if path not in stdin]
+        shortened = Shortened([*named, settings.out], full=options.full_paths, stdin=stdin)
         outputs = Outputs(options, settings, looks, len(sources), session, manifest, shortened, stack)
         end.running = True
         coming = _arrivals(options, settings, manifest, end, outputs) if options.watch else sources
@@ -170,7 +172,7 @@ def check(options: Arguments) -> int:
                     continue
                 found = faults(*(path, role, signature), which=options.faces, max_pixels=options.max_pixels)
                 for fault in found:
-                    print(_printable(f"{printable(path)}: {fault}"), flush=True)
+                    put(shown(f"{printable(path)}: {fault}"))
                 counts["faulty" if found else "sound"] += 1
         if not options.quiet:
             fit = "1 photo is fit" if counts["sound"] == 1 else f"{counts['sound']} photos are fit"
@@ -222,7 +224,7 @@ def serve(options: Arguments, port: int) -> NoReturn:
 
 def say(message: str) -> None:
     """A line on stderr."""
-    print(f"beautygan: {message}", file=sys.stderr, flush=True)
+    print(f"beautygan: {shown(message)}", file=sys.stderr, flush=True)
 
 
 # Before the run
@@ -260,7 +262,7 @@ def _foretell(options: Arguments, given: Given, stack: ExitStack) -> int:
     """Name the results that the command would make, and which of them are there already; opens no photo."""
     settings = _settings(options, stack)
     known = None if out_file(options) else settings.out / FILE_NAME
-    with tempfile.TemporaryDirectory(prefix="beautygan-") as folder:
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY) as folder:
         if known is not None and known.is_file():
             shutil.copyfile(known, Path(folder, FILE_NAME))  # for the names that earlier runs gave
         with Manifest(Path(folder)) as manifest:
@@ -268,7 +270,7 @@ def _foretell(options: Arguments, given: Given, stack: ExitStack) -> int:
             places = foretold(sources, [item for item, _ in given.looks], settings, manifest)
     present = sum(path.exists() for path in places)
     for path in places:
-        print(_printable(str(path)), flush=True)
+        put(str(path), _line_end(options))
     if not options.quiet:
         there = f", {present} of them there already" if present else ""
         say(f"{counted(len(places), 'result')} would be made{there}; nothing was written")
@@ -381,7 +383,7 @@ def _from_stdin(stack: ExitStack) -> Path:
     content = sys.stdin.buffer.read(LONGEST_STDIN + 1)
     if not content or len(content) > LONGEST_STDIN:
         raise PhotoError(f"stdin holds {'no photo' if not content else 'too much'}; send one photo into it.")
-    path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="beautygan-"))) / "stdin"
+    path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=TEMPORARY))) / STDIN
     path.write_bytes(content)
     register_heif_opener()
     try:
@@ -437,7 +439,7 @@ def _say_model(options: Arguments, session: MakeupSession, cores: int) -> None:
 
 def _settings(options: Arguments, stack: ExitStack) -> RunConfig:
     if options.out == PIPE:
-        out = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="beautygan-")))
+        out = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=TEMPORARY)))
     else:
         out = file.parent if (file := out_file(options)) else remote.as_path(options.out)
     return RunConfig(
@@ -570,6 +572,7 @@ class Outputs:
                 quiet=options.quiet,
                 verbose=options.verbose,
                 paths=options.out != PIPE and not options.json,
+                end=_line_end(options),
             )
         )
         self.grid = Grid(looks, sources, settings.sweep) if options.grid else None
@@ -654,6 +657,5 @@ class Outputs:
         }
 
 
-def _printable(text: str) -> str:
-    encoding = sys.stdout.encoding or "utf-8"
-    return text.encode(encoding, "backslashreplace").decode(encoding)
+def _line_end(options: Arguments) -> str:
+    return "\0" if options.null else "\n"

@@ -97,7 +97,7 @@ def probe_clip(path: Path, max_pixels: int = MAX_PIXELS) -> Clip:
     frame = re.search(r"^0,", found.stdout, re.MULTILINE)
     described = re.search(r"^ *Stream #0:\S+ ?.*?: Video: (.*)$", found.stderr, re.MULTILINE)
     if found.returncode or not frame or not described or not {"tb", "dimensions"} <= about.keys():
-        raise PhotoError(f"{name} can't be read as a clip{_last_words(found.stderr)}; save it anew as MP4.")
+        raise PhotoError(f"{name} can't be read as a clip{_last_words(found.stderr, path)}; save it anew as MP4.")
     width, height = (int(side) for side in about["dimensions"].split("x"))
     if width * height > max_pixels:
         raise PhotoError(
@@ -175,7 +175,9 @@ def read_frames(clip: Clip) -> Generator[UInt8Array, None, None]:
                     raise PhotoError(f"{name} asks for more frames than it holds, over {most:,}; save it anew as MP4.")
                 yield frame
             if process.wait():
-                raise PhotoError(f"{name} can't be read beyond frame {number}{_said(words)}; save it anew as MP4.")
+                raise PhotoError(
+                    f"{name} can't be read beyond frame {number}{_said(words, clip.path)}; save it anew as MP4."
+                )
         finally:
             _end(process)
 
@@ -202,6 +204,7 @@ class Encoder:
         self, clip: Clip, file: Path, name: Path, sound: str, *, quality: int = 95, strip_location: bool = False
     ) -> None:
         self.name = printable(name)
+        self._files = (clip.path, file)
         self._words: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115, closed on exit
         width, height = clip.size
         command = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size", f"{width}x{height}"]
@@ -251,9 +254,8 @@ class Encoder:
             self._words.close()
 
     def _trouble(self) -> OutputError:
-        return OutputError(
-            f"{self.name} can't be written as MP4{_said(self._words)}; free some space or choose another --out."
-        )
+        why = _said(self._words, *self._files)
+        return OutputError(f"{self.name} can't be written as MP4{why}; free some space or choose another --out.")
 
 
 def _crf(quality: int) -> int:
@@ -345,13 +347,15 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _said(words: IO[bytes]) -> str:
+def _said(words: IO[bytes], *paths: Path) -> str:
     words.seek(0)
-    return _last_words(words.read().decode("utf-8", "replace"))
+    return _last_words(words.read().decode("utf-8", "replace"), *paths)
 
 
-def _last_words(text: str) -> str:
-    """The last line that ffmpeg wrote, in brackets, without its own addresses."""
+def _last_words(text: str, *paths: Path) -> str:
+    """The last line that ffmpeg wrote, in brackets, without its own addresses, and with the files by name alone."""
+    for path in paths:
+        text = text.replace(_file(path), path.name)
     lines = [re.sub(r"^\[[^]]* @ \w+\] *", "", line).strip() for line in text.splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith(("Conversion failed", "Error opening input files"))]
     return f" (ffmpeg: {printable(telling[-1])[:LAST_WORDS].rstrip('.')})" if telling else ""

@@ -19,6 +19,7 @@ from beautygan_cli.errors import OutputError, PhotoError
 from beautygan_cli.photos import remote
 
 MAX_FILE_BYTES = 1 << 32  # what a TIFF can address; a file of holes can claim any size and take hours to read
+TEMPORARY = "beautygan-"  # what temporary folders' names begin with
 _TEMPORARY = re.compile(r"\.beautygan-[0-9a-f]{16}\.part")
 
 

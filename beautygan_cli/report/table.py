@@ -121,7 +121,7 @@ class Rows:
         lost = [
             (place, values)
             for place, values in self._numbered()
-            if values["status"] != Status.FAILED and values["output"] and not Path(values["output"]).exists()
+            if values["status"] != Status.FAILED and values["output"] and not os.path.exists(values["output"])  # noqa: PTH110
         ]
         with _told_if_full():
             for place, values in lost:
@@ -151,16 +151,20 @@ class Shortened:
     """Paths as a report shows them: below the folders that were named, which themselves are shown by name alone.
 
     `given`: the paths that were named, and the folder of results. Those that were named in full, from the system's
-    root, are shortened; with `full` none is.
+    root, are shortened; with `full` none is. `stdin`: temporary files of photos that came in there.
     """
 
-    def __init__(self, given: Iterable[Path], *, full: bool = False) -> None:
+    def __init__(self, given: Iterable[Path], *, full: bool = False, stdin: Iterable[Path] = ()) -> None:
+        self.stdin = {str(path) for path in stdin}
+        self.here = "" if full else f"{Path.cwd()}{os.sep}"
         absolute = {path for path in given if path.is_absolute() and not full}
         # The longest first: of two folders one of which holds the other, the inner one's own name is the shorter path.
         self.parents = sorted({path.parent for path in absolute}, key=lambda path: -len(path.parts))
 
     def path(self, path: str) -> str:
         """A path as it is shown."""
+        if path in self.stdin:
+            return "stdin"
         for parent in self.parents:
             if Path(path).is_relative_to(parent):
                 return str(Path(path).relative_to(parent))
@@ -176,7 +180,12 @@ class Shortened:
         if reason:
             named = [row[name] for name in ("source", "reference", "output") if row[name]]
             for long in sorted(named, key=len, reverse=True):
-                reason = reason.replace(printable(long), printable(self.path(long)))
+                told = printable(self.path(long))
+                # A library names a file by its URL, whatever it was called.
+                reason = reason.replace(f"file:{printable(Path(long).absolute())}", told)
+                reason = reason.replace(printable(long), told)
+            if len(self.here) > 1:
+                reason = reason.replace(printable(self.here), "")
             for parent in self.parents:
                 if parent != parent.parent:  # the system's root alone would take every "/" away
                     reason = reason.replace(f"{printable(parent)}{os.sep}", "")
