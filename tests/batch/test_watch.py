@@ -1,5 +1,6 @@
 """Photos that arrive: each once, when it is whole."""
 
+import json
 import os
 import queue
 import shutil
@@ -10,9 +11,12 @@ import threading
 import time
 from pathlib import Path
 
+import cv2
+import imageio.v3 as iio
+import numpy as np
 import pytest
 
-from beautygan_cli.batch.watch import arrivals
+from beautygan_cli.batch.watch import PAUSES, arrivals
 
 PATIENCE = 30  # seconds that a busy machine may take for what takes a moment
 
@@ -71,6 +75,18 @@ def test_file_that_is_still_being_copied_is_waited_for(tmp_path):
         assert watched.nothing()
 
 
+def test_file_that_goes_on_growing_after_a_pause_is_given_longer(tmp_path):
+    with Watched(tmp_path / "in") as watched:
+        slow = tmp_path / "in" / "slow.jpg"
+        slow.write_bytes(b"1")
+        assert watched.next() == ("slow.jpg", ".")  # the pause was too long to be told from the end
+        slow.write_bytes(b"12")
+        written = time.monotonic()
+        assert watched.next() == ("slow.jpg", ".")
+        assert time.monotonic() - written > 0.9 * PAUSES * 0.4
+        assert watched.nothing()
+
+
 def test_photo_that_is_moved_in_and_one_that_changes_are_noticed(tmp_path):
     (tmp_path / "elsewhere.jpg").write_bytes(b"1")
     with Watched(tmp_path / "in") as watched:
@@ -119,6 +135,60 @@ def test_command_makes_up_what_arrives_until_it_is_stopped(photos, place, model,
         err = process.stderr.read()
     assert process.returncode == 143
     assert err == "beautygan: stopped; the same command goes on from here: 2 made\n"
+
+
+@pytest.mark.promise("Hostile photos")
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_photo_that_comes_in_two_parts_has_not_failed_in_the_end(photos, place, model, tmp_path):
+    (tmp_path / "in").mkdir()
+    place("look.jpg", "worn")
+    whole = photos("bare", 0).read_bytes()
+    command = [sys.executable, "-m", "beautygan_cli", "--no-makeup", "in", "--ref", "look.jpg", "--report", "r.json"]
+    with subprocess.Popen(
+        [*command, "--watch", "--model", str(model)],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr.readline() == "beautygan: watching in; Ctrl-C ends it\n"
+        (tmp_path / "in" / "a.jpg").write_bytes(whole[: len(whole) // 2])
+        assert "in/a.jpg is damaged or cut short" in process.stderr.readline()
+        with (tmp_path / "in" / "a.jpg").open("ab") as file:
+            file.write(whole[len(whole) // 2 :])
+        assert process.stdout.readline() == "made_up/a__look.jpg\n"
+        process.send_signal(signal.SIGTERM)
+        err = process.stderr.read()
+    assert (process.returncode, err) == (143, "beautygan: stopped; the same command goes on from here: 1 made\n")
+    assert [row["status"] for row in json.loads((tmp_path / "r.json").read_text())["results"]] == ["made"]
+
+
+@pytest.mark.promise("Hostile photos")
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_long_search_hears_of_the_stop_between_its_scans(place, model, tmp_path, number):
+    """It would end with a sentence on the photo, some tens of seconds later."""
+    face = iio.imread(place("me.png", "bare"))
+    scale = 100 / max(face.shape[:2])
+    covered = cv2.resize(face, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    covered[round(0.55 * covered.shape[0]) :] = 128
+    across, down = 3600 // covered.shape[1], 3600 // covered.shape[0]
+    noise = np.random.default_rng(1).normal(0, 14, (down * covered.shape[0], across * covered.shape[1], 3))
+    crowd = np.tile(0.5 * covered + 60, (down, across, 1)) + noise
+    iio.imwrite(tmp_path / "crowd.png", np.clip(crowd, 0, 255).astype(np.uint8))
+    place("look.jpg", "worn")
+    command = [sys.executable, "-m", "beautygan_cli", "crowd.png", "--ref", "look.jpg", "--verbose"]
+    with subprocess.Popen(
+        [*command, "--model", str(model)], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while "SHA-256" not in process.stderr.readline():  # the model is open, the search begins
+            assert process.poll() is None
+        time.sleep(2)
+        process.send_signal(number)
+        err = process.stderr.read()
+    assert process.returncode == 128 + number
+    assert err.endswith("beautygan: stopped; the same command goes on from here: 0 made\n") and "crowd" not in err
 
 
 def test_watching_what_is_no_folder_is_refused(place, beautygan):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from conftest import REPOSITORY
 
+from beautygan_cli.errors import StoppedError
 from beautygan_cli.faces import alignment, detection, masks
 from beautygan_cli.faces.dlib_models import predictor_file
 from beautygan_cli.faces.landmarks import grey
@@ -254,3 +255,35 @@ def test_threads_find_the_same_faces_at_the_same_time() -> None:
         together = [found[0].landmarks for found in threads.map(detection.detect, photos * 2)]
     for one, other in zip(alone * 2, together, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.promise("Hostile photos")
+def test_search_is_asked_whether_to_go_on_between_its_scans(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Noise looks like a face in many places, each of which is looked at again."""
+    happened = []
+    detector = detection._frontal_detector()
+
+    class Counted:
+        def run(self, *arguments):
+            happened.append("scan")
+            return detector.run(*arguments)
+
+    monkeypatch.setattr(detection, "_frontal_detector", Counted)
+    noise = np.random.default_rng(1).integers(0, 256, (1500, 1500, 3), np.uint8)
+    detection.detect(noise, go_on=lambda: happened.append("asked"))
+    scans = "".join(event[0] for event in happened).split("a")
+    assert sum(map(len, scans)) >= 7  # two copies and five turned ones at the least
+    assert max(map(len, scans)) <= 2  # one, or the two of a view that is turned upright
+
+
+@pytest.mark.promise("Hostile photos")
+@pytest.mark.parametrize("after", [0, 1, 3])
+def test_search_ends_when_it_is_not_to_go_on(after: int) -> None:
+    left = iter(range(after))
+
+    def go_on():
+        if next(left, None) is None:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        detection.detect(np.full((1500, 1500, 3), 90, np.uint8), go_on=go_on)
