@@ -166,12 +166,19 @@ class Nodes(Mapping[str, Any]):
     def __init__(self, path: Path, content: Any, places: Mapping[str, tuple[int, int]]) -> None:
         self._path, self._content, self._places = path, content, places
         self._left = limits.MAX_PARTS
+        self._bytes_left = limits.MAX_NODE_BYTES
         self._parsed: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._parsed:
             start, end = self._places[name]
             node_type = runtime().NodeDef
+            self._bytes_left -= end - start
+            if self._bytes_left < 0:
+                raise ModelError(
+                    f"{self._path}: the nodes that are needed take more than the {limits.MAX_NODE_BYTES >> 20} MB that"
+                    " a model's may"
+                )
             try:
                 self._left -= wire.count_parts(self._content, start, end, node_type.DESCRIPTOR, self._left)
                 self._parsed[name] = node_type.FromString(self._content[start:end])
@@ -202,10 +209,24 @@ _FUNCTION, _SIGNATURE, _NAME = 1, 1, 1  # of a library, a function; of a signatu
 def read_meta_graph(path: Path) -> MetaGraph:
     """What a model needs of the MetaGraphDef in a `.meta` file, which is looked through and not parsed as a whole."""
     try:
-        content = _mapped(path)
-        return _looked_through(content, path)
+        return _looked_through(_Content(_mapped(path), path), path)
     except (wire.WireError, UnicodeDecodeError) as error:
         raise ModelError(f"{path} is not a TensorFlow meta-graph; copy it again") from error
+
+
+class _Content:
+    """A meta-graph's bytes, of which no more than MAX_FIELDS fields are looked at: each takes a microsecond or two."""
+
+    def __init__(self, data: Any, path: Path) -> None:
+        self.data, self._path, self._left = data, path, limits.MAX_FIELDS
+
+    def fields(self, start: int, end: int) -> Iterator[wire.Field]:
+        """Those of the message that lies there. ModelError for too many in all."""
+        for field in wire.fields(self.data, start, end):
+            self._left -= 1
+            if self._left < 0:
+                raise ModelError(f"{self._path} holds more parts than a model's graph may have")
+            yield field
 
 
 def _mapped(path: Path) -> Any:
@@ -217,12 +238,12 @@ def _mapped(path: Path) -> Any:
             return file.read(limits.MAX_META_BYTES + 1)
 
 
-def _looked_through(content: Any, path: Path) -> MetaGraph:
+def _looked_through(content: _Content, path: Path) -> MetaGraph:
     places: dict[str, tuple[int, int]] = {}
     functions: set[str] = set()
     producer = count = 0
-    for graph in _within(content, 0, len(content), _GRAPH_DEF):
-        for part in wire.fields(content, graph.start, graph.end):
+    for graph in _within(content, 0, len(content.data), _GRAPH_DEF):
+        for part in content.fields(graph.start, graph.end):
             if part.number == _NODE and part.kind == wire.BYTES:
                 count += 1
                 if count > limits.MAX_GRAPH_NODES:
@@ -235,7 +256,7 @@ def _looked_through(content: Any, path: Path) -> MetaGraph:
                     if len(functions) > limits.MAX_GRAPH_NODES:
                         raise ModelError(f"{path} holds more functions than a model may have")
             elif part.number == _VERSIONS and part.kind == wire.BYTES:
-                for field in wire.fields(content, part.start, part.end):
+                for field in content.fields(part.start, part.end):
                     producer = field.value if field.number == _PRODUCER else producer
     if not count:
         raise ModelError(f"{path} holds no graph; copy it again")
@@ -243,12 +264,12 @@ def _looked_through(content: Any, path: Path) -> MetaGraph:
         raise ModelError(f"{path} holds two nodes of the same name; copy it again")
     if producer >= 1 << 31:
         raise wire.WireError("a version that can't be")
-    return MetaGraph(Nodes(path, content, places), producer, frozenset(functions), _trainable(content))
+    return MetaGraph(Nodes(path, content.data, places), producer, frozenset(functions), _trainable(content))
 
 
-def _trainable(content: Any) -> tuple[bytes, ...]:
+def _trainable(content: _Content) -> tuple[bytes, ...]:
     listed: list[bytes] = []
-    for collection in _within(content, 0, len(content), _COLLECTION):
+    for collection in _within(content, 0, len(content.data), _COLLECTION):
         if _text(content, collection, _KEY) != "trainable_variables":
             continue
         for value in _within(content, collection.start, collection.end, _VALUE):
@@ -256,22 +277,23 @@ def _trainable(content: Any) -> tuple[bytes, ...]:
                 for item in _within(content, values.start, values.end, 1):
                     if item.end - item.start > limits.MAX_KEY_BYTES or len(listed) >= limits.MAX_INDEX_ENTRIES:
                         raise wire.WireError("a list of variables out of all bounds")
-                    listed.append(bytes(content[item.start : item.end]))
+                    listed.append(bytes(content.data[item.start : item.end]))
     return tuple(listed)
 
 
-def _within(content: Any, start: int, end: int, number: int) -> Iterator[wire.Field]:
+def _within(content: _Content, start: int, end: int, number: int) -> Iterator[wire.Field]:
     """The messages of that number in a message."""
-    for field in wire.fields(content, start, end):
+    for field in content.fields(start, end):
         if field.number == number and field.kind == wire.BYTES:
             yield field
 
 
-def _text(content: Any, message: wire.Field, number: int) -> str:
+def _text(content: _Content, message: wire.Field, number: int) -> str:
     """A text in a message; of several the last counts, as for the parser."""
     found = b""
     for field in _within(content, message.start, message.end, number):
-        found = bytes(content[field.start : field.end]) if field.end - field.start <= limits.MAX_KEY_BYTES else b"\xff"
+        short = field.end - field.start <= limits.MAX_KEY_BYTES
+        found = bytes(content.data[field.start : field.end]) if short else b"\xff"
     return found.decode("utf-8")
 
 

@@ -252,6 +252,7 @@ def check_sizes(nodes: Iterable[Any], chips: Sequence[int], output: str, path: P
     a node that takes it is made, so constant folding during the inference meets no large one either.
     """
     tf = runtime()
+    nodes = list(nodes)
     tensors: dict[str, Any] = {}
     total = 0
     with tf.Graph().as_default() as scratch:
@@ -265,6 +266,12 @@ def check_sizes(nodes: Iterable[Any], chips: Sequence[int], output: str, path: P
                 tensors[tensor_name] = tensor
     if output not in tensors:
         raise ModelError(f"{path} has no tensor {output!r}; name the right one in model.json")
+    sizes = {name: tensor.shape.num_elements() for name, tensor in tensors.items()}
+    if most_at_once(nodes, sizes) > limits.MAX_NUMBERS_AT_ONCE:
+        raise ModelError(
+            f"{path}: the tensors that may be there at the same time take more than the"
+            f" {limits.MAX_NUMBERS_AT_ONCE >> 28} GB that a model's may; use another model"
+        )
     result = tensors[output]
     if result.dtype != tf.float32 or result.shape.as_list() != list(chips):
         raise ModelError(
@@ -272,6 +279,46 @@ def check_sizes(nodes: Iterable[Any], chips: Sequence[int], output: str, path: P
             f" {result.shape.as_list()}; name the right tensor and size in model.json"
         )
     return {name: tuple(tensor.shape.as_list()) for name, tensor in tensors.items()}
+
+
+def most_at_once(nodes: Sequence[Any], sizes: Mapping[str, int]) -> int:
+    """A bound on the numbers in all tensors that are there at the same time, whatever the order of the work.
+
+    nodes: each after its inputs; sizes: the tensors' numbers, by name. Two tensors are never there together where one
+    is made after all that takes the other is done. The large ones are put into rows of such tensors, of each of which
+    one at a time is there; the small ones are taken to be there for good.
+    """
+    places = {node.name: number for number, node in enumerate(nodes)}
+    before: list[int] = []  # for each node, as bits, those that are done when it begins
+    takers = dict.fromkeys(sizes, 0)  # for each tensor, as bits, the nodes that take it
+    for number, node in enumerate(nodes):
+        inputs = [places[node_name(tensor)] for tensor in node.input]
+        done = 0
+        for parent in inputs:
+            done |= before[parent] | 1 << parent
+        before.append(done)
+        for tensor in node.input:
+            if _tensor_name(tensor) in takers:
+                takers[_tensor_name(tensor)] |= 1 << number
+    small = sum(size for size in sizes.values() if size < _LARGE)
+    rows: list[tuple[int, int]] = []  # for each, the bits of the nodes that take its last tensor, and its largest size
+    for name, size in sizes.items():
+        if size < _LARGE:
+            continue
+        done = before[places[node_name(name)]]
+        for place, (last, largest) in enumerate(rows):
+            if last and not last & ~done:
+                rows[place] = (takers[name], max(largest, size))
+                break
+        else:
+            rows.append((takers[name], size))
+        if len(rows) > _MOST_ROWS:
+            return limits.MAX_ALL_TENSORS_NUMBERS
+    return small + sum(largest for _, largest in rows)
+
+
+_LARGE = 1 << 16  # numbers of a tensor for which it is looked at when it is there
+_MOST_ROWS = 512  # of large tensors beside each other
 
 
 def _make(graph: Any, node: Any, tensors: Mapping[str, Any], path: Path) -> list[tuple[str, Any, int | None]]:

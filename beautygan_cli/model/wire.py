@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 _FIXED = {FIXED64: 8, FIXED32: 4}
 _MESSAGE, _TEXT = 11, (9, 12)  # FieldDescriptor.TYPE_MESSAGE, TYPE_STRING and TYPE_BYTES
+_PACKED_BYTES = 64  # of packed numbers for each part that they count as
 MOST_DEEP = 32
 
 
@@ -65,7 +66,7 @@ def varint(data: Any, place: int, end: int) -> tuple[int, int]:
 def count_parts(data: Any, start: int, end: int, descriptor: Any, most: int, deep: int = 0) -> int:
     """How many fields a message and those inside it have; WireError from `most` on, or where it is nested too deep.
 
-    Packed numbers, which take no more room in memory than eight times that in the file, count as one.
+    Packed numbers, which take up to eight times the room in memory that they take in the file, count by their length.
     """
     if deep > MOST_DEEP:
         raise WireError("a message that is nested too deep")
@@ -73,7 +74,9 @@ def count_parts(data: Any, start: int, end: int, descriptor: Any, most: int, dee
     for field in fields(data, start, end):
         count += 1
         known = descriptor.fields_by_number.get(field.number)
-        if field.kind == BYTES and known is not None and known.type == _MESSAGE:
+        if field.kind == BYTES and known is not None and known.type not in (_MESSAGE, *_TEXT):
+            count += (field.end - field.start) // _PACKED_BYTES
+        elif field.kind == BYTES and known is not None and known.type == _MESSAGE:
             count += count_parts(data, field.start, field.end, known.message_type, most - count, deep + 1)
         if count >= most:
             raise WireError("a message with too many parts")

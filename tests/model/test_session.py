@@ -573,6 +573,34 @@ class TestHostileGraphs:
         edit_graph(model, change)
         assert "'tile:0' is out of all bounds" in refusal(model)
 
+    def test_many_large_tensors_at_once_are_refused(self, model):
+        """Each is within its bound, and so is their sum; none can be let go before all of them are there."""
+
+        def change(graph_def, nodes):
+            times = graph_def.node.add(name="times", op="Const")
+            times.attr["dtype"].type = 3
+            times.attr["value"].CopyFrom(tensor([1 << 25], dtype="int32"))
+            one = graph_def.node.add(name="one", op="Const")
+            one.attr["dtype"].type = 1
+            one.attr["value"].CopyFrom(tensor([1.0]))
+            axis = graph_def.node.add(name="axis", op="Const")
+            axis.attr["dtype"].type = 3
+            axis.attr["value"].CopyFrom(tensor([0], dtype="int32"))
+            for number in range(28):
+                tile = graph_def.node.add(name=f"tile{number}", op="Tile", input=["one", "times"])
+                tile.attr["T"].type, tile.attr["Tmultiples"].type = 1, 3
+            every = graph_def.node.add(name="every", op="AddN", input=[f"tile{number}" for number in range(28)])
+            every.attr["T"].type, every.attr["N"].i = 1, 28
+            mean = graph_def.node.add(name="mean", op="Mean", input=["every", "axis"])
+            mean.attr["T"].type, mean.attr["Tidx"].type = 1, 3
+            output = nodes["generator/xs"]
+            added = graph_def.node.add(name="made", op="AddV2", input=["generator/xs_before", "mean"])
+            added.attr["T"].type = 1
+            added.name, output.name = "generator/xs", "generator/xs_before"
+
+        edit_graph(model, change)
+        assert "at the same time" in refusal(model)
+
     def test_a_setting_out_of_bounds_is_refused(self, model):
         put_before_output(model, "Split", T=attribute(type=1), num_split=attribute(i=1 << 30))
         assert "setting out of all bounds" in refusal(model)

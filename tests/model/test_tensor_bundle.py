@@ -2,12 +2,15 @@
 
 import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 
 from beautygan_cli.errors import ModelError
 from beautygan_cli.model import limits, wire
 from beautygan_cli.model.checkpoint import bundled_model, find_checkpoint, open_reader, read_meta_graph
+from beautygan_cli.model.graph import most_at_once
 from beautygan_cli.model.tensor_bundle import _table, masked_crc32c
 from beautygan_cli.model.tf_runtime import runtime
 
@@ -150,3 +153,70 @@ def test_a_message_that_is_nested_too_deep_is_refused():
     descriptor = runtime().NodeDef.DESCRIPTOR
     with pytest.raises(wire.WireError):
         wire.count_parts(content + b"\x07", 0, len(content) + 1, descriptor, 1000)
+
+
+def node(name, *inputs):
+    return runtime().NodeDef(name=name, op="Identity", input=inputs)
+
+
+@pytest.mark.promise("Hostile models")
+@pytest.mark.parametrize(
+    ("nodes", "expected"),
+    [
+        ([node("a"), node("b", "a"), node("c", "b"), node("d", "c")], 2),  # one after the other: two at a time
+        ([node("a"), *(node(f"b{n}", "a") for n in range(5)), node("c", *(f"b{n}" for n in range(5)))], 6),
+        ([node("a"), node("b", "a"), node("c", "b"), node("d", "c", "a")], 3),  # the first is kept to the end
+        ([node(f"a{n}") for n in range(4)], 4),
+    ],
+)
+def test_what_may_be_in_memory_at_once_is_counted(nodes, expected):
+    size = 1 << 20
+    assert most_at_once(nodes, {f"{one.name}:0": size for one in nodes}) == expected * size
+
+
+HOSTILE_GRAPHS = {
+    "empty nodes": lambda: b"\x0a\x00" * 4_000_000,
+    "empty settings": lambda: inside(b"\x0a\x01N" + b"\x2a\x00" * 4_000_000),
+    "empty inputs": lambda: inside(b"\x0a\x01N" + b"\x1a\x00" * 4_000_000),
+    "unknown fields": lambda: inside(b"\x0a\x01N" + b"\xf8\x07\x00" * 4_000_000),
+    "unknown fields beside": lambda: inside(b"\x0a\x01N") + b"\xf8\x07\x00" * 4_000_000,
+    "empty functions": lambda: inside(b"\x0a\x01N") + field(2, b"\x0a\x00" * 4_000_000),
+    "packed numbers": lambda: inside(b"\x0a\x01N" + setting(field(8, field(7, bytes(40_000_000))))),
+    "a packed list": lambda: inside(b"\x0a\x01N" + setting(field(1, field(3, bytes(40_000_000))))),
+    "a long constant": lambda: inside(b"\x0a\x01N" + setting(field(8, field(4, bytes(limits.MAX_NODE_BYTES))))),
+}
+
+
+def field(number, content):
+    return written_number(number << 3 | 2) + written_number(len(content)) + content
+
+
+def inside(content):
+    return field(1, content)
+
+
+def setting(value):
+    return field(5, field(1, b"value") + field(2, value))
+
+
+@pytest.mark.promise("Hostile models")
+@pytest.mark.parametrize("name", HOSTILE_GRAPHS)
+def test_a_meta_graph_takes_no_more_memory_or_time_than_its_bounds(tmp_path, name):
+    """256 MB beside what the program has taken before, and 40 seconds of processor for a few seconds' work."""
+    (tmp_path / "model.meta").write_bytes(field(2, HOSTILE_GRAPHS[name]()))
+    program = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "from beautygan_cli.errors import ModelError\n"
+        "from beautygan_cli.model.checkpoint import read_meta_graph\n"
+        "from beautygan_cli.model.tf_runtime import runtime\n"
+        "runtime(); path = Path(sys.argv[1])\n"
+        "taken = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize() + path.stat().st_size\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (taken + (256 << 20),) * 2)\n"
+        "resource.setrlimit(resource.RLIMIT_CPU, (40, 40))\n"
+        "try: read_meta_graph(path).nodes['N']\n"
+        "except ModelError as error: print('refused:', error)\n"
+    )
+    start = [sys.executable, "-c", program, str(tmp_path / "model.meta")]
+    done = subprocess.run(start, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.startswith("refused: "), done.stderr
