@@ -256,7 +256,8 @@ def _eight_bits(deep: npt.NDArray[Any]) -> Pixels:
     """Grey levels (HW) of 32 bits or floats, scaled to uint8 by the range that they can be seen to use."""
 
     def finite(rows: slice) -> npt.NDArray[np.float64]:
-        return np.nan_to_num(deep[rows].astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+        with np.errstate(invalid="ignore"):  # of what is no number, and becomes 0
+            return np.nan_to_num(deep[rows].astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
 
     peak = max((float(finite(rows).max(initial=0.0)) for rows in _strips(deep)), default=0.0)
     if deep.dtype.kind == "f" and peak <= 8:  # 0 to 1, highlights may overshoot; in 0 to 255 this would be black
