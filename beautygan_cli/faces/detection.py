@@ -254,7 +254,7 @@ def _by_cnn(pixels: UInt8Array) -> list[_Hit]:
     return _distinct(found)
 
 
-def _confirmed(copy: UInt8Array, rect: Any, score: float, go_on: Callable[[], None]) -> bool:
+def _confirmed(copy: UInt8Array, rect: Any, score: float, go_on: Callable[[], None] = _go_on) -> bool:
     """Whether what the frontal detector is in doubt about is a face.
 
     A second look, at its own tilt and size, tells where the first was sure enough, else the CNN detector must see it.

@@ -310,7 +310,9 @@ def test_grid_has_a_row_for_each_source_under_the_references(place, beautygan, t
 def test_one_photo_with_nine_references_is_detected_once_and_run_in_full_batches(place, session, tmp_path, monkeypatch):
     detections = []
     detect = detection.detect
-    monkeypatch.setattr(detection, "detect", lambda pixels: detections.append(pixels.shape) or detect(pixels))
+    monkeypatch.setattr(
+        detection, "detect", lambda pixels, **how: detections.append(pixels.shape) or detect(pixels, **how)
+    )
     source = place("a.jpg", "bare")
     looks = [place(f"looks/{number}.jpg", "worn", number) for number in range(9)]
     runs = session.runs

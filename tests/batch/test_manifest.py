@@ -317,7 +317,9 @@ def test_failure_is_told_again_without_the_work_and_retried_on_request(place, be
     assert beautygan(*command)[0] == 1
     searched = []
     detect = detection.detect
-    monkeypatch.setattr(detection, "detect", lambda pixels: searched.append(pixels.shape) or detect(pixels))
+    monkeypatch.setattr(
+        detection, "detect", lambda pixels, **how: searched.append(pixels.shape) or detect(pixels, **how)
+    )
     status, out, err = beautygan(*command)
     assert (status, out, len(searched)) == (1, [], 1)  # the look alone
     assert "no face found in" in err and "1 kept as they were, 1 failed" in err
