@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 # Threads, not processes: dlib's detector, OpenCV, TensorFlow and the codecs work without the interpreter's lock, as
 # `benchmarks/overlap.py` shows; dlib's descriptor alone holds it.
+LOOK_EVERY = 0.2  # seconds between two looks at whether the run is to end
 READ_AHEAD = 1.5  # photos a reader opens before the network gets to them
 MOST_UNFINISHED = 2  # results a finisher has, waiting or at work
 MOST_PIXELS_WAITING = 100_000_000  # of photos with a face in the batch that is being filled: it is run before more wait
@@ -137,8 +138,8 @@ class Line:
         self.slots: deque[Future[Outcome]] = deque()
 
     def close(self) -> None:
-        """End its threads; what they are at is finished."""
-        self.readers.shutdown(cancel_futures=True)
+        """End its threads; what finishers are at is finished, and so is what readers are at, but after a stop."""
+        self.readers.shutdown(wait=not self.stop.is_set(), cancel_futures=True)
         self.finishers.shutdown(cancel_futures=True)
 
     def outcomes(self) -> Iterator[Outcome]:
@@ -163,11 +164,20 @@ class Line:
                 (name,) = self.planner.admit([item])
                 ahead.append(self.readers.submit(self.open, item, name))
             while ahead and (item is None or len(ahead) > self.read_ahead):
+                if not self._opened(ahead[0]):
+                    return
                 yield ahead.popleft().result()
             if item is None:
                 yield None
-        while ahead and not self.stop.is_set():
+        while ahead and self._opened(ahead[0]):
             yield ahead.popleft().result()
+
+    def _opened(self, plan: Future[Plan]) -> bool:
+        """Wait for a reader; False when the stop came first: a scan of a large photo takes seconds."""
+        while not self.stop.is_set():
+            if wait([plan], timeout=LOOK_EVERY).done:
+                return True
+        return False
 
     def _feed(self, plan: Plan) -> Iterator[Outcome]:
         """Put a source's faces into the batch, and yield what comes out at the end of the line meanwhile."""

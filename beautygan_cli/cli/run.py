@@ -97,16 +97,19 @@ def make_up(options: Arguments) -> int:
     end = End()
     with _stopped_by_signals(end):
         try:
-            return _make_up(options, end)
+            status = _make_up(options, end)
         except (BeautyGANError, KeyboardInterrupt):  # either may come of the stop
             if not end.stopped_by:
                 raise
             say("stopped at once; the results so far are kept, and the same command goes on from there")
-            if end.running:
-                return end.status
-            # A thread may still be opening the model, which nobody can hurry up and the interpreter would wait for.
+            status = end.status
+    if end.stopped_by and options.engine == "local":
+        # A thread may still be opening the model or searching a photo: nobody can hurry that up, and Python would wait.
+        with contextlib.suppress(OSError):
             sys.stdout.flush()
-            os._exit(end.status)
+        sys.stderr.flush()
+        os._exit(status)
+    return status
 
 
 def _make_up(options: Arguments, end: End) -> int:

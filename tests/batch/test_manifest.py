@@ -322,7 +322,7 @@ def test_failure_is_told_again_without_the_work_and_retried_on_request(place, be
     )
     status, out, err = beautygan(*command)
     assert (status, out, len(searched)) == (1, [], 1)  # the look alone
-    assert "no face found in" in err and "1 kept as they were, 1 failed" in err
+    assert "no face found in" in err and "1 kept as it was, 1 failed" in err
     searched.clear()
     status, out, err = beautygan(*command, "--retry-failed")
     assert (status, out, len(searched)) == (1, [], 2)
