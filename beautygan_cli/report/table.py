@@ -156,7 +156,9 @@ class Shortened:
 
     def __init__(self, given: Iterable[Path], *, full: bool = False, stdin: Iterable[Path] = ()) -> None:
         self.stdin = {str(path) for path in stdin}
-        self.here = "" if full else f"{Path.cwd()}{os.sep}"
+        self.here = ""
+        with contextlib.suppress(OSError):  # of a folder that is gone
+            self.here = "" if full else f"{Path.cwd()}{os.sep}"
         absolute = {path for path in given if path.is_absolute() and not full}
         # The longest first: of two folders one of which holds the other, the inner one's own name is the shorter path.
         self.parents = sorted({path.parent for path in absolute}, key=lambda path: -len(path.parts))
