@@ -583,7 +583,10 @@ class Outputs:
         self.lost = 0  # parts that nothing can be written of any more
         self.gallery: Gallery | None = None
         if options.gallery:
-            self.gallery = Gallery(settings.out, self.shortened, overwrite=options.overwrite, journal=manifest)
+            faces = {look.path: look.face.chip for look in looks}
+            self.gallery = Gallery(
+                settings.out, self.shortened, looks=faces, overwrite=options.overwrite, journal=manifest
+            )
 
     def wants(self, output: Path) -> bool:
         """Whether the pictures of a result that is kept are asked for."""

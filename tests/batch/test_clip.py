@@ -452,7 +452,7 @@ def test_clips_of_a_folder_are_made_up_beside_its_photos_and_shown_in_the_galler
     status, out, _ = beautygan("--no-makeup", "selfies", "--ref", "look.jpg", "--gallery", "--grid", "grid.png")
     assert (status, out) == (0, ["made_up/a__look.jpg", "made_up/beach/b__look.mp4"])
     assert "beach/b__look.mp4" in (tmp_path / "made_up" / "index.html").read_text()
-    assert len(list((tmp_path / "made_up" / "thumbnails").iterdir())) == 4
+    assert len(list((tmp_path / "made_up" / "thumbnails").iterdir())) == 5  # two of each source, and the look
 
 
 # What goes wrong

@@ -254,7 +254,7 @@ def test_gallery_asked_for_later_takes_its_pictures_from_the_files(place, beauty
     beautygan(*command)
     assert beautygan(*command, "--gallery")[:2] == (0, [])
     pictures = sorted((tmp_path / "made_up" / "thumbnails").iterdir())
-    assert len(pictures) == 2
-    after, before = (iio.imread(path) for path in sorted(pictures, key=lambda path: path.name[20:]))
+    after, before, look = (iio.imread(path) for path in sorted(pictures, key=lambda path: path.name[20:]))
+    assert look.shape[0] == look.shape[1] > 100
     assert after.shape == before.shape and (after != before).any()
     assert min(after.shape[:2]) > 100
