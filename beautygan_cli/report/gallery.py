@@ -24,7 +24,7 @@ from beautygan_cli.types import UInt8Array
 PAGE = "index.html"
 THUMBNAILS = "thumbnails"  # folder of the small pictures, beside the page
 QUALITY = 82
-_MARKERS = ("<!--LIST-->", "/*WORDS*/", "/*RESULTS*/")  # in the order in which the page has them
+_LIST, _WORDS, _RESULTS = "<!--LIST-->", "/*WORDS*/", "/*RESULTS*/"  # places in the page, in this order
 
 
 class FigureWords(NamedTuple):
@@ -116,16 +116,14 @@ class Gallery:
         write_text(self.folder / PAGE, text, overwrite=self.overwrite, journal=self.journal)
 
     def _page(self, page: str, rows: Rows) -> Iterator[str]:
-        parts = {
-            "<!--LIST-->": lambda: (_list_item(self._card(row)) for row in rows),
-            "/*WORDS*/": lambda: [_json(_words())],
-            "/*RESULTS*/": lambda: _separated(_json(self._card(row)) for row in rows),
-        }
-        for marker in _MARKERS:
-            head, page = page.split(marker)
-            yield head
-            yield from parts[marker]()
-        yield page
+        before_list, rest = page.split(_LIST)
+        before_words, rest = rest.split(_WORDS)
+        before_results, end = rest.split(_RESULTS)
+        yield before_list
+        yield from (_list_item(self._card(row)) for row in rows)
+        yield before_words + _json(_words()) + before_results
+        yield from _separated(_json(self._card(row)) for row in rows)
+        yield end
 
     def _card(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """What the page is told of a result; links are relative to it."""
