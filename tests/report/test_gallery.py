@@ -291,6 +291,41 @@ def test_large_view_shows_both_photos_fitted_or_pixel_by_pixel(opened, tmp_path)
     assert page.locator("#large .note").inner_text() == ""
 
 
+def drag(page, start, to):
+    page.mouse.move(*start)
+    page.mouse.down()
+    page.mouse.move(*to, steps=4)
+    page.mouse.up()
+
+
+def test_large_views_divider_is_dragged_and_at_100_per_cent_the_picture(opened, tmp_path):
+    page = opened(written(tmp_path, [with_full_size(tmp_path, 1), with_full_size(tmp_path, 2)]))
+    page.locator(".enlarge").first.click()
+    page.wait_for_function("document.querySelector('#stage .before')?.naturalWidth === 1200")
+
+    def at():
+        return page.locator("#stage .pair").evaluate("pair => parseFloat(pair.style.getPropertyValue('--cut'))")
+
+    box = page.locator("#stage .pair").bounding_box()
+    y = box["y"] + box["height"] / 2
+    drag(page, (box["x"] + 20, y), (box["x"] + 0.25 * box["width"], y))
+    assert at() == pytest.approx(25, abs=2)
+
+    page.locator("#zoom").click()
+    pane = page.locator("#stage .pane")
+    before = pane.evaluate("pane => pane.scrollLeft")
+    pane.evaluate("pane => pane.scrollTo(0, pane.scrollTop)")
+    box = pane.bounding_box()
+    drag(page, (box["x"] + 700, y), (box["x"] + 600, y))
+    assert before > 0 and pane.evaluate("pane => pane.scrollLeft") == pytest.approx(100, abs=5)
+    assert at() == pytest.approx(25, abs=2)  # the picture moved, not the divider
+    grip = page.locator("#stage .grip").bounding_box()
+    drag(page, (grip["x"] + 22, y), (grip["x"] + 22 + 300, y))
+    assert at() == pytest.approx(50, abs=2)
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#large-name").inner_text().startswith("0002.jpg")  # the arrows are still the next card's
+
+
 def test_at_100_per_cent_a_pixel_is_one_of_the_screen(opened, tmp_path):
     path = written(tmp_path, [with_full_size(tmp_path, 1)])
     page = opened(path, device_scale_factor=2)
