@@ -165,9 +165,7 @@ def read_source(
     photo = read_photo(path, max_pixels=config.max_pixels)
     read = time.monotonic()
     photo = detection.decided(photo, go_on)
-    aligned, others = pipeline.find_subjects(
-        photo.pixels, signature, printable(path), which=config.which, go_on=go_on
-    )
+    aligned, others = pipeline.find_subjects(photo.pixels, signature, printable(path), which=config.which, go_on=go_on)
     seconds = {"read": read - began, "detect": time.monotonic() - read}
     return Source(path, photo, aligned, seconds, config.crop, once, others)
 

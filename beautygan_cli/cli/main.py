@@ -7,11 +7,11 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 from beautygan_cli.cli import defaults
 from beautygan_cli.cli.arguments import FIRST_STEPS, Arguments, complaint, completed, parser
 from beautygan_cli.cli.exit_status import DONE, INTERRUPTED, NOT_STARTED, SOME_FAILED
-from beautygan_cli.photos.files import printable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,10 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not (options.verbose or sys.warnoptions):  # a warning names a line of a program that its reader did not write
         warnings.simplefilter("ignore")
     with libraries_silenced(wanted=options.verbose):
-        return _done(options)
+        return _done(options, files)
 
 
-def _done(options: Arguments) -> int:
+def _done(options: Arguments, files: Sequence[Path]) -> int:
     from beautygan_cli.cli import run
     from beautygan_cli.errors import BeautyGANError
     from beautygan_cli.photos.files import printable, reason_of
