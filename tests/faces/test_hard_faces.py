@@ -219,14 +219,7 @@ REFERENCE_COVERS: dict[str, Callable[[Bare], Hard]] = {
 }
 
 
-FRINGE_GHOST = pytest.mark.xfail(
-    strict=True, reason="5.2 where 5 is the bound: a black fringe still darkens cheeks a little"
-)
-
-
-@pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=[FRINGE_GHOST] * (kind == "fringe")) for kind in REFERENCE_COVERS]
-)
+@pytest.mark.parametrize("kind", REFERENCE_COVERS)
 def test_makeup_is_taken_from_a_reference_behind(kind: str, looks: Looks) -> None:
     source, reference = sample("alma"), hard_faces.read(SAMPLES / "makeup" / f"{LOOK}.jpg", 900)
     hard = REFERENCE_COVERS[kind](reference)

@@ -110,12 +110,6 @@ def test_hair_across_an_eye_covers_that_eye_and_not_the_other(network, people):
         assert shares["right eye"] < 0.15
 
 
-UNTRAINED = (
-    "23 minutes of training are too few for it (models/occlusion/README.md); strict, so that more training shows"
-)
-
-
-@pytest.mark.xfail(strict=True, reason=UNTRAINED)
 def test_a_frame_before_the_eyes_is_found_and_its_clear_lenses_are_not_covers(network, people):
     found, lenses = [], []
     for chip, landmarks in people.values():
@@ -159,7 +153,6 @@ def test_a_frame_before_the_eyes_is_found_and_its_clear_lenses_are_not_covers(ne
     assert np.mean(lenses) < 0.15
 
 
-@pytest.mark.xfail(strict=True, reason=UNTRAINED)
 def test_a_scarf_over_mouth_and_nose_is_found(network, people):
     for chip, landmarks in people.values():
         x, y = frame_of(landmarks)
