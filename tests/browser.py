@@ -2,7 +2,6 @@
 
 import shutil
 import warnings
-from contextlib import contextmanager
 
 import pytest
 
@@ -13,16 +12,16 @@ OFFLINE = [  # no word to the maker's servers, which a closed network would refu
 ]
 
 
-@contextmanager
-def chromium(what):
-    """A real browser to try `what` in; without one the tests are skipped, loudly."""
+@pytest.fixture(scope="session")
+def chromium():
+    """A real browser, one for all tests of a process; without one they are skipped, loudly."""
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
         sync_playwright = None
     if CHROMIUM is None or sync_playwright is None:
         missing = "chromium" if CHROMIUM is None else "playwright"
-        warnings.warn(f"NO BROWSER: {what} is NOT tested, for want of {missing}", stacklevel=1)
+        warnings.warn(f"NO BROWSER: gallery and page are NOT tested, for want of {missing}", stacklevel=1)
         pytest.skip(f"{missing} is not installed")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OFFLINE)

@@ -8,7 +8,7 @@ import cv2
 import imageio.v3 as iio
 import pytest
 
-pytest_plugins = ["served_page"]
+pytest_plugins = ["browser", "served_page"]
 REPOSITORY = Path(__file__).resolve().parent.parent
 SAMPLES = REPOSITORY / "samples"
 SHARED = REPOSITORY.parent / "shared" / "faces"

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from browser import chromium as real_browser
 
 from beautygan_cli.batch import thread_counts
 from beautygan_cli.batch.options import RunConfig
@@ -58,13 +57,6 @@ def served(model, tmp_path_factory):
             yield Served(said[0], state, folder)
             stop.set()
             thread.join()
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    """A real browser; without one the tests are skipped, loudly."""
-    with real_browser("the page") as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ class Given:
 
 @dataclass
 class End:
-    """How a run ended: how many failed, and by which signal it was stopped; running: whether there may be results."""
+    """How a run ended: how many failed, and by which signal it was stopped; running: whether it heeds `stop`."""
 
     failed: int = 0
     stopped_by: int = 0
@@ -217,6 +217,7 @@ def serve(options: Arguments, port: int) -> NoReturn:
             if not options.quiet:
                 say("open this address in a browser on this machine; photos stay in memory; Ctrl-C ends it")
 
+        end.running = True  # a stop waits for nobody, and is no error
         with _stopped_by_signals(end):
             server.serve(state, holder, end.stop, announce)
         sys.stdout.flush()

@@ -1,10 +1,8 @@
 """The gallery in a real browser: what a user sees, moves and filters."""
 
 import os
-import shutil
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -16,30 +14,8 @@ from beautygan_cli.evaluation.fault_summary import FAULTS
 from beautygan_cli.report.gallery import FIGURES, PAGE, Gallery
 from beautygan_cli.report.table import Rows, Shortened
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-OFFLINE = [  # no word to the maker's servers, which a closed network would refuse one by one
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
 HOSTILE = '"><img src=x onerror=document.title=1>.jpg'
 CLOSING = "</script><script>document.title=2</script>.jpg"
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    """A real browser; without one the tests are skipped, loudly."""
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        sync_playwright = None
-    if CHROMIUM is None or sync_playwright is None:
-        missing = "chromium" if CHROMIUM is None else "playwright"
-        warnings.warn(f"NO BROWSER: the gallery is NOT tested, for want of {missing}", stacklevel=1)
-        pytest.skip(f"{missing} is not installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OFFLINE)
-        yield browser
-        browser.close()
 
 
 def result(folder, number, reference="red.jpg", **changes):
