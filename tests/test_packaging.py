@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -90,3 +91,33 @@ def test_top_level_is_as_agreed() -> None:
         *("LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", ".ci", ".gitignore", ".pre-commit-config.yaml"),
         *("benchmarks", "docs"),
     }
+
+
+def test_the_container_copies_what_is_there_and_all_that_the_package_is_built_from(tmp_path: Path) -> None:
+    """The steps of the Dockerfile, by hand: what it copies is enough to build the wheel that the tests have looked at."""
+    lines = (ROOT / "docs" / "packaging" / "Dockerfile").read_text().splitlines()
+    for line in lines:
+        if line.startswith("COPY ") and "--from" not in line:
+            *sources, target = line.split()[1:]
+            for source in sources:
+                place = tmp_path / target / (Path(source).name if target.endswith("/") else "")
+                place.parent.mkdir(parents=True, exist_ok=True)
+                copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copyfile
+                copy(ROOT / source, place)
+    built = subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", "out", "."],
+        cwd=tmp_path,
+    )
+    assert built.returncode == 0
+    (wheel,) = (tmp_path / "out").glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert all(f"beautygan_cli/bundled/default/{file}" in names for file in MODEL_FILES)
+    assert "beautygan_cli/looks/cat-eye.toml" in names
+    user = [line for line in lines if line.startswith("USER ")]
+    assert user == ["USER beautygan"], "the container's user is not root"
+
+
+def test_what_is_needed_beside_tensorflow_is_told_for_lighter_installations() -> None:
+    script = ROOT / "docs" / "packaging" / "others.py"
+    told = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True).stdout.split()
+    assert "numpy>=1.26" in told and not any(name.startswith("tensorflow") for name in told)
