@@ -94,7 +94,7 @@ def test_top_level_is_as_agreed() -> None:
 
 
 def test_the_container_copies_what_is_there_and_all_that_the_package_is_built_from(tmp_path: Path) -> None:
-    """The steps of the Dockerfile, by hand: what it copies is enough to build the wheel that the tests have looked at."""
+    """The steps of the Dockerfile, by hand: what it copies is enough to build the wheel."""
     lines = (ROOT / "docs" / "packaging" / "Dockerfile").read_text().splitlines()
     for line in lines:
         if line.startswith("COPY ") and "--from" not in line:
