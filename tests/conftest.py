@@ -16,6 +16,27 @@ os.environ["XDG_CONFIG_HOME"] = os.devnull  # whoever runs the tests may keep de
 LONGEST_SIDE = 320  # pixels of a test photo: enough for its face to be found, and quick
 
 
+# What runs whole commands, browsers or training many times over: the fast lane leaves it to the whole suite.
+SLOW_MODULES = (
+    "batch/test_clip.py", "batch/test_determinism.py", "batch/test_left_out.py", "batch/test_manifest.py",
+    "batch/test_outputs.py", "batch/test_ray.py", "batch/test_watch.py", "cli/test_described.py", "cli/test_privacy.py",
+    "cli/test_tour.py", "faces/test_hard_faces.py", "faces/test_turned.py", "fuzz/test_fuzz.py",
+    "model/test_tensor_bundle.py", "model/test_tf_runtime.py", "page/test_page.py", "page/test_server.py",
+    "photos/test_bombs.py", "photos/test_hostile_photos.py", "photos/test_what_clips_say.py", "report/test_gallery.py",
+    "test_packaging.py", "test_queues.py", "test_soak.py", "training/test_finetune.py", "training/test_training.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the tests of SLOW_MODULES `slow`."""
+    tests = Path(__file__).parent
+    slow = {tests / name for name in SLOW_MODULES}
+    assert all(module.is_file() for module in slow), "SLOW_MODULES names a module that is gone"
+    for item in items:
+        if item.path in slow:
+            item.add_marker(pytest.mark.slow)
+
+
 def bare_photos() -> list[Path]:
     """Bare-faced photos at their own size: the project's samples, else the shared photos."""
     samples = sorted(path for path in (SAMPLES / "no_makeup").glob("*") if path.suffix in (".jpg", ".png"))
