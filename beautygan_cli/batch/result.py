@@ -16,7 +16,7 @@ from beautygan_cli.batch.outcome import FAULT_FIGURES, MEASURED, BeyondLimitErro
 from beautygan_cli.batch.sources import ReadyLook, Source, region_colours
 from beautygan_cli.errors import OutputError
 from beautygan_cli.evaluation import fault_summary, faults, metrics
-from beautygan_cli.faces import alignment, left_out
+from beautygan_cli.faces import alignment
 from beautygan_cli.faces.alignment import AlignedFace, Placement
 from beautygan_cli.faces.recognition import descriptor
 from beautygan_cli.imaging.colour import ciede2000
@@ -76,16 +76,10 @@ def make(
 
 def _left_out(source: Source, look: ReadyLook, strengths: Strengths, config: RunConfig) -> list[str]:
     """What of the regions that were to be made up could not be, a phrase each, once."""
-    shape = source.photo.pixels.shape[:2]
-    phrases: list[str] = []
-    for number, face in enumerate(source.aligned, start=1):
-        landmarks = face.placement.to_photo(face.landmarks)
-        found = [*left_out.outside(landmarks, (shape[0], shape[1])), *left_out.covered(face)]
-        of = f"face {number}: " if len(source.aligned) > 1 else ""
-        phrases += [of + item.phrase for item in found if getattr(strengths, item.region) > 0]
+    lacking = list(source.lacks)
     if not config.remove:
-        phrases += [f"in the reference {item.phrase}" for item in look.lacks if getattr(strengths, item.region) > 0]
-    return list(dict.fromkeys(phrases))
+        lacking += [item._replace(phrase=f"in the reference {item.phrase}") for item in look.lacks]
+    return list(dict.fromkeys(item.phrase for item in lacking if getattr(strengths, item.region) > 0))
 
 
 def _composed(source: Source, made: Sequence[Made], strengths: Strengths, config: RunConfig) -> list[Photo]:

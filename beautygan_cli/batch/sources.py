@@ -102,6 +102,18 @@ class Source:
             return faults.crop_of(face.chip, replace(face, placement=Placement.in_itself(face.placement.size)))
         return faults.crop_of(self.photo.pixels, face)
 
+    @cached_property
+    def lacks(self) -> list[LeftOut]:
+        """What of its faces' eyes and lips can't be painted; of several faces, each says which."""
+        shape = (self.photo.pixels.shape[0], self.photo.pixels.shape[1])
+        found = []
+        for number, face in enumerate(self.aligned, start=1):
+            of = f"face {number}: " if len(self.aligned) > 1 else ""
+            landmarks = face.placement.to_photo(face.landmarks)
+            here = [*left_out.outside(landmarks, shape), *left_out.covered(face)]
+            found += [item._replace(phrase=of + item.phrase) for item in here]
+        return found
+
     @property
     def size(self) -> tuple[int, int]:
         """Width and height of its results."""
