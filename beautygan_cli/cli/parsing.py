@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any, NoReturn, TypeVar
 
+from beautygan_cli.photos.files import printable
 from beautygan_cli.photos.formats import SOURCE_SUFFIXES
 
 NEAR = 0.6  # difflib's ratio from which a name counts as a mistyped one
@@ -60,7 +61,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """End with what is wrong, the usage, and status 2."""
         usage = f"usage: {self.usage}\n" if self.usage else ""
-        self.exit(2, f"{self.prog}: {_in_one_line(message)}\n{usage}{self.prog} --help shows all options\n")
+        self.exit(2, f"{self.prog}: {printable(message)}\n{usage}{self.prog} --help shows all options\n")
 
     def _unknown(self, texts: Sequence[str]) -> str:
         option = next((text for text in texts if text.startswith("-")), texts[0])
@@ -96,11 +97,6 @@ def nearest(name: str, names: Sequence[str]) -> str | None:
         return abbreviated[0]
     near = difflib.get_close_matches(bare(name), list(by_bare), 1, NEAR)
     return by_bare[near[0]] if near else None
-
-
-def _in_one_line(message: str) -> str:
-    """A message in which what a file is called, if the shell put its name here, moves no cursor."""
-    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in message)
 
 
 def _photo_like_an_option(text: str) -> bool:

@@ -240,8 +240,7 @@ def _given(options: Arguments, stack: ExitStack) -> Given:
     sources, problems = _without_clips(*find_photos(names, suffixes=SOURCE_SUFFIXES), names)
     others = passed_over([*names, *options.ref])
     if others and not options.quiet:
-        count, kinds = others.total(), ", ".join(sorted(others))
-        say(f"{count} file{'s' if count > 1 else ''} of other kinds passed over: {kinds}")
+        say(f"{counted(others.total(), 'file')} of other kinds passed over: {', '.join(sorted(others))}")
     looks, look_problems = _looks(options)
     if options.watch:
         problems = [problem for problem in problems if not problem.path.is_dir()]  # a folder may be empty as yet

@@ -113,18 +113,23 @@ def test_what_is_no_photo_to_make_up_is_left_alone(tmp_path):
         assert watched.nothing()
 
 
+def watching(folder, model, *options):
+    """The command as it watches the folder `in` below a folder, for what is to look like `look.jpg`."""
+    command = [sys.executable, "-m", "beautygan_cli", "--no-makeup", "in", "--ref", "look.jpg", *options]
+    return subprocess.Popen(
+        [*command, "--watch", "--model", str(model)],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_command_makes_up_what_arrives_until_it_is_stopped(photos, place, model, tmp_path):
     (tmp_path / "in").mkdir()
     place("look.jpg", "worn")
-    command = [sys.executable, "-m", "beautygan_cli", "--no-makeup", "in", "--ref", "look.jpg", "--out", "in/out"]
-    with subprocess.Popen(
-        [*command, "--watch", "--model", str(model)],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with watching(tmp_path, model, "--out", "in/out") as process:
         assert process.stderr.readline() == "beautygan: watching in; Ctrl-C ends it\n"
         for number in range(2):
             shutil.copyfile(photos("bare", number), tmp_path / "in" / "half.tmp")
@@ -143,14 +148,7 @@ def test_photo_that_comes_in_two_parts_has_not_failed_in_the_end(photos, place, 
     (tmp_path / "in").mkdir()
     place("look.jpg", "worn")
     whole = photos("bare", 0).read_bytes()
-    command = [sys.executable, "-m", "beautygan_cli", "--no-makeup", "in", "--ref", "look.jpg", "--report", "r.json"]
-    with subprocess.Popen(
-        [*command, "--watch", "--model", str(model)],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with watching(tmp_path, model, "--report", "r.json") as process:
         assert process.stderr.readline() == "beautygan: watching in; Ctrl-C ends it\n"
         (tmp_path / "in" / "a.jpg").write_bytes(whole[: len(whole) // 2])
         assert "in/a.jpg is damaged or cut short" in process.stderr.readline()
