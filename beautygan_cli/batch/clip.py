@@ -23,7 +23,7 @@ from beautygan_cli.errors import FaceError, PhotoError, StoppedError
 from beautygan_cli.faces import exposure
 from beautygan_cli.faces.alignment import AlignedFace
 from beautygan_cli.faces.analysis import analyse_face
-from beautygan_cli.faces.detection import Face
+from beautygan_cli.faces.face import Face
 from beautygan_cli.faces.tracking import SEARCH_EVERY, Steady, Tracker
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.pipeline import Made

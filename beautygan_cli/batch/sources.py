@@ -20,7 +20,7 @@ from beautygan_cli.evaluation import faults, metrics
 from beautygan_cli.evaluation.faults import CroppedFace
 from beautygan_cli.faces import detection, left_out, tone
 from beautygan_cli.faces.alignment import AlignedFace, Placement
-from beautygan_cli.faces.detection import Face
+from beautygan_cli.faces.face import Face
 from beautygan_cli.faces.left_out import LeftOut
 from beautygan_cli.imaging.colour import rgb_to_lab, weighted_mean
 from beautygan_cli.makeup import pipeline

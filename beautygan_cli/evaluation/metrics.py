@@ -20,7 +20,7 @@ from beautygan_cli.errors import FaceError
 from beautygan_cli.faces import detection
 from beautygan_cli.faces import masks as region_masks
 from beautygan_cli.faces.analysis import analyse_face
-from beautygan_cli.faces.detection import Face
+from beautygan_cli.faces.face import Face
 from beautygan_cli.faces.recognition import descriptor
 from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean

@@ -16,7 +16,7 @@ from beautygan_cli.errors import PhotoError
 from beautygan_cli.faces import detection, left_out, masks, tone
 from beautygan_cli.faces.alignment import AlignedFace
 from beautygan_cli.faces.analysis import analyse_face
-from beautygan_cli.faces.detection import Face
+from beautygan_cli.faces.face import Face
 from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import rgb_to_lab, weighted_mean
 from beautygan_cli.model.signature import Signature

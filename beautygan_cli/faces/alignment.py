@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.faces import turned
-from beautygan_cli.faces.detection import Face, T
+from beautygan_cli.faces.face import Face
 from beautygan_cli.imaging.resize import averaged, divisible
 from beautygan_cli.types import FloatArray, UInt8Array
+
+T = TypeVar("T")
 
 EYE_PIXELS = 256  # of an eye's width in its patch at most: half a lash's breadth
 PATCH_WIDTHS = 3.0  # eye widths of a patch's side: a wing on the far side of the outer corner, on a tilted head too

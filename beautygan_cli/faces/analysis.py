@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from beautygan_cli.faces import alignment, shut_eyes
 from beautygan_cli.faces.alignment import AlignedFace
-from beautygan_cli.faces.detection import Face
+from beautygan_cli.faces.face import Face
 from beautygan_cli.types import UInt8Array
 
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from beautygan_cli.faces import turned
 from beautygan_cli.faces.dlib_models import load, network_lock
+from beautygan_cli.faces.face import Face
 from beautygan_cli.faces.landmarks import LANDMARK_FACE, find_landmarks
 from beautygan_cli.imaging.resize import reduced, resized
 from beautygan_cli.photos.photo import Photo, turned_by_exif
-from beautygan_cli.types import FloatArray, UInt8Array
-
-T = TypeVar("T")
+from beautygan_cli.types import UInt8Array
 
 SCAN_SIDES = (800, 1440, 3600)  # longest side of the copies that the frontal detector searches, one after the other
 SCAN_FACE = 80  # pixels: width of the smallest face that the detector finds in a copy
@@ -48,19 +47,6 @@ MIN_OVERLAP = 0.4  # intersection over union above which two boxes are one face
 # Dlib's frontal detector and its networks keep scratch memory: of the first, which is small, each thread has one of its
 # own, and the networks serve one thread at a time. The landmark predictor is only read.
 _frontal_detectors = threading.local()
-
-
-@dataclass(frozen=True, eq=False)
-class Face:
-    """One face of a photo: box (left, top, right, bottom) and (68, 2) landmarks (x, y), all in photo pixels."""
-
-    box: tuple[float, float, float, float]
-    landmarks: FloatArray
-
-    @property
-    def size(self) -> float:
-        """The box's width in photo pixels."""
-        return self.box[2] - self.box[0]
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.faces.alignment import align
-from beautygan_cli.faces.detection import Face
 from beautygan_cli.faces.dlib_models import load, network_lock
+from beautygan_cli.faces.face import Face
 from beautygan_cli.types import UInt8Array
 
 

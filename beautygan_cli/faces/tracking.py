@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.faces import alignment, detection, masks
-from beautygan_cli.faces.detection import Face
+from beautygan_cli.faces.face import Face
 from beautygan_cli.faces.landmarks import find_landmarks
 from beautygan_cli.imaging import drawing
 from beautygan_cli.types import FloatArray, UInt8Array

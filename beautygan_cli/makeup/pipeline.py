@@ -17,7 +17,7 @@ from beautygan_cli.faces import detection, exposure, tone
 from beautygan_cli.faces import masks as region_masks
 from beautygan_cli.faces.alignment import AlignedFace
 from beautygan_cli.faces.analysis import analyse_face
-from beautygan_cli.faces.detection import Face
+from beautygan_cli.faces.face import Face
 from beautygan_cli.faces.reference import reference_chip
 from beautygan_cli.faces.warp import warp_onto
 from beautygan_cli.makeup import colour_correction, composite, encoded, eye_layer, rendering
