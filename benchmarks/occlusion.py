@@ -45,9 +45,8 @@ def made_covers(network: occlusion.OcclusionNetwork, held: list, count: int) -> 
         pixels, face, label, weight = (
             np.stack([getattr(example, name) for example in examples]) for name in ("pixels", "face", "label", "weight")
         )
-        opened = network._open()
-        feeds = {opened.chips: pixels.astype(np.float32), opened.face: face[..., None] / 255}
-        said = opened.session.run(opened.output, feeds)[..., 0]
+        feeds = {"source": pixels.astype(np.float32), "reference": face[..., None] / np.float32(255)}
+        said = network._network.run("made_up", feeds)[..., 0]
         if kind:
             print(f"{kind:12} IoU {training.intersection_over_union(said, label, weight):.2f}")
         else:

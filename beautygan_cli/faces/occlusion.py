@@ -12,8 +12,6 @@ The network is kept as the makeup model is, and opened with the same care: only 
 
 from __future__ import annotations
 
-import importlib.resources
-import threading
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
@@ -22,21 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli.errors import ModelError
 from beautygan_cli.faces import masks as region_masks
 from beautygan_cli.faces.alignment import AlignedFace
 from beautygan_cli.imaging import drawing
-from beautygan_cli.model.checkpoint import find_checkpoint, open_reader, read_meta_graph
-from beautygan_cli.model.graph import (
-    check_sizes,
-    check_tensors,
-    keep_needed,
-    refuse_forbidden,
-    replace_nodes,
-)
-from beautygan_cli.model.signature import Signature
-from beautygan_cli.model.tf_runtime import RUNNING, runtime
-from beautygan_cli.model.weights import constants, find_variables, read_weights, variable_placeholders
+from beautygan_cli.model.frozen import FrozenNetwork, bundled
 from beautygan_cli.types import FloatArray, UInt8Array
 
 SIZE = 128  # pixels of the chip that the network sees, both sides
@@ -71,11 +58,9 @@ class OcclusionNetwork:
     """
 
     def __init__(self, model: str | Path | None = None, *, threads: int | None = None) -> None:
-        self._model = None if model is None else Path(model)
-        self._threads = threads
-        self._lock = threading.Lock()
-        self._opened: _Opened | None = None
-        self._closed = False
+        folder = bundled("occlusion") if model is None else Path(model)
+        chip, mask = (SIZE, SIZE, 3), (SIZE, SIZE, 1)
+        self._network = FrozenNetwork(folder, (chip, mask), {"made_up": mask}, threads)
 
     def predict(self, chips: UInt8Array, landmarks: NDArray[Any]) -> FloatArray:
         """How surely each pixel of each chip is covered.
@@ -101,24 +86,17 @@ class OcclusionNetwork:
     def probabilities(self, chips: UInt8Array, landmarks: NDArray[Any]) -> FloatArray:
         """The network's own answer, (N, 128, 128) float32 in [0, 1]; arguments and errors as of `predict`."""
         _check(chips, landmarks)
-        opened = self._open()
         small = _scaled(landmarks, SIZE / chips.shape[2])
         result = np.empty((len(chips), SIZE, SIZE), dtype=np.float32)
         for start in range(0, len(chips), BATCH):
             part = slice(start, start + BATCH)
             pixels, face = network_input(chips[part], small[part])
-            with RUNNING:
-                (values,) = opened.session.run([opened.output], {opened.chips: pixels, opened.face: face})
-            result[part] = values[..., 0]
+            result[part] = self._network.run("made_up", {"source": pixels, "reference": face})[..., 0]
         return result
 
     def close(self) -> None:
         """Free the network. It can't be used afterwards; closing it again does nothing."""
-        with self._lock:
-            if self._opened is not None:
-                self._opened.session.close()
-            self._opened = None
-            self._closed = True
+        self._network.close()
 
     def __enter__(self) -> OcclusionNetwork:
         return self
@@ -127,14 +105,6 @@ class OcclusionNetwork:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _open(self) -> _Opened:
-        with self._lock:  # two threads would load it twice
-            if self._closed:
-                raise RuntimeError("this OcclusionNetwork is closed")
-            if self._opened is None:
-                self._opened = _Opened(bundled() if self._model is None else self._model, self._threads)
-            return self._opened
 
 
 def network_input(chips: UInt8Array, landmarks: NDArray[Any]) -> tuple[FloatArray, FloatArray]:
@@ -269,59 +239,6 @@ def covered_shares(occlusion: FloatArray, landmarks: NDArray[Any]) -> dict[str, 
         name: float((mask * occlusion).sum() / max(float(mask.sum()), 1e-6))
         for name, mask in zip(NAMES, masks, strict=True)
     }
-
-
-def bundled() -> Path:
-    """The folder of the network that comes with the package. Raises ModelError when there is none."""
-    installed = Path(str(importlib.resources.files("beautygan_cli").joinpath("bundled", "occlusion")))
-    checkout = Path(__file__).resolve().parent.parent.parent / "models" / "occlusion"
-    for folder in (installed, checkout):
-        if folder.is_dir():
-            return folder
-    raise ModelError("the bundled occlusion network is missing from this installation; reinstall beautygan-cli")
-
-
-class _Opened:
-    """The frozen graph with its session and its three tensors."""
-
-    def __init__(self, folder: Path, threads: int | None) -> None:
-        tf = runtime()
-        signature = Signature.load(folder)
-        files = find_checkpoint(folder)
-        meta_graph = read_meta_graph(files.meta)
-        nodes = meta_graph.nodes
-        check_tensors(nodes, signature, files.meta)
-        kept = keep_needed(nodes, signature.made_up, signature, files.meta)
-        refuse_forbidden(kept, signature, meta_graph.functions, files.meta)
-        reader = open_reader(files)
-        variables = find_variables(kept, reader, files)
-        one_face = {**_placeholders(signature, 1), **variable_placeholders(variables)}
-        skeleton = replace_nodes(kept, one_face)
-        check_sizes(skeleton, (1, SIZE, SIZE, 1), signature.made_up, files.meta)
-        weights = constants(read_weights(variables, reader, files), variables)
-        frozen = replace_nodes(kept, {**_placeholders(signature, None), **weights})
-        graph_def = tf.GraphDef(node=frozen)
-        graph_def.versions.producer = meta_graph.producer
-        graph = tf.Graph()
-        with graph.as_default():
-            self.chips, self.face, self.output = tf.import_graph_def(
-                graph_def, name="", return_elements=[signature.source, signature.reference, signature.made_up]
-            )
-        count = threads or 0
-        settings = tf.ConfigProto(intra_op_parallelism_threads=count, inter_op_parallelism_threads=count)
-        self.session = tf.Session(graph=graph, config=settings)
-
-
-def _placeholders(signature: Signature, batch: int | None) -> dict[str, Any]:
-    """The two that are fed, chips of three channels and masks of one."""
-    tf = runtime()
-    nodes = {}
-    for tensor, channels in ((signature.source, 3), (signature.reference, 1)):
-        name = tensor.partition(":")[0]
-        nodes[name] = tf.NodeDef(name=name, op="Placeholder")
-        nodes[name].attr["dtype"].type = tf.float32.as_datatype_enum
-        nodes[name].attr["shape"].shape.CopyFrom(tf.TensorShape([batch, SIZE, SIZE, channels]).as_proto())
-    return nodes
 
 
 def _check(chips: NDArray[Any], landmarks: NDArray[Any]) -> None:

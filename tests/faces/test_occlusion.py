@@ -17,6 +17,7 @@ from beautygan_cli.errors import ModelError
 from beautygan_cli.faces import alignment, detection, masks, occlusion
 from beautygan_cli.imaging import drawing
 from beautygan_cli.makeup import rendering as makeup
+from beautygan_cli.model import frozen
 
 SAMPLES = Path(__file__).resolve().parent.parent.parent / "samples"
 SIZE = 256
@@ -309,5 +310,5 @@ def test_a_face_costs_less_than_ten_milliseconds_on_two_cores(network, people):
 
 
 def test_the_network_takes_less_than_a_megabyte():
-    folder = occlusion.bundled()
+    folder = frozen.bundled("occlusion")
     assert sum(file.stat().st_size for file in folder.iterdir()) < 1_000_000
