@@ -1,4 +1,4 @@
-"""A clip made up: frames stream in and out, and the makeup of each face stays where it is."""
+"""A clip or an animation made up: frames stream in and out, and the makeup of each face stays where it is."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import contextlib
 import os
 import threading
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
@@ -20,13 +20,21 @@ from beautygan_cli.batch.options import RunConfig
 from beautygan_cli.batch.outcome import Outcome, Status
 from beautygan_cli.batch.sources import ReadyLook, Source
 from beautygan_cli.errors import FaceError, PhotoError, StoppedError
-from beautygan_cli.faces import exposure
+from beautygan_cli.faces import exposure, tone
 from beautygan_cli.faces.alignment import AlignedFace
 from beautygan_cli.faces.analysis import analyse_face
 from beautygan_cli.faces.face import Face
 from beautygan_cli.faces.tracking import SEARCH_EVERY, Steady, Tracker
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.pipeline import Made
+from beautygan_cli.photos.animation import (
+    SUFFIXES,
+    Animation,
+    animation_format,
+    probe_animation,
+    read_animation,
+    write_animation,
+)
 from beautygan_cli.photos.clip import Clip, Encoder, clip_mark, probe_clip, read_frames, sound_for_mp4
 from beautygan_cli.photos.files import Journal, printable, refuse_foreign, whole
 from beautygan_cli.photos.photo import Photo
@@ -61,55 +69,133 @@ def make_up_clip(
     a clip that can't be read, FaceError for one without any face, OutputError, BeyondLimitError, and
     StoppedError once `stop` is set.
     """
-    if config.crop:
-        raise PhotoError(f"{printable(path)} is a clip, which --crop does not take; give it without --crop.")
-    clip = probe_clip(path, config.max_pixels)
-    work = Work(clip, look, asked, session, config)
-    sound = sound_for_mp4(clip)
-    done = 0
+    moving = _probed(path, output, config)
+    work = Work(moving, look, asked, session, config)
     refuse_foreign(output, overwrite=config.overwrite, journal=journal)
     with whole(output, config.overwrite, journal) as file:
-        with contextlib.ExitStack() as stack:
-            encoder = stack.enter_context(
-                Encoder(
-                    *(clip, Path(file.name), output, sound),
-                    quality=config.quality,
-                    strip_location=config.strip_location,
-                )
+        if isinstance(moving, Animation):
+            _write_animation(moving, work, file, output, stop, on_frame)
+            return work.outcome(output, list(moving.notes))
+        sound = sound_for_mp4(moving)
+        _write_clip(moving, work, file, output, sound, stop, on_frame)
+    lost = list(moving.lost)
+    if moving.sound and not sound:
+        lost.append("the sound is of a kind that can't be read and was left out")
+    notes = ["its interlaced frames were made whole ones"] if moving.interlaced else []
+    if sound == "aac":
+        notes.insert(0, "the sound is of a kind that MP4 can't hold and was encoded anew")
+    return work.outcome(output, notes, lost)
+
+
+def _probed(path: Path, output: Path, config: RunConfig) -> Clip | Animation:
+    """What is known of a clip or an animation before it is made up. PhotoError."""
+    photo_format = animation_format(path)
+    if config.crop:
+        kind = "an animation" if photo_format else "a clip"
+        raise PhotoError(f"{printable(path)} is {kind}, which --crop does not take; give it without --crop.")
+    if photo_format is None:
+        return probe_clip(path, config.max_pixels)
+    if _written_format(output) is None:
+        raise PhotoError(
+            f"{printable(path)} is an animation, which {output.suffix} can't hold; keep its own format, or choose"
+            " webp or png."
+        )
+    return probe_animation(path, config.max_pixels)
+
+
+def _written_format(output: Path) -> str | None:
+    """The format of animations that a result's suffix names."""
+    return next((kind for kind, suffixes in SUFFIXES.items() if output.suffix.lower() in suffixes), None)
+
+
+def _write_clip(
+    clip: Clip,
+    work: Work,
+    file: IO[bytes],
+    output: Path,
+    sound: str,
+    stop: threading.Event | None,
+    on_frame: OnFrame | None,
+) -> None:
+    config = work.config
+    with contextlib.ExitStack() as stack:
+        encoder = stack.enter_context(
+            Encoder(
+                *(clip, Path(file.name), output, sound),
+                quality=config.quality,
+                strip_location=config.strip_location,
             )
-            frames = stack.enter_context(contextlib.closing(read_frames(clip)))
-            for made in stack.enter_context(contextlib.closing(work.frames(frames))):
-                if stop is not None and stop.is_set():
-                    raise StoppedError
-                encoder.write(made)
-                done += 1
-                if on_frame is not None:
-                    on_frame(path, done, clip.frames)
-            if not work.with_face:
-                raise FaceError(
-                    f"no face found in {printable(path)}, in none of its {done} frames; use a clip in which the face"
-                    " is larger, upright and uncovered."
-                )
-        if config.mark:
-            file.seek(0, os.SEEK_END)
-            file.write(clip_mark())
-    return work.outcome(output, done, sound)
+        )
+        frames = stack.enter_context(contextlib.closing(read_frames(clip)))
+        for made in stack.enter_context(contextlib.closing(work.all_frames(frames, stop, on_frame))):
+            encoder.write(made)
+    if config.mark:
+        file.seek(0, os.SEEK_END)
+        file.write(clip_mark())
+
+
+def _write_animation(
+    animation: Animation,
+    work: Work,
+    file: IO[bytes],
+    output: Path,
+    stop: threading.Event | None,
+    on_frame: OnFrame | None,
+) -> None:
+    config = work.config
+    waiting: deque[Photo] = deque()  # frames that were read and are not made up yet
+
+    def pixels(frames: Iterable[Photo]) -> Iterator[UInt8Array]:
+        for frame in frames:
+            waiting.append(frame)
+            yield frame.pixels
+
+    with contextlib.ExitStack() as stack:
+        frames = stack.enter_context(contextlib.closing(read_animation(animation)))
+        made = stack.enter_context(contextlib.closing(work.all_frames(pixels(frames), stop, on_frame)))
+        write_animation(
+            *((replace(waiting.popleft(), pixels=frame) for frame in made), animation, file),
+            _written_format(output) or animation.format,
+            quality=config.quality,
+            strip_location=config.strip_location,
+            mark=config.mark,
+        )
 
 
 @dataclass(eq=False)
 class Work:
-    """The frames of a clip on their way: what is known of their faces, and what has been counted and timed."""
+    """The frames of a clip or an animation on their way: what is known of their faces, what is counted and timed."""
 
-    clip: Clip
+    clip: Clip | Animation
     look: ReadyLook
     asked: float
     session: MakeupSession
     config: RunConfig
+    done: int = 0
     with_face: int = 0
     most_faces: int = 0
     first: Outcome | None = None  # of the first frame with a face
+    toned: dict[int, bool] = field(default_factory=dict)  # of each track, as its first frame has it
     exposures: dict[int, float] = field(default_factory=dict)  # of each track, as `faces/exposure` has it, steadied
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    def all_frames(
+        self, frames: Iterable[UInt8Array], stop: threading.Event | None, on_frame: OnFrame | None
+    ) -> Generator[UInt8Array, None, None]:
+        """As `frames`. StoppedError once `stop` is set, FaceError at the end where none of them shows a face."""
+        path = self.clip.path
+        for made in self.frames(frames):
+            if stop is not None and stop.is_set():
+                raise StoppedError
+            yield made
+            self.done += 1
+            if on_frame is not None:
+                on_frame(path, self.done, self.clip.frames)
+        if not self.with_face:
+            raise FaceError(
+                f"no face found in {printable(path)}, in none of its {self.done} frames; use a clip in which the face"
+                " is larger, upright and uncovered."
+            )
 
     def frames(self, frames: Iterable[UInt8Array]) -> Generator[UInt8Array, None, None]:
         """Each of the clip's frames made up, (H, W, 3) uint8 RGB as they come in; one without a face as it is."""
@@ -161,13 +247,13 @@ class Work:
         """Each of the numbered frames of a group made up, with its number of faces."""
         began = time.monotonic()
         frames = [group[number] for number in numbers]
-        times = [float((start + number) / self.clip.rate) for number in numbers]
+        times = [self.clip.time_of(start + number) for number in numbers]
         seen = tracker.follow(frames, times)
         calm = [steady.add(*item) for item in zip(frames, seen, times, strict=True)]
         signature = self.session.signature
         aligned = [
             [
-                self._steadily_lit(
+                self._steady(
                     analyse_face(copy, Face((0, 0, 0, 0), face.landmarks), signature.size, signature.padding),
                     face.track,
                 )
@@ -177,7 +263,7 @@ class Work:
         ]
         tracked = time.monotonic()
         pairs = [(face, self.look.wearing) for found in aligned for face in found]
-        all_made = pipeline.make_up(pairs, self.session, remove=self.config.remove) if pairs else []
+        all_made = pipeline.make_up(pairs, self.session, **self.config.network) if pairs else []
         self.seconds["detect"] += tracked - began
         self.seconds["network"] += time.monotonic() - tracked
         begun = time.monotonic()
@@ -194,13 +280,21 @@ class Work:
             yield made, len(found)
             begun = time.monotonic()
 
-    def _steadily_lit(self, face: AlignedFace, track: int) -> AlignedFace:
-        """The face with the exposure that its track had so far, and a little of its own: a blink must not flash."""
+    def _steady(self, face: AlignedFace, track: int) -> AlignedFace:
+        """The face with the exposure that its track had so far, and a little of its own: a blink must not flash.
+
+        Whether it is in colour was decided by the track's first frame.
+        """
         now = exposure.exposure(face)
         if now is not None:
             before = self.exposures.get(track, now)
             self.exposures[track] = before + EXPOSURE_SHARE * (now - before)
-        return replace(face, exposure=self.exposures.get(track))
+        steady = replace(face, exposure=self.exposures.get(track))
+        if track not in self.toned:
+            palette = isinstance(self.clip, Animation) and self.clip.format == "GIF"
+            self.toned[track] = tone.is_toned(steady, tone.LEAST_OF_PALETTE if palette else tone.LEAST_COLOUR)
+        tone.decide(steady, self.toned[track])
+        return steady
 
     def _judge(self, frame: UInt8Array, found: Sequence[AlignedFace], made: Sequence[Made]) -> Outcome:
         """The outcome as of the first frame with a face. BeyondLimitError where no strength keeps within the limit."""
@@ -225,21 +319,15 @@ class Work:
         self.with_face += count > 0
         self.most_faces = max(self.most_faces, count)
 
-    def outcome(self, output: Path, done: int, sound: str) -> Outcome:
-        """What became of the clip, now that all its frames are through."""
+    def outcome(self, output: Path, said: Sequence[str], lost: Sequence[str] = ()) -> Outcome:
+        """What became of the clip, now that all its frames are through.
+
+        said: phrases on what was converted; lost: on what that was asked for is missing.
+        """
         assert self.first is not None
         spent = {**self.first.seconds, **self.seconds}
-        notes = [self.first.reason]
-        if without := done - self.with_face:
-            notes.append(f"{without} of {done} frames show no face and are as they were")
-        if sound == "aac":
-            notes.append("the sound is of a kind that MP4 can't hold and was encoded anew")
-        lost = list(self.clip.lost)
-        if self.clip.sound and not sound:
-            lost.append("the sound is of a kind that can't be read and was left out")
-        partly = self.first.partly or without > 0 or bool(lost)
-        notes += lost
-        if self.clip.interlaced:
-            notes.append("its interlaced frames were made whole ones")
-        reason = "; ".join(note for note in notes if note)
+        without = self.done - self.with_face
+        missing = [f"{without} of {self.done} frames show no face and are as they were"] if without else []
+        partly = self.first.partly or bool(missing or lost)
+        reason = "; ".join(filter(None, [self.first.reason, *missing, *lost, *said]))
         return replace(self.first, output=output, faces=self.most_faces, seconds=spent, reason=reason, partly=partly)

@@ -29,6 +29,7 @@ from beautygan_cli.batch.sources import ReadyLook, Source, read_source
 from beautygan_cli.errors import BeautyGANError, FaceError, PhotoError, StoppedError
 from beautygan_cli.faces.alignment import AlignedFace
 from beautygan_cli.makeup import pipeline
+from beautygan_cli.photos.animation import animation_format
 from beautygan_cli.photos.files import present, printable
 from beautygan_cli.photos.find import Found
 from beautygan_cli.photos.formats import is_clip
@@ -246,7 +247,7 @@ class Line:
             return Plan(failed)
         if not plan.make and not plan.revisit:
             return plan
-        if is_clip(item.path):
+        if is_clip(item.path) or animation_format(item.path):
             return replace(plan, clip=item.path)
         try:
             once = len(plan.make) + len(plan.revisit) == 1
@@ -277,7 +278,7 @@ class Line:
         self.manifest.announce([(target.output, target.key) for target in targets])
         try:
             faces = [(face, pair.look.wearing) for pair, face in batch]
-            made = pipeline.make_up(faces, self.session, remove=self.config.remove)
+            made = pipeline.make_up(faces, self.session, **self.config.network)
         except Exception as error:
             for wanted in (wanted for pair in pairs for wanted in pair.all_wanted()):
                 wanted.slot.set_result(wanted.outcome(Status.FAILED, reason_of(error, wanted.pair.source.path)))

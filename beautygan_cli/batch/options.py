@@ -17,7 +17,7 @@ class RunConfig:
     1, each of which gives a result of its own. remove: take makeup off, by the looks' bare faces. largest_distance: of
     dlib's descriptors of source and result; a result beyond it is made weaker. measure: take the figures of MEASURED.
     chips, previews: small pictures for the outcome, of that longest side, 0 for none. retry_failed: make only what
-    failed before. jobs: processor cores to use, None for all.
+    failed before. jobs: processor cores to use, None for all. in_colour: makeup in colour on photos that have none.
     """
 
     out: Path
@@ -39,9 +39,16 @@ class RunConfig:
     previews: int = 0
     retry_failed: bool = False
     jobs: int | None = None
+    in_colour: bool = False
 
     @property
     def recipe(self) -> dict[str, Any]:
         """Of the options, those that a result's pixels or metadata follow from."""
         names = ("remove", "which", "crop", "format", "quality", "mark", "strip_location", "largest_distance")
-        return {name: getattr(self, name) for name in names}
+        asked = {"in_colour": True} if self.in_colour else {}  # so that keys of earlier runs hold
+        return {name: getattr(self, name) for name in names} | asked
+
+    @property
+    def network(self) -> dict[str, bool]:
+        """What `pipeline.make_up` is told beside faces and session."""
+        return {"remove": self.remove, "in_colour": self.in_colour}

@@ -17,6 +17,7 @@ from beautygan_cli.batch.sources import ReadyLook, Source
 from beautygan_cli.errors import OutputError
 from beautygan_cli.makeup.look import REGIONS
 from beautygan_cli.makeup.words import Drawn, drawn_style
+from beautygan_cli.photos.animation import animation_format, animation_suffix
 from beautygan_cli.photos.clip import CLIP_SUFFIX
 from beautygan_cli.photos.files import present, printable
 from beautygan_cli.photos.find import Found
@@ -63,7 +64,7 @@ class Plan:
     make: list[Target] = field(default_factory=list)
     revisit: list[Target] = field(default_factory=list)
     source: Source | None = None
-    clip: Path | None = None  # in place of a source: it is read as it is made up
+    clip: Path | None = None  # or an animation, in place of a source: it is read as it is made up
 
 
 class Planner:
@@ -192,8 +193,11 @@ def result_paths(item: Found, name: str, looks: Sequence[str], config: RunConfig
     """Where a source's results go: for each look, by its name, a path for each strength of the sweep."""
     if config.file is not None:  # a run with one look and one strength
         return [[config.file]]
-    suffix = CLIP_SUFFIX
-    if not is_clip(item.path):
+    if is_clip(item.path):
+        suffix = CLIP_SUFFIX
+    elif played := animation_format(item.path):
+        suffix = animation_suffix(item.path, played, config.format)
+    else:
         suffix = suffix_for(told_format(item.path), item.path, config.format)
     folder, sweep = config.out / item.inside, config.sweep
     return [

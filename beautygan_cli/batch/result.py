@@ -16,7 +16,7 @@ from beautygan_cli.batch.outcome import FAULT_FIGURES, MEASURED, BeyondLimitErro
 from beautygan_cli.batch.sources import ReadyLook, Source, region_colours
 from beautygan_cli.errors import OutputError
 from beautygan_cli.evaluation import fault_summary, faults, metrics
-from beautygan_cli.faces import alignment
+from beautygan_cli.faces import alignment, tone
 from beautygan_cli.faces.alignment import AlignedFace, Placement
 from beautygan_cli.faces.recognition import descriptor
 from beautygan_cli.imaging.colour import ciede2000
@@ -66,6 +66,8 @@ def make(
     reasons = [f"made at {share:g} of the strength to stay within --min-identity {limit:g}"] if share < 1 else []
     lost = [*_left_out(source, look, strengths, config), *look.notes]
     said = [*reasons, *lost, *wrong, *source.photo.notes]
+    if any(tone.is_toned(face) for face in source.aligned):
+        said.append("the photo has no colour of its own, so its makeup has none; --in-colour gives it some")
     if source.left_alone:
         others = "a face" if source.left_alone == 1 else f"{source.left_alone} faces"
         said.append(f"{others} far smaller, or without colour, left as in the photo")

@@ -10,7 +10,7 @@ from typing import Any
 from beautygan_cli.cli.parsing import Parser, expanded, home, path
 from beautygan_cli.errors import LookError
 from beautygan_cli.makeup.words import describe
-from beautygan_cli.photos.formats import PHOTO_SUFFIXES
+from beautygan_cli.photos.formats import ANIMATION_SUFFIXES, PHOTO_SUFFIXES
 
 EPILOG = """\
 examples:
@@ -84,6 +84,7 @@ class Arguments(argparse.Namespace):
     list_looks: bool
     faces: str
     crop: bool
+    in_colour: bool
     grid: Path | None
     format: str
     quality: int
@@ -196,6 +197,11 @@ def parser() -> Parser:
     )
     result.add_argument(
         "--crop", action="store_true", help="write the aligned face alone, as large as the network sees it"
+    )
+    result.add_argument(
+        "--in-colour",
+        action="store_true",
+        help="makeup in colour on black-and-white and sepia photos, too, which else stay in their tone",
     )
     result.add_argument(
         "--grid", type=_picture, metavar="FILE", help="also write a picture of references, sources and results"
@@ -343,7 +349,7 @@ def completed(options: Arguments) -> Arguments:
 def out_file(options: Arguments) -> Path | None:
     """The file that --out names for the one result, None where it names a folder or stdout."""
     suffix = PurePath(options.out).suffix.lower()
-    if options.out == "-" or "://" in options.out or suffix not in (*PHOTO_SUFFIXES, ".mp4"):
+    if options.out == "-" or "://" in options.out or suffix not in (*PHOTO_SUFFIXES, *ANIMATION_SUFFIXES, ".mp4"):
         return None
     return None if Path(options.out).is_dir() else Path(options.out)
 

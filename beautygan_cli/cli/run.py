@@ -45,10 +45,11 @@ from beautygan_cli.model.signature import Signature
 from beautygan_cli.page import server
 from beautygan_cli.page.state import State
 from beautygan_cli.photos import remote
+from beautygan_cli.photos.animation import animation_format
 from beautygan_cli.photos.clip import CLIP_SUFFIX, INSTALL_CLIPS, clips_readable
 from beautygan_cli.photos.files import TEMPORARY, printable, refuse_foreign, sweep
 from beautygan_cli.photos.find import Found, Problem, find_photos, passed_over
-from beautygan_cli.photos.formats import SOURCE_SUFFIXES, is_clip
+from beautygan_cli.photos.formats import ANIMATION_SUFFIXES, SOURCE_SUFFIXES, is_clip
 from beautygan_cli.photos.photo import Photo, suffix_for, write_photo
 from beautygan_cli.photos.xmp import is_result
 from beautygan_cli.report.gallery import PAGE, THUMBNAILS, Gallery
@@ -170,8 +171,9 @@ def check(options: Arguments) -> int:
         references = list(dict.fromkeys(path for _, worn in given.looks for path in worn.references))
         for role, paths in (("source", [item.path for item in sources]), ("reference", references)):
             for path in paths:
-                if is_clip(path):
-                    say(f"{printable(path)} is a clip; --check looks at photos alone")
+                if is_clip(path) or animation_format(path):
+                    kind = "a clip" if is_clip(path) else "an animation"
+                    say(f"{printable(path)} is {kind}; --check looks at photos alone")
                     continue
                 found = faults(*(path, role, signature), which=options.faces, max_pixels=options.max_pixels)
                 for fault in found:
@@ -238,7 +240,7 @@ def _given(options: Arguments, stack: ExitStack) -> Given:
     """The photos that the command names; NothingToDoError where there are none to begin with."""
     names = [_from_stdin(stack) if name == PIPE else name for name in options.no_makeup]
     sources, problems = _without_clips(*find_photos(names, suffixes=SOURCE_SUFFIXES), names)
-    others = passed_over([*names, *options.ref])
+    others = passed_over(names, suffixes=SOURCE_SUFFIXES) + passed_over(options.ref)
     if others and not options.quiet:
         say(f"{counted(others.total(), 'file')} of other kinds passed over: {', '.join(sorted(others))}")
     looks, look_problems = _looks(options)
@@ -257,6 +259,8 @@ def _given(options: Arguments, stack: ExitStack) -> Given:
     if (file := out_file(options)) and (is_clip(sources[0].path) != (file.suffix.lower() == CLIP_SUFFIX)):
         kind = f"a clip, which becomes an {CLIP_SUFFIX}" if is_clip(sources[0].path) else "a photo"
         raise NothingToDoError(f"{printable(sources[0].path)} is {kind}; give --out a name that ends so.")
+    if file and file.suffix.lower() in ANIMATION_SUFFIXES and not animation_format(sources[0].path):
+        raise NothingToDoError(f"{printable(sources[0].path)} is no animation; give --out a name such as me.png.")
     named = [Path(name) for name in (*names, *options.ref, *options.look, pipeline.bare_face())]
     return Given(sources, looks, [*problems, *look_problems], named)
 
@@ -465,6 +469,7 @@ def _settings(options: Arguments, stack: ExitStack) -> RunConfig:
         previews=PREVIEW if options.gallery else 0,
         retry_failed=options.retry_failed,
         jobs=options.jobs,
+        in_colour=options.in_colour,
     )
 
 

@@ -21,6 +21,7 @@ NO_COLOUR = "the reference has no colour, so light and dark alone were taken fro
 # 33 people in colour have 0.049 and more, in the dark and as JPEG of quality 30 too; 95 of 100 grey, sepia and duotone
 # copies, alike, 0.025 at most.
 LEAST_COLOUR = 0.042
+LEAST_OF_PALETTE = 0.027  # of pictures of 256 colours, which dull small parts: 6 in colour have 0.030, toned ones 0.024
 LEAST_PIXELS = 6  # of a region that is looked at
 FARTHEST_BROWS = 12.0  # a*, b* from the skin's in such shade; bare brows of 124 people have 9 at most, blue ones 18
 STEPS = 16  # of lightness
@@ -29,8 +30,11 @@ REGIONS = (masks.lips_mask, masks.openings_mask, masks.cheeks_mask, masks.brows_
 _SHALLOWEST = 1.0  # of the mean chroma: below it a face is grey
 
 
-def is_toned(face: AlignedFace) -> bool:
-    """Whether a face's colours follow from its lightness alone, as in black and white, sepia or a duotone."""
+def is_toned(face: AlignedFace, least: float = LEAST_COLOUR) -> bool:
+    """Whether a face's colours follow from its lightness alone, as in black and white, sepia or a duotone.
+
+    The first call for a face decides. least: LEAST_COLOUR, or LEAST_OF_PALETTE for a picture of so many colours.
+    """
 
     def work() -> bool:
         lab, inside = _face(face)
@@ -44,9 +48,14 @@ def is_toned(face: AlignedFace) -> bool:
                 differences.append(np.hypot(*(values[:, 1:].T - usual).mean(axis=1)))
         if not differences:
             return False
-        return bool(np.sqrt(np.square(differences).mean()) < LEAST_COLOUR * lab[inside][:, 0].mean())
+        return bool(np.sqrt(np.square(differences).mean()) < least * lab[inside][:, 0].mean())
 
     return face.once("toned", work)
+
+
+def decide(face: AlignedFace, toned: bool) -> None:
+    """What `is_toned` says of a face from now on."""
+    face.known["toned"] = toned
 
 
 def brows_painted(face: AlignedFace) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,10 +32,13 @@ from beautygan_cli.model.features import Features
 from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos.files import printable
-from beautygan_cli.photos.photo import Photo, read_photo
+from beautygan_cli.photos.photo import Photo, decode_photo, photo_of, read_photo
 from beautygan_cli.types import FloatArray, UInt8Array
 
-PhotoLike = str | Path | Photo | NDArray[np.uint8]
+if TYPE_CHECKING:
+    from PIL import Image
+
+    PhotoLike = str | Path | Photo | NDArray[np.uint8] | bytes | IO[bytes] | Image.Image
 
 
 Mix = tuple[tuple[AlignedFace, float], ...]
@@ -97,25 +101,27 @@ def transfer(
     *,
     session: MakeupSession | None = None,
     which: str = "all",
+    in_colour: bool = False,
 ) -> UInt8Array:
     """The source photo wearing a look, (H, W, 3) uint8 RGB, upright, at the source's own size.
 
-    source: a path, a `Photo`, or an (H, W, 3) uint8 RGB array. look: a reference photo, given in the same ways, or a
-    `Look`, or the path of a `.toml` file that holds one. strengths: 0 to 1 by region; by default those of the look,
-    for a reference photo all but the skin's 1. session: an open `MakeupSession` (None opens the bundled model for this
-    call). which: "all" faces of the source or the "largest".
+    source: a path; the bytes of a photo's file, or a binary file open at its start; a PIL image; a `Photo`; or an
+    (H, W, 3) uint8 RGB array in sRGB. look: a reference photo, given in the same ways, or a `Look`, or the path of a
+    `.toml` file that holds one. strengths: 0 to 1 by region; by default those of the look, for a reference photo all
+    but the skin's 1. session: an open `MakeupSession` (None opens the bundled model for this call). which: "all" faces
+    of the source or the "largest". in_colour: the makeup keeps its colours on a black-and-white photo, too.
 
     Raises PhotoError for a photo that can't be read, FaceError where there is no face, LookError for a look file that
-    is none, ModelError for a model that can't be used.
+    is none, ModelError for a model that can't be used, ValueError for an array of another shape or type.
     """
     if session is None:
         with MakeupSession() as opened:
-            return transfer(source, look, strengths, session=opened, which=which)
+            return transfer(source, look, strengths, session=opened, which=which, in_colour=in_colour)
     pixels = _pixels(source)
     aligned = find_faces(pixels, session.signature, _name(source), which=which)
     wearing, usual = _worn(look, session.signature)
-    spare = isinstance(source, (str, Path))
-    return apply_look(pixels, aligned, wearing, strengths or usual, session, spare=spare)
+    spare = not isinstance(source, (Photo, np.ndarray))
+    return apply_look(pixels, aligned, wearing, strengths or usual, session, spare=spare, in_colour=in_colour)
 
 
 def remove(
@@ -137,7 +143,7 @@ def remove(
     pixels = _pixels(source)
     aligned = find_faces(pixels, session.signature, _name(source), which=which)
     wearing, _ = _worn(bare_face() if bare is None else bare, session.signature)
-    spare = isinstance(source, (str, Path))
+    spare = not isinstance(source, (Photo, np.ndarray))
     return apply_look(pixels, aligned, wearing, strengths or Strengths(skin=1.0), session, remove=True, spare=spare)
 
 
@@ -150,13 +156,14 @@ def apply_look(
     *,
     remove: bool = False,
     spare: bool,
+    in_colour: bool = False,
 ) -> UInt8Array:
-    """The photo with all its faces in one look; `remove` and `spare` as in `apply`."""
+    """The photo with all its faces in one look; `remove` and `spare` as in `apply`, `in_colour` as in `make_up`."""
     strengths = strengths.decided(wearing.brows_painted)
     # The network leaves a part of the processor idle: masks are drawn beside it.
     with ThreadPoolExecutor(1) as beside:
         masks = beside.submit(lambda: [_weights(pixels, face, strengths, remove) for face in aligned])
-        made = make_up([(face, wearing) for face in aligned], session, remove=remove)
+        made = make_up([(face, wearing) for face in aligned], session, remove=remove, in_colour=in_colour)
         masks.result()
     return apply(pixels, aligned, made, strengths, remove=remove, spare=spare)
 
@@ -269,13 +276,17 @@ class _Job:
 
 
 def make_up(
-    pairs: Sequence[tuple[AlignedFace, AlignedFace | Wearing]], session: MakeupSession, *, remove: bool = False
+    pairs: Sequence[tuple[AlignedFace, AlignedFace | Wearing]],
+    session: MakeupSession,
+    *,
+    remove: bool = False,
+    in_colour: bool = False,
 ) -> list[Made]:
     """Each source made up with its look.
 
     pairs: (source, reference or look), run in the session's batches, a look whose regions take different references
-    once for each. `remove`: with its makeup off in place of on, after the reference's example. ModelError where a mix
-    is asked for that the model can't give.
+    once for each. `remove`: with its makeup off in place of on, after the reference's example. `in_colour`: the makeup
+    keeps its colours on a photo that has none, too. ModelError where a mix is asked for that the model can't give.
     """
     looks = [look if isinstance(look, Wearing) else Wearing.all_of(look) for _, look in pairs]
     lit = {source: exposure.lit(source) for source in dict.fromkeys(source for source, _ in pairs)}
@@ -284,6 +295,8 @@ def make_up(
         for number, ((source, _), look) in enumerate(zip(pairs, looks, strict=True))
         for mix in dict.fromkeys(look.mixes.values())
     }
+    for source in lit if in_colour else ():
+        tone.decide(source, False)
     made = dict(zip(jobs, _run(list(jobs.values()), session, remove), strict=True))
     pigment = {} if remove else _pigment([mix for look in looks if (mix := look.mixes.get("eyes"))], session)
     result = []
@@ -483,16 +496,25 @@ def _weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths, remove
 
 
 def _pixels(photo: PhotoLike) -> UInt8Array:
-    if isinstance(photo, Photo):
-        return detection.decided(photo).pixels
     if isinstance(photo, np.ndarray):
         if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
             raise ValueError(f"a photo's array must be (H, W, 3) uint8 RGB, but is {photo.shape} {photo.dtype}")
         return photo
-    return detection.decided(read_photo(photo)).pixels
+    return detection.decided(_read(photo)).pixels
+
+
+def _read(photo: PhotoLike) -> Photo:
+    if isinstance(photo, Photo):
+        return photo
+    if isinstance(photo, (str, Path)):
+        return read_photo(photo)
+    if isinstance(photo, bytes) or hasattr(photo, "read"):
+        content = photo if isinstance(photo, bytes) else photo.read()
+        return decode_photo(io.BytesIO(content), Path(_name(photo)))
+    return photo_of(cast("Image.Image", photo))
 
 
 def _name(photo: PhotoLike) -> str:
-    if isinstance(photo, np.ndarray):
-        return "the photo"
-    return printable(photo.path if isinstance(photo, Photo) else photo)
+    if isinstance(photo, (str, Path, Photo)):
+        return printable(photo.path if isinstance(photo, Photo) else photo)
+    return "the photo"

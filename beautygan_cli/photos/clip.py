@@ -83,6 +83,10 @@ class Clip:
         large = self.size[0] > 1024 or self.size[1] > 576
         return self.colours[0] or ("bt709" if large else "smpte170m")
 
+    def time_of(self, number: int) -> float:
+        """Seconds from the start at which a frame, counted from 0, is shown."""
+        return float(number / self.rate)
+
 
 def probe_clip(path: Path, max_pixels: int = MAX_PIXELS) -> Clip:
     """Look at a clip, and decode its first frame. PhotoError where that can't be done, or ffmpeg is missing."""

@@ -72,17 +72,18 @@ def find_photos(
     return found, problems
 
 
-def passed_over(paths: Sequence[Path | str]) -> Counter[str]:
+def passed_over(paths: Sequence[Path | str], *, suffixes: frozenset[str] = PHOTO_SUFFIXES) -> Counter[str]:
     """How many files of other kinds lie in and below the folders among the paths, by suffix in lower case.
 
-    Kinds that somebody may take for photos or clips count, and hidden files don't.
+    `suffixes`: those that are not passed over. Kinds that somebody may take for photos or clips count, and hidden files
+    don't.
     """
     counts: Counter[str] = Counter()
     for folder in (path for path in map(remote.as_path, filter(str, paths)) if not isinstance(path, remote.RemotePath)):
         for _, folders, names in os.walk(folder):
             folders[:] = [name for name in folders if not name.startswith(".")]
-            suffixes = (PurePath(name).suffix.lower() for name in names if not name.startswith("."))
-            counts.update(suffix for suffix in suffixes if suffix in PICTURES_PASSED_OVER)
+            found = (PurePath(name).suffix.lower() for name in names if not name.startswith("."))
+            counts.update(suffix for suffix in found if suffix in PICTURES_PASSED_OVER - suffixes)
     return counts
 
 

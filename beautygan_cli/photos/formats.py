@@ -21,6 +21,7 @@ FORMATS = {
 }
 PHOTO_SUFFIXES = frozenset(FORMATS)
 CLIP_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mts", ".m2ts", ".3gp"})
+ANIMATION_SUFFIXES = frozenset({".gif", ".apng"})  # beside .png and .webp, which hold both; a still one is a photo
 # In a folder: somebody may take them for photos or clips, and they aren't read there.
 PICTURES_PASSED_OVER = frozenset({
     ".gif", ".apng", ".jxl", ".jp2", ".j2k", ".jpf", ".jxr", ".wdp", ".hdr", ".exr", ".psd", ".psb", ".xcf", ".svg",
@@ -29,7 +30,7 @@ PICTURES_PASSED_OVER = frozenset({
     ".iiq", ".mrw", ".kdc", ".dcr", ".erf", ".mef", ".mos", ".raw", ".heics", ".avifs", ".wmv", ".flv", ".ogv",
     ".mxf", ".vob", ".ts", ".m2v",
 })  # fmt: skip
-SOURCE_SUFFIXES = PHOTO_SUFFIXES | CLIP_SUFFIXES
+SOURCE_SUFFIXES = PHOTO_SUFFIXES | CLIP_SUFFIXES | ANIMATION_SUFFIXES
 FIRST_SUFFIX = {photo_format: suffix for suffix, photo_format in reversed(FORMATS.items())} | {"HEIF": ".heic"}
 
 

@@ -154,7 +154,7 @@ def decode_photo(file: io.BufferedIOBase, path: Path, *, max_pixels: int = MAX_P
             if image.format in ("JPEG", "MPO") and has_too_many_scans(file):
                 raise PhotoError(f"{name} is made of more scans than any camera writes; get another copy of it.")
             facts = facts_of(image, file)
-            _refuse(facts, name)
+            _refuse(facts, name, str(image.format))
             stored_orientation = tiff_orientation(image)
             image.load()  # which turns a TIFF upright, and no other format
             orientation = orientation_left(image)
@@ -162,16 +162,7 @@ def decode_photo(file: io.BufferedIOBase, path: Path, *, max_pixels: int = MAX_P
             photo = Photo(
                 pixels=read.pixels,
                 alpha=read.alpha,
-                metadata=Metadata(
-                    exif_of(image),
-                    read.profile,
-                    resolution(image, max(orientation, stored_orientation)),
-                    xmp_of(image),
-                    iim_of(image),
-                    comment_of(image),
-                    texts_of(image),
-                    image.info.get("compression") if image.format == "TIFF" else None,
-                ),
+                metadata=metadata_of(image, read.profile, max(orientation, stored_orientation)),
                 path=path,
                 format="JPEG" if image.format == "MPO" else str(image.format),
                 native=read.native,
@@ -191,6 +182,30 @@ def decode_photo(file: io.BufferedIOBase, path: Path, *, max_pixels: int = MAX_P
         raise PhotoError(f"{name} is damaged or cut short; get a fresh copy of it.") from error
 
 
+def photo_of(image: Image) -> Photo:
+    """The photo in a PIL image, upright and in 8-bit sRGB by its EXIF and colour profile, which it need not have."""
+    image.load()
+    profile = image.info.get("icc_profile")
+    read = decoded(image, Facts(profile if isinstance(profile, bytes) and profile else None), io.BytesIO())
+    orientation = orientation_left(image)
+    photo = Photo(read.pixels, read.alpha, metadata_of(image, read.profile, orientation), native=read.native)
+    return photo.mapped(lambda array: upright(array, orientation))
+
+
+def metadata_of(image: Image, profile: bytes | None, orientation: int = 1) -> Metadata:
+    """What a loaded image carries beside its pixels. orientation: by which they are turned upright."""
+    return Metadata(
+        exif_of(image),
+        profile,
+        resolution(image, orientation),
+        xmp_of(image),
+        iim_of(image),
+        comment_of(image),
+        texts_of(image),
+        image.info.get("compression") if image.format == "TIFF" else None,
+    )
+
+
 def _length(file: io.BufferedIOBase) -> int:
     """A file's size in bytes. It stays where it was read to."""
     before = file.tell()
@@ -199,15 +214,13 @@ def _length(file: io.BufferedIOBase) -> int:
     return length
 
 
-def _refuse(facts: Facts, name: str) -> None:
+def _refuse(facts: Facts, name: str, photo_format: str) -> None:
     """PhotoError for what would come out wrong without a word."""
     if facts.hdr:
         raise PhotoError(f"{name} is an HDR photo ({facts.hdr}); export it in SDR, as JPEG or PNG, first.")
     if facts.animated:
-        raise PhotoError(
-            f"{name} is an animation; save it as a clip (MP4) to have all of it made up, or one of its frames as a"
-            " photo."
-        )
+        whole = " To make up all of it, save it as animated WebP or as MP4." if photo_format == "AVIF" else ""
+        raise PhotoError(f"{name} is an animation where a photo is needed; save one of its frames as a photo.{whole}")
 
 
 def _left_out(facts: Facts) -> tuple[str, ...]:
@@ -355,7 +368,7 @@ def _profile_of(photo: Photo) -> bytes | None:
     return profile if profile and icc.is_srgb(profile) else None
 
 
-def _stored(photo: Photo, photo_format: str) -> npt.NDArray[Any]:
+def stored_levels(photo: Photo, photo_format: str) -> npt.NDArray[Any]:
     """The levels that a file in this format gets: HWC, 3 or 4 channels, uint8 or uint16, in the photo's own space."""
     native = photo.native
     levels: npt.NDArray[Any] = photo.pixels if native is None else native.with_change(photo.pixels)
@@ -380,7 +393,7 @@ def _encode(photo: Photo, photo_format: str, metadata: Metadata, quality: int, f
     Into a real file Pillow encodes a JPEG beside other threads; to give bytes it would keep the interpreter's lock.
     """
     options = _options(photo_format, metadata, quality)
-    levels = _stored(photo, photo_format)
+    levels = stored_levels(photo, photo_format)
     if levels.dtype == np.uint8:
         _save(levels, photo_format, options, file)
     elif photo_format == "PNG":
@@ -393,6 +406,13 @@ def _encode(photo: Photo, photo_format: str, metadata: Metadata, quality: int, f
         columns = levels.astype("<u2").view(np.uint8).reshape(levels.shape[0], -1, levels.shape[2])
         _save(columns, photo_format, options, wide)
         file.write(tiff.as_deep(wide.getvalue()))
+
+
+def encoding_options(
+    photo: Photo, photo_format: str, *, quality: int = 95, strip_location: bool = False, mark: bool = True
+) -> dict[str, Any]:
+    """What Pillow is told to write a photo in a format, its metadata included; the arguments are `write_photo`'s."""
+    return _options(photo_format, _carried(photo, photo_format, strip_location, mark), quality)
 
 
 def _options(photo_format: str, metadata: Metadata, quality: int) -> dict[str, Any]:

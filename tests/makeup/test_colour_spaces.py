@@ -130,6 +130,17 @@ def test_a_photo_of_one_tone_stays_in_it(
     assert np.mean(away[changed]) < 2.5 and np.percentile(away[changed], 95) < 6
 
 
+@says("source", "black and white, sepia, with --in-colour", "gets makeup in colour")
+def test_a_photo_without_colour_gets_makeup_in_colour_when_asked(
+    photos, session: MakeupSession, tmp_path: Path
+) -> None:
+    source = in_grey(photos("bare", 0), tmp_path / "grey.png")
+    pixels = pipeline.transfer(source, photos("worn", 0), session=session, which="largest", in_colour=True)
+    (face,) = pipeline.find_faces(read_photo(source).pixels, session.signature, "it", which="largest")
+    seen = colours(pixels, face.placement.to_photo(face.landmarks))
+    assert np.hypot(*seen["lips"][1:]) > 10
+
+
 def _curve(lab: np.ndarray, channel: int, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     known = [(step, lab[..., channel][np.abs(lab[..., 0] - step) < 1]) for step in steps]
     known = [(step, values.mean()) for step, values in known if values.size]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import SAMPLES
+from PIL import Image
 from standin import StandIn
 
 from beautygan_cli import MakeupSession, Strengths, transfer
@@ -20,7 +22,8 @@ from beautygan_cli.faces.masks import cheeks_mask, face_mask, lids_mask, lips_ma
 from beautygan_cli.faces.recognition import descriptor
 from beautygan_cli.imaging.colour import ciede2000, rgb_to_lab, weighted_mean
 from beautygan_cli.makeup import pipeline
-from beautygan_cli.photos.photo import read_photo
+from beautygan_cli.photos import icc
+from beautygan_cli.photos.photo import photo_of, read_photo
 
 BARE = sorted((SAMPLES / "no_makeup").glob("*.jpg"))
 LOOKS = sorted((SAMPLES / "makeup").glob("*.jpg"))
@@ -88,10 +91,24 @@ def test_the_person_stays_the_same(session: MakeupSession) -> None:
     assert np.mean(distances) < 0.32  # strangers lie 0.6 apart
 
 
-def test_a_path_a_photo_and_an_array_give_the_same(session: MakeupSession) -> None:
-    photo = read_photo(BARE[0])
-    results = [transfer(source, LOOKS[0], session=session) for source in (BARE[0], str(BARE[0]), photo, photo.pixels)]
+def test_a_photo_is_taken_in_whatever_way_it_is_given(session: MakeupSession) -> None:
+    photo, content = read_photo(BARE[0]), BARE[0].read_bytes()
+    given = [BARE[0], str(BARE[0]), photo, photo.pixels, content, io.BytesIO(content), Image.open(BARE[0])]
+    results = [transfer(source, LOOKS[0], session=session) for source in given]
     assert all(np.array_equal(result, results[0]) for result in results)
+    with Image.open(LOOKS[0]) as look:
+        assert np.array_equal(transfer(content, look, session=session), results[0])
+
+
+def test_a_pil_image_is_seen_upright_through_its_profile(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    profile = icc.matrix_profile(icc.PRIMARIES[12], None)
+    Image.open(BARE[0]).save(tmp_path / "turned.png", exif=exif.tobytes(), icc_profile=profile)
+    with Image.open(tmp_path / "turned.png") as image:
+        assert np.array_equal(photo_of(image).pixels, read_photo(tmp_path / "turned.png").pixels)
+    with pytest.raises(PhotoError, match="the photo is no photo of a known format"):
+        transfer(b"nothing", LOOKS[0])
 
 
 def test_a_photo_that_is_spare_is_made_up_in_place_and_another_is_left_alone(session: MakeupSession) -> None:

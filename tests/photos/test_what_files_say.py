@@ -15,13 +15,15 @@ import cv2
 import numpy as np
 import pillow_heif
 import pytest
-from PIL import Image, ImageCms, PngImagePlugin, TiffImagePlugin
+from PIL import Image, ImageCms, ImageSequence, PngImagePlugin, TiffImagePlugin
 
 from beautygan_cli.errors import PhotoError
-from beautygan_cli.photos import icc
+from beautygan_cli.photos import animation, icc
+from beautygan_cli.photos.animation import animation_format, probe_animation, read_animation, write_animation
 from beautygan_cli.photos.find import passed_over
-from beautygan_cli.photos.formats import FORMATS
+from beautygan_cli.photos.formats import FORMATS, SOURCE_SUFFIXES
 from beautygan_cli.photos.photo import Photo, losses, read_photo, told_format, turned_by_exif, write_photo
+from beautygan_cli.photos.xmp import is_result
 
 pillow_heif.register_heif_opener()
 
@@ -340,14 +342,134 @@ def test_of_a_document_the_first_page_is_taken_and_this_is_said(tmp_path: Path) 
     assert np.array_equal(photo.pixels, picture())
 
 
-@says("GIF, WebP, PNG, AVIF", "animations", "refused")
+def frames_of(count: int = 4, *, transparent: bool = False) -> list[Image.Image]:
+    """Pictures that differ, each with more of its left part transparent."""
+    frames = []
+    for number in range(count):
+        frame = Image.fromarray(np.roll(picture(), 4 * number, axis=1))
+        if transparent:
+            frame.putalpha(
+                Image.fromarray(np.where(np.arange(48) < 8 + 2 * number, 0, 255).astype(np.uint8)[None].repeat(32, 0))
+            )
+        frames.append(frame)
+    return frames
+
+
+def animated(path: Path, photo_format: str, frames: list[Image.Image], **options: object) -> Path:
+    options = {"lossless": True, "duration": [100, 40, 250, 60][: len(frames)], **options}
+    options |= {"disposal": 2} if photo_format == "GIF" else {}
+    frames[0].save(path, format=photo_format, save_all=True, append_images=frames[1:], **options)
+    return path
+
+
+def played(path: Path) -> tuple[list[float], object, list[np.ndarray]]:
+    """A file's durations in milliseconds, its loops and its frames as RGBA, by no reader of ours."""
+    durations, frames = [], []
+    with Image.open(path) as image:
+        for frame in ImageSequence.Iterator(image):
+            frames.append(np.asarray(frame.convert("RGBA")))
+            durations.append(frame.info.get("duration"))
+        return durations, image.info.get("loop"), frames
+
+
+def through(source: Path, result: Path, photo_format: str, **options: object) -> Path:
+    """An animation read and written as a run does it, with makeup on each frame."""
+    animation = probe_animation(source)
+    with result.open("wb") as file:
+        write_animation(map(with_makeup, read_animation(animation)), animation, file, photo_format, **options)
+    return result
+
+
+@says("GIF, WebP, PNG", "animations: frames, timing, loops, transparency", "kept; made up frame by frame, as clips are")
+@pytest.mark.parametrize("transparent", [False, True])
+@pytest.mark.parametrize("loops", [{}, {"loop": 0}, {"loop": 3}])
 @pytest.mark.parametrize("photo_format", ["GIF", "PNG", "WEBP"])
-def test_an_animation_is_refused_with_what_to_make_of_it(tmp_path: Path, photo_format: str) -> None:
-    first, second = Image.fromarray(picture()), Image.new("RGB", (48, 32), "white")
-    path = tmp_path / "animated"
-    first.save(path, format=photo_format, save_all=True, append_images=[second, second], duration=50, lossless=True)
-    with pytest.raises(PhotoError, match=r"animated is an animation; save it as a clip \(MP4\)"):
+def test_an_animation_keeps_time_loops_and_transparency(
+    tmp_path: Path, photo_format: str, loops: dict[str, int], transparent: bool
+) -> None:
+    source = animated(tmp_path / "animated", photo_format, frames_of(transparent=transparent), **loops)
+    assert animation_format(source) == photo_format
+    before = played(source)
+    after = played(through(source, tmp_path / "made", photo_format, quality=100))
+    assert after[:2] == before[:2] and before[0] == [100, 40, 250, 60]
+    for was, now in zip(before[2], after[2], strict=True):
+        assert np.array_equal(now[..., 3], was[..., 3])
+        change = (now.astype(int) - was)[was[..., 3] > 0][:, :3]
+        outside = np.ones(was.shape[:2], bool)
+        outside[FACE] = False
+        assert np.abs(change[outside[was[..., 3] > 0]]).mean() < (0 if photo_format == "PNG" else 6) + 1e-9
+        assert (now.astype(int) - was)[FACE][was[FACE][..., 3] > 0][:, 0].mean() > 20
+
+
+@says("GIF into WebP, PNG", "how often an animation is played", "kept, though each format counts it otherwise")
+@pytest.mark.parametrize(("loop", "times"), [(None, 1), (0, 0), (3, 4)])
+def test_loops_are_counted_as_the_format_does(tmp_path: Path, loop: int | None, times: int) -> None:
+    source = animated(tmp_path / "a.gif", "GIF", frames_of(), **({} if loop is None else {"loop": loop}))
+    for photo_format in ("PNG", "WEBP"):
+        made = through(source, tmp_path / "made", photo_format)
+        assert played(made)[1] == times
+        assert played(through(made, tmp_path / "back", "GIF"))[1] == loop
+
+
+@says("PNG", "a picture in front of an animation, shown where it isn't played", "kept, made up")
+def test_the_picture_in_front_of_an_animation_stays_apart(tmp_path: Path) -> None:
+    source = animated(tmp_path / "a.png", "PNG", frames_of(), default_image=True, duration=[40, 250, 60])
+    with Image.open(through(source, tmp_path / "made.png", "PNG")) as image:
+        assert image.default_image and image.n_frames == 4
+        assert np.asarray(image.convert("RGB"))[16, 24, 0] > picture()[16, 24, 0] + 20
+
+
+@says("WebP, PNG", "profile, EXIF and XMP of an animation", "kept, with the mark of a result")
+@pytest.mark.parametrize("photo_format", ["PNG", "WEBP"])
+def test_an_animation_keeps_its_profile_and_metadata(tmp_path: Path, photo_format: str) -> None:
+    exif = Image.Exif()
+    exif[0x013B] = "Somebody"
+    frames = [Image.fromarray(converted(np.asarray(frame), P3)) for frame in frames_of()]
+    source = animated(tmp_path / "animated", photo_format, frames, icc_profile=P3, exif=exif.tobytes())
+    shown = next(iter(read_animation(probe_animation(source)))).pixels
+    assert np.abs(shown.astype(int) - picture()).mean() < 1
+    with Image.open(through(source, tmp_path / "made", photo_format)) as image:
+        assert image.info["icc_profile"] == P3
+        assert image.getexif()[0x013B] == "Somebody"
+    assert is_result(tmp_path / "made")
+
+
+@says("GIF, WebP, PNG", "more than 10,000 frames, or more pixels in all frames than --max-pixels", "refused")
+def test_a_long_animation_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = animated(tmp_path / "a.gif", "GIF", frames_of())
+    assert probe_animation(source, 4 * 48 * 32).frames == 4
+    with pytest.raises(
+        PhotoError, match=r"a\.gif has more than 10,000 frames, or 6,143 pixels in all of them; make it"
+    ):
+        probe_animation(source, 4 * 48 * 32 - 1)
+    monkeypatch.setattr(animation, "MOST_FRAMES", 3)
+    with pytest.raises(PhotoError, match=r"a\.gif has more than 3 frames"):
+        probe_animation(source)
+
+
+@says("GIF, WebP, PNG", "animations as references", "refused")
+@pytest.mark.parametrize("photo_format", ["GIF", "PNG", "WEBP"])
+def test_an_animation_is_no_photo(tmp_path: Path, photo_format: str) -> None:
+    path = animated(tmp_path / "animated", photo_format, frames_of())
+    with pytest.raises(PhotoError, match=r"animated is an animation where a photo is needed; save one of its frames"):
         read_photo(path)
+
+
+@says("AVIF", "animations", "refused")
+def test_an_animated_avif_is_refused_with_what_to_make_of_it(tmp_path: Path) -> None:
+    path = animated(tmp_path / "a.avif", "AVIF", frames_of())
+    assert animation_format(path) is None
+    with pytest.raises(PhotoError, match=r"a\.avif is an animation .* save it as animated WebP or as MP4\."):
+        read_photo(path)
+
+
+def test_a_still_picture_is_no_animation(tmp_path: Path) -> None:
+    for suffix in (".gif", ".webp", ".png", ".jpg"):
+        Image.fromarray(picture()).save(tmp_path / f"still{suffix}")
+        assert animation_format(tmp_path / f"still{suffix}") is None
+    (tmp_path / "cut.gif").write_bytes((tmp_path / "still.gif").read_bytes()[:20])
+    assert animation_format(tmp_path / "cut.gif") is None
+    assert animation_format(tmp_path / "nothing.gif") is None
 
 
 def tiff_with(tag: int, values: tuple[object, ...], kind: int) -> bytes:
@@ -502,9 +624,10 @@ def test_an_orientation_that_a_heic_leaves_open_is_told(tmp_path: Path) -> None:
     assert read_photo(tmp_path / "turned.heic").doubtful_orientation == 1
 
 
-@says("GIF, DNG, PSD and others in a folder", "files of other kinds", "passed over, and named by number and suffix")
+@says("DNG, PSD and others in a folder", "files of other kinds", "passed over, and named by number and suffix")
 def test_what_is_passed_over_is_counted(tmp_path: Path) -> None:
     for name in ["a.jpg", "b.GIF", "sub/c.dng", "sub/d.gif", "notes.txt", ".hidden/e.gif"]:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert passed_over([tmp_path, tmp_path / "b.GIF"]) == {".gif": 2, ".dng": 1}
+    assert passed_over([tmp_path, tmp_path / "b.GIF"]) == {".gif": 2, ".dng": 1}  # beside references
+    assert passed_over([tmp_path], suffixes=SOURCE_SUFFIXES) == {".dng": 1}
