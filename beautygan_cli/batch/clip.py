@@ -330,4 +330,6 @@ class Work:
         missing = [f"{without} of {self.done} frames show no face and are as they were"] if without else []
         partly = self.first.partly or bool(missing or lost)
         reason = "; ".join(filter(None, [self.first.reason, *missing, *lost, *said]))
-        return replace(self.first, output=output, faces=self.most_faces, seconds=spent, reason=reason, partly=partly)
+        notes = (*self.first.notes, *lost, *said)
+        made = replace(self.first, output=output, reason=reason, partly=partly, notes=notes)
+        return replace(made, faces=self.most_faces, seconds=spent)

@@ -35,7 +35,8 @@ class Status(StrEnum):
 class Outcome:
     """What became of one source with one look.
 
-    reference: the look's photo or file. status, with the reason. partly: something that was asked for is left out of
+    reference: the look's photo or file. status, with the reason; notes: of this the phrases on what of photo, clip or
+    reference was left out or converted. partly: something that was asked for is left out of
     the result, or weaker.
     asked: the overall strength that was asked for; strength: the share of it that the result has, less than 1 where the
     identity limit asked for it. seconds by name of STAGES; figures
@@ -57,6 +58,7 @@ class Outcome:
     figures: Figures = field(default_factory=dict)
     chips: tuple[UInt8Array, UInt8Array] | None = None
     previews: tuple[UInt8Array, UInt8Array] | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def details(self) -> dict[str, Any]:

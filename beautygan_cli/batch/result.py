@@ -65,15 +65,18 @@ def make(
         raise BeyondLimitError(replace(outcome, status=Status.FAILED, reason=reason))
     reasons = [f"made at {share:g} of the strength to stay within --min-identity {limit:g}"] if share < 1 else []
     lost = [*_left_out(source, look, strengths, config), *look.notes]
-    said = [*reasons, *lost, *wrong, *source.photo.notes]
+    converted = list(source.photo.notes)
     if any(tone.is_toned(face) for face in source.aligned):
-        said.append("the photo has no colour of its own, so its makeup has none; --in-colour gives it some")
+        converted.append("the photo has no colour of its own, so its makeup has none; --in-colour gives it some")
+    converted += losses(photos[0], outcome.output) if outcome.output else []
+    said = [*reasons, *lost, *wrong, *converted]
     if source.left_alone:
         others = "a face" if source.left_alone == 1 else f"{source.left_alone} faces"
         said.append(f"{others} far smaller, or without colour, left as in the photo")
-    said += losses(photos[0], outcome.output) if outcome.output else []
-    partly = bool(reasons or lost)
-    return replace(outcome, status=Status.MADE, reason="; ".join(said), partly=partly), photos
+    notes = (*look.notes, *converted)
+    return replace(
+        outcome, status=Status.MADE, reason="; ".join(said), partly=bool(reasons or lost), notes=notes
+    ), photos
 
 
 def _left_out(source: Source, look: ReadyLook, strengths: Strengths, config: RunConfig) -> list[str]:

@@ -401,6 +401,12 @@ ON_THE_PAGE = {  # options that go with --serve
 CARRIED = ("model", "faces", "quality", "max_pixels", "precision", "strip_location", "no_mark")
 
 
+REPRODUCED = (  # options that results follow from, beside photos, looks, words and the model
+    *("remove", "strength", "lips", "eyes", "skin", "brows", "faces", "crop", "in_colour", "format", "quality"),
+    *("min_identity", "batch_size", "precision", "max_pixels", "strip_location", "no_mark"),
+)
+
+
 def _page_complaint(options: Arguments) -> str | None:
     """What is wrong with options beside --serve."""
     if options.no_makeup:
@@ -418,6 +424,27 @@ def carried(options: Arguments) -> list[str]:
         if name in CARRIED:
             value = getattr(options, name)
             parts += [_spelt(name)] if value is True else [_spelt(name), str(value)]
+    return parts
+
+
+def reproduction(options: Arguments, shown: Callable[[str], str], model: str | None) -> list[str]:
+    """The command line by which the same results come out again, whatever the defaults are there.
+
+    shown: how a path is written; model: the path of --model, written so. What says where results, tables and messages
+    go is left out.
+    """
+    parts = ["beautygan", *(shown(name) for name in options.no_makeup), "--no-defaults"]
+    for name in ("ref", "look"):
+        if given := getattr(options, name):
+            parts += [_spelt(name), *(shown(item) for item in given)]
+    for kind, words in options.drawn.items():
+        parts += ["--skin" if kind == "finish" else f"--{kind}", words]
+    parts += ["--model", model] if model is not None else []
+    for name in _changed(options):
+        if name in REPRODUCED:
+            value = getattr(options, name)
+            text = ",".join(f"{item:g}" for item in value) if isinstance(value, tuple) else str(value)
+            parts += [_spelt(name)] if value is True else [_spelt(name), text]
     return parts
 
 

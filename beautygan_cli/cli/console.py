@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from tqdm import tqdm
 
@@ -19,6 +22,12 @@ from beautygan_cli.photos.files import TEMPORARY, printable
 
 STDIN = "stdin"  # what the photo that came in there is called
 LINE_EVERY = 30.0  # seconds between two lines where there is no terminal for a bar
+# How long the rest takes is said after so many results that took work, or so many seconds of it: the first ones wait
+# for a batch to fill, and those of a batch come all at once.
+ENOUGH_RESULTS = 8
+ENOUGH_SECONDS = 60.0
+NARROW = 70  # columns, below which the bar leaves out the rate and the time that is gone
+SPIN_EVERY = 0.1  # seconds
 
 
 def put(text: str, end: str = "\n") -> None:
@@ -71,6 +80,7 @@ def libraries_silenced(wanted: bool) -> Iterator[None]:
             sys.stderr = ours
 
 
+_NUMBER = re.compile(r"\d+")
 _OF_STDIN = re.compile(rf"(file:)?\S*[/\\]{TEMPORARY}\w*[/\\]{STDIN}(\.\w+)?")
 
 
@@ -93,6 +103,7 @@ class Progress:
         self.total, self.verbose, self.paths, self.end = total, verbose, paths, end
         self.counts: Counter[str] = Counter()
         self._partly = 0
+        self._notes: dict[str, list[tuple[str, Path]]] = {}  # by kind, the phrases and the photos they are said of
         self._failed: set[tuple[Path, Path | None, float]] = set()
         self._photos = 0
         self._photo: Path | None = None
@@ -100,7 +111,9 @@ class Progress:
         self._began = self._spoke = time.monotonic()
         on_terminal = sys.stderr.isatty()
         self._lines = not quiet and not on_terminal
-        self._bar = tqdm(
+        self._worked = 0.0  # seconds that went into results which were not there before
+        self._told = self._began
+        self._bar = _Bar(
             total=total, unit="result", disable=quiet or not on_terminal, file=sys.stderr, dynamic_ncols=True
         )
 
@@ -110,6 +123,10 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close_bar()
+
+    def close_bar(self) -> None:
+        """Leave the bar where it stands, so that what is said from now on comes below it."""
         self._bar.close()
 
     def tell(self, outcome: Outcome) -> None:
@@ -117,6 +134,10 @@ class Progress:
 
         A photo may come again, whole, after it failed: then what came of it last counts.
         """
+        now = time.monotonic()
+        if outcome.status != Status.KEPT:
+            self._worked += now - self._told
+        self._told = now
         self.counts[outcome.status] += 1
         pair = (outcome.source, outcome.reference, outcome.asked)
         if pair in self._failed:
@@ -125,6 +146,10 @@ class Progress:
         if outcome.status == Status.FAILED:
             self._failed.add(pair)
         self._partly += outcome.status == Status.MADE and outcome.partly
+        for note in outcome.notes:
+            told = self._notes.setdefault(_NUMBER.sub("", note), [])
+            if not told or told[-1][1] != outcome.source:  # once for a photo, not once for each reference
+                told.append((note, outcome.source))
         if outcome.source != self._photo:
             self._photo = outcome.source
             self._photos += 1
@@ -136,8 +161,8 @@ class Progress:
         self._bar.set_postfix_str(
             f"{counted(self._photos, 'photo')}, {self.counts[Status.FAILED]} failed", refresh=False
         )
+        self._bar.failed, self._bar.each = self.counts[Status.FAILED], self._each()
         self._bar.update()
-        now = time.monotonic()
         if self._lines and now - self._spoke >= LINE_EVERY:
             self._spoke = now
             self.say(self._line(now - self._began))
@@ -160,6 +185,13 @@ class Progress:
         """A line on stderr that does not tear the bar."""
         tqdm.write(f"beautygan: {shown(message)}", file=sys.stderr)
         sys.stderr.flush()
+
+    def say_notes(self) -> None:
+        """A line for each kind of thing that was left out or converted: of which photo, or of how many."""
+        for told in self._notes.values():
+            note, source = told[0]
+            several = f"{len(told)} photos, such as " if len(told) > 1 else ""
+            self.say(f"{several}{printable(source)}: {note}")
 
     def summary(self) -> str:
         """What has been done, in a line."""
@@ -184,12 +216,68 @@ class Progress:
     def _line(self, spent: float) -> str:
         done = self.counts.total() if hasattr(self.counts, "total") else sum(self.counts.values())
         worked = self.counts[Status.MADE] + self.counts[Status.FAILED]
-        rate = worked / spent
         line = f"{counted(self._photos, 'photo')}, {counted(done, 'result')}, {self.counts[Status.FAILED]} failed"
-        line += f", {rate:.2f} a second"
-        if self.total and rate:
-            line += f", {_duration((self.total - done) / rate)} left"
+        line += f", {worked / spent:.2f} a second"
+        each = self._each()
+        if self.total and each is not None:
+            line += f", {_duration((self.total - done) * each)} left"
         return line
+
+    def _each(self) -> float | None:
+        """Seconds that a result takes; None as long as that can't be told.
+
+        What was there before takes none, and in a run that goes on after a stop it comes first.
+        """
+        worked = self.counts[Status.MADE] + self.counts[Status.FAILED]
+        enough = worked >= ENOUGH_RESULTS or self._worked >= ENOUGH_SECONDS
+        return self._worked / worked if worked and enough else None
+
+
+class _Bar(tqdm):  # type: ignore[misc, unused-ignore]
+    """A bar that is whole on a narrow terminal, too, and goes by `each`, seconds a result, None for not known yet."""
+
+    failed = 0
+    each: float | None = None
+
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        """What the bar shows."""
+        shown: dict[str, Any] = super().format_dict
+        left = "?" if self.each is None else self.format_interval(((shown["total"] or 0) - shown["n"]) * self.each)
+        shown["rate"] = 1 / self.each if self.each else None
+        failed = f", {self.failed} failed" if self.failed else ""
+        if shown["total"] and shown["ncols"] and shown["ncols"] < NARROW:
+            shown["bar_format"] = f"{{percentage:3.0f}}%|{{bar}}| {{n_fmt}}/{{total_fmt}} <{left}{failed}"
+        elif shown["total"]:
+            around = "{rate_fmt}{postfix}"
+            shown["bar_format"] = f"{{l_bar}}{{bar}}| {{n_fmt}}/{{total_fmt}} [{{elapsed}}<{left}, {around}]"
+        return shown
+
+
+@contextlib.contextmanager
+def spinner(text: str, *, quiet: bool = False) -> Iterator[None]:
+    """Something that turns beside a text on stderr while the body runs, where it is a terminal; gone afterwards."""
+    if quiet or not sys.stderr.isatty():
+        yield
+        return
+    ended = threading.Event()
+
+    def turn() -> None:
+        for mark in itertools.cycle("|/-\\"):
+            sys.stderr.write(f"\r{mark} {text}")
+            sys.stderr.flush()
+            if ended.wait(SPIN_EVERY):
+                break
+        sys.stderr.write("\r" + " " * (len(text) + 2) + "\r")
+        sys.stderr.flush()
+
+    turning = threading.Thread(target=turn, daemon=True)
+    turning.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        turning.join()
 
 
 def counted(number: int, thing: str) -> str:

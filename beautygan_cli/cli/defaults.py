@@ -25,8 +25,8 @@ from beautygan_cli.photos.files import printable, write_text
 NAME = "beautygan.toml"
 LARGEST_FILE = 1 << 16  # bytes
 KEPT = (
-    "strength", "lips", "eyes", "skin", "brows", "faces", "crop", "format", "quality", "min-identity", "gallery",
-    "batch-size", "precision", "jobs", "max-pixels", "strip-location", "no-mark", "quiet", "verbose",
+    "strength", "lips", "eyes", "skin", "brows", "faces", "crop", "in-colour", "format", "quality", "min-identity",
+    "gallery", "batch-size", "precision", "jobs", "max-pixels", "strip-location", "no-mark", "quiet", "verbose",
 )  # fmt: skip
 OWN_ALONE = ("out", "model", "full-paths")  # what the user's own file may say beside that
 

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path, PurePath
@@ -31,8 +31,8 @@ from beautygan_cli.batch.plan import foretold, identity
 from beautygan_cli.batch.ray import driver
 from beautygan_cli.batch.ray.pool import Layout, check_installed
 from beautygan_cli.batch.sources import ReadyLook, read_looks
-from beautygan_cli.cli.arguments import Arguments, carried, out_file
-from beautygan_cli.cli.console import STDIN, Progress, counted, put, shown
+from beautygan_cli.cli.arguments import Arguments, carried, out_file, reproduction
+from beautygan_cli.cli.console import STDIN, Progress, counted, put, shown, spinner
 from beautygan_cli.cli.exit_status import DONE, SOME_FAILED
 from beautygan_cli.errors import BeautyGANError, LookError, OutputError, PhotoError
 from beautygan_cli.makeup import look, pipeline
@@ -205,9 +205,10 @@ def serve(options: Arguments, port: int) -> NoReturn:
         holder = stack.enter_context(contextlib.closing(server.listening(port)))
         given, problems = _looks(options)
         threads = thread_counts.use(options.jobs)
-        session = MakeupSession(
-            options.model, batch_size=options.batch_size, precision=options.precision, threads=threads.network
-        )
+        with spinner("opening the model", quiet=options.quiet):
+            session = MakeupSession(
+                options.model, batch_size=options.batch_size, precision=options.precision, threads=threads.network
+            )
         if options.verbose:
             _say_model(options, session, threads.network)
         state = State(session, given, _settings(options, stack), carried(options))
@@ -416,8 +417,9 @@ def _open(options: Arguments, given: Given, end: End, stack: ExitStack) -> tuple
         threads=threads.network,
     )
     signature = Signature.load(options.model or bundled_model())
-    looks, failures = read_looks(given.looks, signature, options.max_pixels, measure=measure)
-    session = stack.enter_context(starting.result())
+    with spinner("opening the model", quiet=options.quiet):
+        looks, failures = read_looks(given.looks, signature, options.max_pixels, measure=measure)
+        session = stack.enter_context(starting.result())
     if session.signature != signature:  # the graph has a size of its own
         looks, failures = read_looks(given.looks, session.signature, options.max_pixels, measure=measure)
     for failure in failures:
@@ -572,7 +574,7 @@ class Outputs:
         stack: ExitStack,
     ) -> None:
         self.options, self.settings, self.session, self.shortened = options, settings, session, shortened
-        self.manifest = manifest
+        self.manifest, self.looks = manifest, looks
         self.began = datetime.now(UTC)
         self.progress = stack.enter_context(
             Progress(
@@ -640,7 +642,9 @@ class Outputs:
                 self.progress.say(str(error))
                 end.failed += 1
         end.failed += self.progress.counts[Status.FAILED] + self.lost
+        self.progress.close_bar()
         if not self.options.quiet:
+            self.progress.say_notes()
             stopped = "stopped; the same command goes on from here: " if end.stopped_by else ""
             self.progress.say(stopped + self.progress.summary())
 
@@ -657,11 +661,22 @@ class Outputs:
                 " same command makes them again"
             )
 
+    def _reproduction(self) -> list[str]:
+        """The command that makes the same results again, with paths as the report shows them."""
+        model = None if self.options.model is None else self.shortened.path(str(self.options.model))
+        return reproduction(self.options, self.shortened.path, model)
+
     def _about(self, end: End) -> dict[str, Any]:
         return {
             "beautygan": metadata.version("beautygan-cli"),
             "model": {"name": self.session.signature.name, "sha256": self.session.digest},
+            "command": self._reproduction(),
             "options": {"strengths": list(self.settings.sweep), **self.settings.recipe},
+            "looks": [
+                {"path": self.shortened.path(str(ready.path)), "strengths": asdict(ready.look.strengths)}
+                for ready in self.looks
+            ],
+            "precision": self.session.precision,
             "began": self.began.isoformat(timespec="seconds"),
             "seconds": round((datetime.now(UTC) - self.began).total_seconds(), 1),
             "stopped": bool(end.stopped_by),

@@ -22,8 +22,21 @@ from beautygan_cli.photos.files import Journal, printable, write_text
 from beautygan_cli.photos.photo import Photo, write_photo
 from beautygan_cli.types import UInt8Array
 
-SCHEMA = 1  # of the JSON report; raised when a field changes its meaning or goes
+SCHEMA = 2  # of the JSON report; raised when a field changes its meaning or goes
 SUFFIXES = (".json", ".csv")
+
+# What the JSON says of the run, beside `schema` and `results`; docs/report.md is held against it by a test.
+ABOUT: Mapping[str, str] = {
+    "beautygan": "version of the program",
+    "model": "`name` and `sha256` of the model",
+    "command": "the command, argument by argument, that makes the same results again; paths as in the rows",
+    "options": "what each result follows from beside its look: `strengths` are those of `--strength`",
+    "looks": "`path` of each look, and its `strengths` by region before `--strength`; null goes with the eyes",
+    "precision": "of the network's arithmetic: `fp32` or `bf16`",
+    "began": "when the run began, in UTC",
+    "seconds": "how long it took",
+    "stopped": "whether Ctrl-C or a signal ended it",
+}
 
 # Every field of a row, with what it says; the table in docs/report.md is held against it by a test.
 FIELDS: Mapping[str, str] = {

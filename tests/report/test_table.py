@@ -6,12 +6,14 @@ import json
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
 import pytest
 from conftest import REPOSITORY
+from PIL import Image
 
 from beautygan_cli.batch.outcome import Outcome
 from beautygan_cli.cli.console import Progress
@@ -68,7 +70,61 @@ def test_the_page_lists_the_fields_as_they_are():
     assert [row for row in table if row[0] in report_table.FIELDS] == list(report_table.FIELDS.items())
 
 
+def test_the_page_lists_what_is_said_of_the_run():
+    text = PAGE.read_text(encoding="utf-8")
+    assert f"`schema` ({report_table.SCHEMA})" in text
+    keys = re.findall(r"^\| `(\w+)` \| (.+?) \|$", text.split("A row of `results`")[0], flags=re.MULTILINE)
+    assert keys == list(report_table.ABOUT.items())
+
+
 # The run
+
+
+def test_the_command_in_the_report_makes_the_same_again(place, beautygan, tmp_path):
+    place("in/a.jpg", "bare")
+    place("look.jpg", "worn")
+    options = (
+        "--strength",
+        "0.5,1",
+        "--eyes",
+        "0.8",
+        "--lips",
+        "crimson 80% gloss",
+        "--skin",
+        "0.4",
+        "--format",
+        "png",
+    )
+    status, made, err = beautygan(tmp_path / "in", "--ref", tmp_path / "look.jpg", *options, "--report", "report.json")
+    assert status == 0, err
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report.keys() == {"schema", "results", *report_table.ABOUT}
+    assert str(tmp_path) not in json.dumps(report)
+    program, *arguments = report["command"]
+    assert program == "beautygan"
+    status, again, err = beautygan(*arguments, "--out", "again")
+    assert status == 0, err
+    assert [Path(path).name for path in again] == [Path(path).name for path in made] and len(made) == 2
+    for one, other in zip(made, again, strict=True):
+        assert (tmp_path / one).read_bytes() == (tmp_path / other).read_bytes()
+
+
+def test_what_was_converted_is_said_once_a_kind(place, beautygan, tmp_path):
+    for number in range(2):
+        photo = place(f"in/{number}.png", "bare", number)
+        with Image.open(photo) as image:
+            clear = image.convert("RGBA")
+        clear.putpixel((0, 0), (0, 0, 0, 0))
+        clear.save(photo)
+    place("looks/one.jpg", "worn")
+    place("looks/two.jpg", "worn", 1)
+    _, _, err = beautygan("in", "--ref", "looks", "--format", "jpg")
+    told = "beautygan: 2 photos, such as in/0.png: transparent parts became white, since a JPEG has none\n"
+    assert told in err and err.count("transparent") == 1
+    _, _, err = beautygan("in/0.png", "--ref", "looks", "--format", "jpg", "--out", "other")
+    assert "beautygan: in/0.png: transparent parts became white, since a JPEG has none\n" in err
+    _, _, err = beautygan("in/0.png", "--ref", "looks", "--format", "jpg", "--out", "third", "--quiet")
+    assert "transparent" not in err
 
 
 def test_report_of_a_run_tells_of_each_result(place, beautygan, no_face, tmp_path):
@@ -167,13 +223,13 @@ class Terminal(io.StringIO):
 def test_bar_on_a_terminal_shows_photos_results_failures_rate_and_time_left(monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    with Progress(8, paths=False) as progress:
+    with Progress(12, paths=False) as progress:
         progress._bar.mininterval = 0
-        for number in range(4):
-            progress.tell(outcome(source=Path(f"{number // 2}.jpg")))
+        for number in range(8):
+            progress.tell(outcome(source=Path(f"{number // 4}.jpg")))
         progress.tell(outcome(source=Path("2.jpg"), status="failed", reason="no face found in 2.jpg"))
     last = terminal.getvalue().split("\r")[-1]
-    assert re.search(r"5/8 \[\d\d:\d\d<\d\d:\d\d, .*result.*, 3 photos, 1 failed\]", last), last
+    assert re.search(r"9/12 \[\d\d:\d\d<\d\d:\d\d, .*result.*, 3 photos, 1 failed\]", last), last
     assert terminal.getvalue().count("beautygan: no face found in 2.jpg\n") == 1
 
 
@@ -181,14 +237,79 @@ def test_progress_without_a_terminal_is_a_line_now_and_then(place, beautygan, mo
     from beautygan_cli.cli import console
 
     monkeypatch.setattr(console, "LINE_EVERY", 0.0)
+    monkeypatch.setattr(console, "ENOUGH_RESULTS", 2)
     for number in range(2):
         place(f"selfies/{number}.jpg", "bare", number)
     place("look.jpg", "worn")
     _, _, err = beautygan("--no-makeup", "selfies", "--ref", "look.jpg")
     lines = err.splitlines()
-    assert re.fullmatch(r"beautygan: 1 photo, 1 result, 0 failed, \d+\.\d\d a second, \d+ min left", lines[0])
+    assert re.fullmatch(r"beautygan: 1 photo, 1 result, 0 failed, \d+\.\d\d a second", lines[0])
     assert re.fullmatch(r"beautygan: 2 photos, 2 results, 0 failed, \d+\.\d\d a second, 0 min left", lines[1])
     assert "\r" not in err
+
+
+class Clock:
+    """Time that goes on when it is told to."""
+
+    def __init__(self, monkeypatch):
+        self.now = 1000.0
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
+
+
+def test_time_left_goes_by_the_results_that_take_work(monkeypatch, capsys):
+    """A run that goes on after a stop: 500 results are there, 500 take 2 seconds each, in batches of 8."""
+    from beautygan_cli.cli import console
+
+    clock = Clock(monkeypatch)
+    monkeypatch.setattr(console, "LINE_EVERY", 0.0)
+    with Progress(1000, paths=False) as progress:
+        for _ in range(500):
+            clock.now += 0.001
+            progress.tell(outcome(status="kept"))
+        clock.now += 10  # the network's first run
+        for number in range(100):
+            clock.now += 16 if number % 8 == 0 else 0
+            progress.tell(outcome())
+    lines = capsys.readouterr().err.splitlines()
+    told = [re.search(r", (\d+) min left$", line) for line in lines]
+    assert not any(told[:507])  # nothing is made up before it can be known
+    in_truth = [2 * (500 - number) / 60 for number in range(8, 101)]
+    assert all(1 / 2.5 < int(minutes[1]) / truth < 2.5 for minutes, truth in zip(told[507:], in_truth, strict=True))
+
+
+def test_bar_is_whole_on_a_narrow_terminal_and_above_the_summary(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "40")
+    with Progress(12_000, paths=False) as progress:
+        progress._bar.mininterval = 0
+        progress._bar.dynamic_ncols = lambda _: (40, 20)
+        for _ in range(8):
+            progress.tell(outcome())
+        progress.tell(outcome(source=Path("2.jpg"), status="failed", reason="no face found in 2.jpg"))
+        progress.close_bar()
+        progress.say(progress.summary())
+    shown = terminal.getvalue()
+    last, summary = shown.split("\r")[-1].splitlines()
+    assert re.fullmatch(r" +0%\|.+\| 9/12000 <\d\d:\d\d, 1 failed", last) and len(last) <= 40
+    assert summary == "beautygan: 8 made, 1 failed"
+
+
+def test_something_turns_while_the_model_is_opened_and_is_gone_afterwards(monkeypatch, capsys):
+    from beautygan_cli.cli.console import spinner
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with spinner("opening the model"):
+        while "opening the model" not in terminal.getvalue():
+            time.sleep(0.001)
+    assert terminal.getvalue().startswith("\r| opening the model")
+    assert terminal.getvalue().endswith("\r" + " " * len("| opening the model") + "\r")
+    silent = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", silent)
+    with spinner("opening the model"):
+        pass
+    assert silent.getvalue() == ""
 
 
 def test_reader_that_stops_listening_ends_the_run_without_a_trace(place, model, tmp_path):
