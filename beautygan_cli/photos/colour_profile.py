@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Pixels = npt.NDArray[np.uint8]
 
 _STRIP_PIXELS = 1 << 20  # that are worked on at once in wider numbers than they are kept in
+_HEIF_STEPS = 4  # of 8 bits, by which the two ways of its decoder from halved chroma to colours may differ: 2 were seen
 _RELATIVE = 1  # ImageCms.Intent.RELATIVE_COLORIMETRIC
 
 
@@ -33,13 +34,15 @@ class Native:
     """A photo as its file has it, where that is not 8-bit sRGB.
 
     levels: HWC uint8 or uint16 RGB in the space of `profile`, sRGB where that is None; working: HWC uint8, the same in
-    sRGB, before any change; alpha: HW uint16 of a photo of 16 bits, None of others.
+    sRGB, before any change; alpha: HW uint16 of a photo of more than 8 bits, None of others; bits: a channel's in the
+    file, whose levels fill all of uint8 or uint16.
     """
 
     levels: npt.NDArray[Any]
     working: Pixels
     profile: bytes | None = None
     alpha: npt.NDArray[np.uint16] | None = None
+    bits: int = 8
 
     def mapped(self, change: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> Native:
         """The same with each of its pictures turned or cut."""
@@ -116,6 +119,7 @@ def decoded(image: Image.Image, facts: Facts, file: io.BufferedIOBase, orientati
     if profile and flat.mode == "L":
         profile = icc.grey_as_rgb(profile) or profile
     levels = _array(flat if flat.mode == "RGB" else flat.convert("RGB")) if deep is None else _shallow(deep[..., :3])
+    bits = 8 if deep is None else facts.bits
     own: npt.NDArray[Any] = levels if deep is None else deep[..., :3]
     deep_alpha = deep[..., 3].copy() if deep is not None and deep.shape[-1] == 4 else None
     if alpha is not None and deep is not None and deep_alpha is None:
@@ -124,19 +128,21 @@ def decoded(image: Image.Image, facts: Facts, file: io.BufferedIOBase, orientati
         kept = profile if profile and profile is facts.profile and icc.is_srgb(profile) else None
         if deep is None:
             return Decoded(levels, alpha, None, kept, tuple(notes))
-        return Decoded(levels, alpha, Native(own, levels.copy(), kept, deep_alpha), kept, tuple(notes))
+        return Decoded(levels, alpha, Native(own, levels.copy(), kept, deep_alpha, bits), kept, tuple(notes))
     to_srgb, from_srgb = _transforms(profile)
     working = _transformed(levels, to_srgb)
     if from_srgb is None and icc.rgb_space(profile) is None:
         return Decoded(working, alpha, notes=(*notes, "its colour profile leads one way alone and gave way to sRGB"))
-    return Decoded(working.copy(), alpha, Native(own, working, profile, deep_alpha), profile, tuple(notes))
+    return Decoded(working.copy(), alpha, Native(own, working, profile, deep_alpha, bits), profile, tuple(notes))
 
 
 def _deep(image: Image.Image, facts: Facts, file: io.BufferedIOBase, orientation: int) -> npt.NDArray[np.uint16] | None:
-    """The levels of a photo of 16 bits, HWC uint16 with 3 or 4 channels; None of another, or one read as 8 bits alone.
+    """The levels of a photo of more than 8 bits, HWC uint16 with 3 or 4 channels; None of one read as 8 bits alone.
 
     Pillow has no mode for 16 bits in colour. OpenCV's decoder is given what Pillow's has read without complaint.
     """
+    if image.format == "HEIF":
+        return _deep_heif(image, facts.bits, file) if facts.bits > 8 else None
     import cv2
 
     if image.mode.startswith("I;16"):
@@ -153,13 +159,35 @@ def _deep(image: Image.Image, facts: Facts, file: io.BufferedIOBase, orientation
         read = cv2.cvtColor(read, cv2.COLOR_GRAY2RGB)
     else:
         read = cv2.cvtColor(read, cv2.COLOR_BGRA2RGBA if read.shape[2] == 4 else cv2.COLOR_BGR2RGB, dst=read)
-    if read.shape[:2] != (image.height, image.width):
+    return np.asarray(read) if _is_deeper(read, image) else None
+
+
+def _deep_heif(image: Image.Image, bits: int, file: io.BufferedIOBase) -> npt.NDArray[np.uint16] | None:
+    """The levels of a HEIC of 10 or 12 bits, as `_deep` gives them, spread over all of uint16."""
+    import pillow_heif
+
+    before = file.tell()
+    file.seek(0)
+    read = np.asarray(pillow_heif.open_heif(file, convert_hdr_to_8bit=False))
+    file.seek(before)
+    if read.dtype != np.uint16 or read.ndim != 3 or read.shape[2] not in (3, 4):
         return None
+    top = (1 << bits) - 1
+    spread = np.empty(read.shape, dtype=np.uint16)
+    for rows in _strips(read):
+        spread[rows] = np.rint((read[rows] >> (16 - bits)) * np.float32(65535 / top))
+    return spread if _is_deeper(spread, image, _HEIF_STEPS) else None
+
+
+def _is_deeper(read: npt.NDArray[np.uint16], image: Image.Image, most: int = 1) -> bool:
+    """Whether a picture is what an image is, within so many steps of 8 bits, but for its depth."""
+    if read.shape[:2] != (image.height, image.width):
+        return False
     for rows in _strips(read):
         seen = np.asarray(image.crop((0, rows.start, image.width, rows.stop)).convert("RGB"), dtype=np.int32)
-        if np.abs((read[rows, :, :3] >> 8) - seen).max() > 1:
-            return None
-    return np.asarray(read)
+        if np.abs((read[rows, :, :3] >> 8) - seen).max() > most:
+            return False
+    return True
 
 
 def _strips(pixels: npt.NDArray[Any]) -> Iterator[slice]:

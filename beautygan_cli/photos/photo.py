@@ -241,8 +241,10 @@ def losses(photo: Photo, path: PurePath) -> list[str]:
     said = []
     if photo.alpha is not None and photo_format in _OPAQUE and (photo.alpha < 255).any():
         said.append(f"transparent parts became white, since a {photo_format} has none")
-    if photo.native is not None and photo.native.levels.dtype == np.uint16 and photo_format not in _DEEP:
-        said.append(f"16 bits a channel became 8, since a {photo_format} has no more")
+    most = _DEEP.get(str(photo_format), 8)
+    if photo.native is not None and photo.native.bits > most:
+        name = "HEIC" if photo_format == "HEIF" else photo_format
+        said.append(f"{photo.native.bits} bits a channel became {most}, since a {name} has no more")
     return said
 
 
@@ -396,6 +398,8 @@ def _encode(photo: Photo, photo_format: str, metadata: Metadata, quality: int, f
     levels = stored_levels(photo, photo_format)
     if levels.dtype == np.uint8:
         _save(levels, photo_format, options, file)
+    elif photo_format == "HEIF":
+        _save_deep_heif(levels, options, file)
     elif photo_format == "PNG":
         small = io.BytesIO()
         _save(np.zeros((1, 1, levels.shape[2]), np.uint8), photo_format, options, small)
@@ -449,10 +453,24 @@ def _save(levels: npt.NDArray[np.uint8], photo_format: str, options: dict[str, A
     iio.imwrite(file, levels, plugin="pillow", extension=FIRST_SUFFIX[photo_format], is_batch=False, **options)
 
 
+def _save_deep_heif(levels: npt.NDArray[np.uint16], options: dict[str, Any], file: IO[bytes]) -> None:
+    """Write (H, W, 3 or 4) uint16 as a HEIC of 10 bits."""
+    import pillow_heif
+
+    height, width, channels = levels.shape
+    mode = "RGBA;16" if channels == 4 else "RGB;16"
+    # The encoder cuts the last 6 bits off.
+    rounded = (np.rint(levels * np.float32(1023 / 65535)).astype(np.uint16) << 6).tobytes()
+    image = pillow_heif.from_bytes(mode=mode, size=(width, height), data=rounded)
+    if profile := options.pop("icc_profile", None):
+        image.info["icc_profile"] = profile
+    image.save(file, **options)
+
+
 _RLE = (1, 2)  # compressions of a BMP, of 8 and of 4 bits a pixel
 _JPEG_SEGMENT = 65_533  # bytes, of which an XMP packet's name takes 29
 _OPAQUE = ("JPEG", "BMP")
-_DEEP = ("PNG", "TIFF")  # hold 16 bits
+_DEEP = {"PNG": 16, "TIFF": 16, "HEIF": 10}  # bits a channel that are written at most, where that is more than 8
 _LOSSLESS_COMPRESSIONS = ("tiff_lzw", "tiff_adobe_deflate", "packbits")  # that every reader of TIFF knows
 
 

@@ -102,6 +102,11 @@ def test_what_is_saved_is_what_the_command_writes(with_photo, served, beautygan,
         page.locator("#lips-colour").fill("#7a1f45")
         page.locator("#lips-finish").select_option("gloss")
         page.locator("#liner").select_option("winged")
+        page.locator("#brows-colour").fill("#2a4fa8")
+        page.locator("#brows-finish").select_option("bold")
+        page.locator("#blush-colour").fill("#e99a7c")
+        page.locator("#blush-finish").select_option("apples")
+        page.locator("#finish").select_option("dewy")
         move(page, "skin", 40)
     else:
         wear(page, REFERENCE)
@@ -213,7 +218,19 @@ def test_a_phone_shows_everything_within_its_width(with_photo):
     page = with_photo(viewport={"width": 390, "height": 844}, has_touch=True)
     wear(page, "1")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    for control in ("#hold", "#split", "#zoom", "#save", "#lips", "#lips-colour", "#liner", "#copy", "#save-look"):
+    for control in (
+        "#hold",
+        "#split",
+        "#zoom",
+        "#save",
+        "#lips",
+        "#lips-colour",
+        "#liner",
+        "#blush-colour",
+        "#finish",
+        "#copy",
+        "#save-look",
+    ):
         box = page.locator(control).bounding_box()
         assert box["x"] >= 0 and box["x"] + box["width"] <= 390, control
     assert page.locator("#save").bounding_box()["y"] == page.locator("#hold").bounding_box()["y"]  # one row of buttons
@@ -246,6 +263,8 @@ def test_the_keyboard_reaches_every_control_and_shows_where_it_is(with_photo):
         reached[focused["name"]] = focused
     controls = {"photo", "hold", "split", "zoom", "save", "look", "reset", "lips", "eyes", "skin", "own-lips"}
     controls |= {"lips-colour", "lips-finish", "own-eyes", "eyes-colour", "eyes-finish", "liner", "copy", "save-look"}
+    controls |= {f"{kind}-{part}" for kind in ("brows", "blush") for part in ("colour", "finish")}
+    controls |= {"own-brows", "own-blush", "finish"}
     assert controls <= set(reached)
     assert [name for name in controls if not (reached[name]["outlined"] and reached[name]["labelled"])] == []
     page.locator("input[name=look]:checked").focus()
@@ -265,3 +284,24 @@ def test_picking_a_colour_draws_it_without_a_look(with_photo, tmp_path):
     assert changed.sum() > 50 and blue > red
     with Image.open(io.BytesIO(saved(page, "#save", tmp_path).read_bytes())) as result:
         assert result.format == "JPEG"
+
+
+@pytest.mark.parametrize(
+    ("picker", "slider", "words"),
+    [("brows", "brows", "#2a4fa8 bold"), ("blush", "skin", "#b81224 draped"), ("finish", "skin", "bronzed")],
+)
+def test_brows_blush_and_skin_are_drawn_as_they_are_chosen(with_photo, picker, slider, words):
+    page = with_photo()
+    assert page.locator(f"#{slider}").is_disabled()
+    colour, _, shape = words.rpartition(" ")
+    if colour:
+        page.locator(f"#{picker}-colour").fill(colour)
+        page.locator(f"#{picker}-finish").select_option(shape)
+    else:
+        page.locator(f"#{picker}").select_option(shape)
+    until(page, lambda: np.abs(shown(page) - shown(page, "#before")).max() > 20)
+    settle(page)
+    assert page.locator(f"#{slider}").is_enabled()
+    option = "--skin" if picker == "finish" else f"--{picker}"
+    command = shlex.split(page.locator("#command").inner_text())
+    assert command[command.index(option) + 1] == words

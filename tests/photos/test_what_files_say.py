@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import struct
+import subprocess
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -284,6 +285,75 @@ def test_16_bits_that_a_format_can_not_hold_are_told(tmp_path: Path) -> None:
     assert losses(photo, Path("made.tif")) == []
     written = read_photo(write_photo(photo, tmp_path / "made.bmp"))
     assert np.abs(written.pixels.astype(int) - picture()).max() <= 1
+
+
+def ramps() -> np.ndarray:
+    """Colours with changes of less than a step of 8 bits, HWC uint16."""
+    down, across = np.mgrid[0:64, 0:96]
+    return (np.dstack([150 + across / 2, 60 + down, 70 + across / 4 + down / 3]) * 257).astype(np.uint16)
+
+
+def saved_deep_heif(path: Path, levels: np.ndarray, **options: object) -> Path:
+    height, width, channels = levels.shape
+    mode = {3: "RGB;16", 4: "RGBA;16"}[channels]
+    pillow_heif.from_bytes(mode=mode, size=(width, height), data=levels.tobytes()).save(path, quality=100, **options)
+    return path
+
+
+@says("HEIC", "10 bits a channel", "kept")
+@pytest.mark.parametrize("profile", [None, P3])
+def test_10_bits_of_a_heic_are_kept(tmp_path: Path, profile: bytes | None) -> None:
+    own = ramps()
+    path = saved_deep_heif(tmp_path / "photo.heic", own, chroma=444, **({"icc_profile": profile} if profile else {}))
+    photo = read_photo(path)
+    assert (photo.native.bits, photo.native.levels.dtype, photo.notes) == (10, np.uint16, ())
+    assert np.abs(photo.native.levels.astype(int) - own).max() < 257 * 1.5
+    assert len(np.unique(photo.native.levels[..., 0])) > 1.5 * len(np.unique(photo.pixels[..., 0]))
+    assert losses(photo, Path("made.heic")) == losses(photo, Path("made.png")) == []
+    assert losses(photo, Path("made.jpg")) == ["10 bits a channel became 8, since a JPEG has no more"]
+    made = with_makeup(photo)
+    written = write_photo(made, tmp_path / "made.heic", quality=100)
+    again = read_photo(written)
+    assert again.native.bits == 10 and again.native.profile == profile
+    outside = np.ones(own.shape[:2], bool)
+    outside[4:28, 8:40] = False  # FACE and what half of the colour's resolution spreads of it
+    assert np.abs(again.native.levels.astype(int) - photo.native.levels)[outside].mean() < 257
+    assert (again.pixels.astype(int) - photo.pixels)[FACE][..., 0].mean() > 15
+
+
+@says("HEIC", "12 bits a channel; 16 of another format into HEIC", "converted to 10, and said")
+def test_more_than_10_bits_become_10_and_this_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pillow_heif.options, "SAVE_HDR_TO_12_BIT", True)
+    photo = read_photo(saved_deep_heif(tmp_path / "photo.heic", ramps()))
+    monkeypatch.undo()
+    assert photo.native.bits == 12
+    assert losses(photo, Path("made.heic")) == ["12 bits a channel became 10, since a HEIC has no more"]
+    cv2.imwrite(str(tmp_path / "photo.png"), ramps()[..., ::-1])
+    deep = read_photo(tmp_path / "photo.png")
+    assert losses(deep, Path("made.heic")) == ["16 bits a channel became 10, since a HEIC has no more"]
+    assert read_photo(write_photo(deep, tmp_path / "made.heic")).native.bits == 10
+
+
+@says("HEIC", "transparency with 10 bits", "kept")
+def test_transparency_of_a_deep_heic_is_kept(tmp_path: Path) -> None:
+    alpha = np.full((64, 96, 1), 65535, np.uint16)
+    alpha[:, :20] = 0
+    photo = read_photo(saved_deep_heif(tmp_path / "photo.heic", np.dstack([ramps(), alpha])))
+    assert photo.alpha[0, 0] == 0 and photo.alpha[0, -1] == 255
+    again = read_photo(write_photo(photo, tmp_path / "made.heic"))
+    assert again.native.bits == 10 and again.alpha[0, 0] == 0 and again.alpha[0, -1] == 255
+
+
+@says("AVIF", "10 or 12 bits a channel", "converted to 8, and said")
+@pytest.mark.parametrize("bits", [10, 12])
+def test_a_deep_avif_becomes_8_bits_and_this_is_said(tmp_path: Path, bits: int) -> None:
+    ffmpeg = pytest.importorskip("imageio_ffmpeg").get_ffmpeg_exe()
+    Image.fromarray(picture()).save(tmp_path / "photo.png")
+    told = [ffmpeg, "-loglevel", "error", "-i", tmp_path / "photo.png", "-vf", "scale=64:64", "-c:v", "libaom-av1"]
+    told += ["-still-picture", "1", "-pix_fmt", f"yuv420p{bits}le", tmp_path / "photo.avif"]
+    subprocess.run([*map(str, told)], check=True)
+    photo = read_photo(tmp_path / "photo.avif")
+    assert photo.notes == (f"{bits} bits a channel became 8",)
 
 
 @says("TIFF", "orientation with 16 bits", "applied")
