@@ -29,6 +29,7 @@ PROMISES = {
     "Hostile photos": "Any photo ends as a correct result or as one clear line, and stops, hangs or harms nothing",
     "Photos in and out": "Every format is read upright and written whole or not at all, with its metadata",
     "Safe outputs": "A result is whole or absent, its failure is named, inputs and all else stay as they were",
+    "Stopping": "A run ends within 3 s of SIGTERM or Ctrl-C wherever it is, and leaves nothing half written or behind",
     "Privacy": "Nothing leaves the machine; reports hold no absolute paths; position and mark as asked",
     "Determinism": "The same input gives the same bytes; how the work is spread changes one grey level at most",
     "Long runs": "After the first hundred results memory grows by 48 MB at most, open files and threads not at all",
@@ -46,6 +47,7 @@ class Count:
         self.files: defaultdict[str, set[str]] = defaultdict(set)
         self.ended: Counter[tuple[str, str]] = Counter()
         self.of: dict[str, dict[str, int]] = {}
+        self.longest: dict[str, tuple[float, str]] = {}  # of what trials measure: the most, and where
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
         for item in items:
@@ -62,6 +64,8 @@ class Count:
         if report.when == "call" or report.outcome != "passed":
             for name, number in self.of.get(report.nodeid, {}).items():
                 self.ended[name, report.outcome] += number
+            for what, value in report.user_properties:
+                self.longest[what] = max(self.longest.get(what, (value, report.nodeid)), (value, report.nodeid))
 
     def table(self, ran: bool = False) -> str:
         """The promises as a Markdown table, with what came out if they were run."""
@@ -98,6 +102,8 @@ def main() -> int:
         print(f"promises that tests/promises.py does not know: {unknown}")
         return 1
     print(f"\n{count.table(ran)}")
+    for what, (value, where) in count.longest.items():
+        print(f"most {what}: {value:.1f}, in {where}")
     if options.write:
         SECURITY.write_text(BLOCK.sub(rf"\1{count.table()}\3", SECURITY.read_text(encoding="utf-8")), encoding="utf-8")
     return int(status)

@@ -48,6 +48,8 @@ _STEPS_FOR_NOTHING = 2_000_000  # whatever the file's size
 _STEPS_AFTER_STOP = 1_000_000  # what is finished then is noted in a few hundred
 _LONGEST_VALUE = 1 << 24  # bytes; a command that names a hundred thousand photos takes some of them
 
+_JOURNAL_MARK = bytes.fromhex("d9d505f920a163d7")
+
 # SQLite's messages about a damaged file may hold bytes of it, which Python then fails to decode.
 _DATABASE_ERRORS = (sqlite3.Error, UnicodeError)
 
@@ -203,6 +205,8 @@ class Manifest:
             path = Path(f"{self._file}{ending}")
             if path.is_symlink() or (path.exists() and not path.is_file()):
                 raise OutputError(f"{printable(path)} is a link or no file; remove it, or choose another --out.")
+        if self._file and _names_another_file(Path(f"{self._file}-journal")):
+            raise self._damaged()
 
     def _prepare(self) -> None:
         # The file may have come with a stranger's photos: nothing in it is run, and a broken page is no surprise.
@@ -210,7 +214,10 @@ class Manifest:
             self._database.execute(f"PRAGMA {setting}")
         # An exclusive lock keeps a second run out and is the system's to free, even after kill -9; with it, WAL needs
         # no shared memory, so it works on network drives too. FULL: what is committed survives a loss of power.
-        for setting in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL"):
+        # Somebody else's database of this name stays as it is: WAL is a mark in the file.
+        self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
+        self._refuse_foreign_schema()
+        for setting in ("journal_mode = WAL", "synchronous = FULL"):
             self._database.execute(f"PRAGMA {setting}")
         self._database.execute("BEGIN EXCLUSIVE")
         self._refuse_foreign_schema()
@@ -440,6 +447,20 @@ class Manifest:
     def _damaged(self) -> OutputError:
         name = printable(self._file or "the manifest in memory")
         return OutputError(f"{name} is damaged; delete it, the results beside it are then kept as they are.")
+
+
+def _names_another_file(journal: Path) -> bool:
+    """Whether a rollback journal belongs to several databases at once, which ours never does.
+
+    Its end then names a file, https://www.sqlite.org/fileformat.html#the_rollback_journal, wherever that may lie, and
+    SQLite removes that file when it has rolled back.
+    """
+    try:
+        with journal.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - len(_JOURNAL_MARK)))
+            return file.read() == _JOURNAL_MARK
+    except FileNotFoundError:
+        return False
 
 
 def _record(key: Any, state: Any, reason: Any, files: Any, details: Any, run: Any) -> Record | None:

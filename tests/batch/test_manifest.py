@@ -157,6 +157,52 @@ def endless(folder):
     (folder / FILE_NAME).write_bytes(content)
 
 
+def journal_of_several(database: Path, other: Path) -> bytes:
+    """A rollback journal of a database that names another file, as of a transaction in several databases."""
+    mark, name = bytes.fromhex("d9d505f920a163d7"), os.fsencode(other)
+    head = mark + struct.pack(">IIIII", 0, 0, database.stat().st_size // 4096, 512, 4096)
+    tail = struct.pack(">I", (1 << 30) // 4096 + 1) + name + struct.pack(">II", len(name), sum(name)) + mark
+    return head.ljust(512, b"\0") + tail
+
+
+@pytest.mark.promise("Safe outputs")
+@pytest.mark.parametrize("mode", ["DELETE", "WAL"])
+def test_journal_beside_the_manifest_removes_no_file(tmp_path, mode):
+    precious = tmp_path / "precious.jpg"
+    precious.write_bytes(b"somebody's photo")
+    with Manifest(tmp_path / "out"):
+        pass
+    file = tmp_path / "out" / FILE_NAME
+    journal = Path(f"{file}-journal")
+    database = sqlite3.connect(file)
+    assert database.execute(f"PRAGMA journal_mode = {mode}").fetchone() == (mode.lower(),)
+    database.close()
+    journal.write_bytes(journal_of_several(file, precious))
+    copy = tmp_path / "copy.sqlite"
+    shutil.copyfile(file, copy)
+    removed = tmp_path / "removed.jpg"
+    removed.write_bytes(b"another's")
+    Path(f"{copy}-journal").write_bytes(journal_of_several(copy, removed))
+    sqlite3.connect(copy).execute("SELECT * FROM sqlite_schema").fetchall()
+    assert not removed.exists(), "SQLite itself removes none any more, and this trial proves nothing"
+    with pytest.raises(OutputError, match="is damaged; delete it"), Manifest(tmp_path / "out"):
+        pass
+    assert precious.read_bytes() == b"somebody's photo"
+
+
+@pytest.mark.promise("Safe outputs")
+def test_another_programs_database_is_refused_to_the_byte(tmp_path):
+    file = tmp_path / "out" / FILE_NAME
+    file.parent.mkdir()
+    database = sqlite3.connect(file)
+    database.executescript("CREATE TABLE bookmarks (url TEXT); INSERT INTO bookmarks VALUES ('a');")
+    database.close()
+    before = file.read_bytes()
+    with pytest.raises(OutputError, match="is damaged; delete it"), Manifest(tmp_path / "out"):
+        pass
+    assert file.read_bytes() == before
+
+
 @pytest.mark.promise("Safe outputs")
 def test_query_that_would_never_end_is_ended_by_the_size_of_its_file(tmp_path):
     endless(tmp_path)
