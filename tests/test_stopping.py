@@ -118,7 +118,7 @@ def test_a_run_ends_wherever_it_is(large, place, model, tmp_path, moment, number
     assert [pid for pid in begun if Path(f"/proc/{pid}/cmdline").exists() and _is_running(pid)] == []
     after = large.stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-    made = [path for path in (tmp_path / "out").glob("*__look.*")]
+    made = list((tmp_path / "out").glob("*__look.*"))
     for path in made:
         iio.imread(path) if path.suffix != ".mp4" else iio.imread(path, index=0)  # whole, or not there
 
