@@ -36,6 +36,15 @@ def shared(jobs: int | None = None) -> Threads:
     return Threads(network=cores, readers=workers, finishers=workers, opencv=max(1, cores // workers))
 
 
+def keep_linear_algebra_single() -> None:
+    """Tell NumPy's and OpenCV's linear algebra (OpenBLAS) to use one thread; call it before either is imported.
+
+    The largest system that is solved here has a hundred unknowns. Two threads share that work by spinning, and where
+    the network or another worker has the second core, a solution that takes 0.1 ms takes 100.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
 def use(jobs: int | None = None) -> Threads:
     """`shared`, told to OpenCV, whose threads belong to the whole process."""
     import cv2

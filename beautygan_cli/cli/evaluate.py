@@ -18,6 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from beautygan_cli.batch import thread_counts
 from beautygan_cli.cli.exit_status import DONE, INTERRUPTED, NOT_STARTED, SOME_FAILED
 from beautygan_cli.cli.parsing import Parser
 from beautygan_cli.evaluation import fault_summary
@@ -227,6 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Nothing heavy before this line, so that --help and a misspelt option answer at once.
     from beautygan_cli.errors import BeautyGANError
 
+    thread_counts.keep_linear_algebra_single()
     try:
         return _run(options)
     except BeautyGANError as error:

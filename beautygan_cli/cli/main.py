@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from beautygan_cli.batch import thread_counts
 from beautygan_cli.cli import defaults
 from beautygan_cli.cli.arguments import FIRST_STEPS, Arguments, complaint, completed, parser
 from beautygan_cli.cli.exit_status import DONE, INTERRUPTED, NOT_STARTED, SOME_FAILED
@@ -33,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     if not (options.verbose or sys.warnoptions):  # a warning names a line of a program that its reader did not write
         warnings.simplefilter("ignore")
+    thread_counts.keep_linear_algebra_single()
     with libraries_silenced(wanted=options.verbose):
         return _done(options, files)
 

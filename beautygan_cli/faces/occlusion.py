@@ -94,6 +94,10 @@ class OcclusionNetwork:
             result[part] = self._network.run("made_up", {"source": pixels, "reference": face})[..., 0]
         return result
 
+    def prepare(self) -> None:
+        """Load the network now, not at the first face. Raises ModelError when it can't be loaded."""
+        self._network.prepare()
+
     def close(self) -> None:
         """Free the network. It can't be used afterwards; closing it again does nothing."""
         self._network.close()
@@ -223,6 +227,11 @@ def occlusion_of(face: AlignedFace) -> FloatArray:
         return np.asarray(drawing.smoothstep(*SURE, found), dtype=np.float32)
 
     return face.once("occlusion", work)
+
+
+def prepare() -> None:
+    """Load the package's network now, not at the first face. ModelError where it can't be."""
+    _of_the_package().prepare()
 
 
 def covered_shares(occlusion: FloatArray, landmarks: NDArray[Any]) -> dict[str, float]:

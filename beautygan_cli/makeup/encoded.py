@@ -61,6 +61,16 @@ class _Kept:
 _kept: WeakKeyDictionary[MakeupSession, tuple[_Kept, _Kept]] = WeakKeyDictionary()
 
 
+def prepare(session: MakeupSession) -> None:
+    """Do now what the first `transfer` would be slower by. ModelError as `MakeupSession.prepare` raises it."""
+    session.prepare(apart=not _as_a_whole(session))
+
+
+def _as_a_whole(session: MakeupSession) -> bool:
+    """Whether pairs go through the network as a whole."""
+    return session.signature.warp_reference or not session.can_mix
+
+
 def transfer(
     session: MakeupSession,
     pairs: Sequence[tuple[AlignedFace, AlignedFace]],
@@ -71,7 +81,7 @@ def transfer(
 
     A face's chip must be the same whenever it is asked for, on either side.
     """
-    if session.signature.warp_reference or not session.can_mix:
+    if _as_a_whole(session):
         return session.transfer(np.stack(sources), np.stack(references))
     of_sources, of_references = _kept.setdefault(session, (_Kept(), _Kept()))
     return session.decode(

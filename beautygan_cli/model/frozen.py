@@ -62,6 +62,10 @@ class FrozenNetwork:
             )
         return result
 
+    def prepare(self) -> None:
+        """Load the network now, not at the first run. ModelError as there."""
+        self._open()
+
     def close(self) -> None:
         """Free the network. It can't be used afterwards; closing it again does nothing."""
         with self._lock:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from beautygan_cli.errors import ModelError
 from beautygan_cli.model import fold_upsampling
@@ -29,6 +33,8 @@ LEARNT_OPERATIONS = frozenset(
     ["Conv2D", "DepthwiseConv2dNative", "Conv2DBackpropInput", "MatMul", "BatchMatMul", "BatchMatMulV2"]
 )
 
+Run = Callable[..., list[NDArray[np.float32]]]  # a part of a graph: an array for each feed in, one for each fetch out
+
 
 @dataclass(frozen=True)
 class Network:
@@ -45,6 +51,26 @@ class Network:
     size: int
     batch: int | None
     cut: Cut | None = None
+    _calls: dict[tuple[tuple[str, ...], tuple[str, ...]], Run] = field(init=False, repr=False, default_factory=dict)
+    _lock: threading.Lock = field(init=False, repr=False, default_factory=threading.Lock)
+
+    def prepared(self, fetches: Sequence[Any], feeds: Sequence[Any]) -> Run:
+        """What runs the part of the graph between some tensors: given an array for each feed, it gives one a fetch.
+
+        The first call with the same tensors has TensorFlow rewrite the graph for them, which takes as long as several
+        runs, and needs no array.
+        """
+        asked = tuple(tensor.name for tensor in fetches), tuple(tensor.name for tensor in feeds)
+        with self._lock:
+            if asked not in self._calls:
+                options = runtime().CallableOptions(fetch=asked[0], feed=asked[1])
+                self._calls[asked] = self.session._make_callable_from_options(options)
+            return self._calls[asked]
+
+    def close(self) -> None:
+        """Free its memory."""
+        self._calls.clear()  # each holds a part of its session's memory
+        self.session.close()
 
 
 class Cut(NamedTuple):

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,7 +23,7 @@ from beautygan_cli.errors import ModelError
 from beautygan_cli.model.checkpoint import bundled_model, find_checkpoint
 from beautygan_cli.model.features import Features, check_features, pair_count, repeated_to
 from beautygan_cli.model.graph import reason_of
-from beautygan_cli.model.network import Cut, Network, load_network
+from beautygan_cli.model.network import Cut, Network, Run, load_network
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.model.tf_runtime import RUNNING, runtime
 from beautygan_cli.model.value_range import to_network, to_pixels
@@ -66,6 +67,7 @@ class MakeupSession:
         self._encoded = 0
         self._networks: dict[str, Network] = {}
         self._closed = False
+        self._loading = threading.Lock()
 
         self._path = bundled_model() if model is None else Path(model)
         self._files = find_checkpoint(self._path)
@@ -102,6 +104,20 @@ class MakeupSession:
     def load_removal(self) -> None:
         """Load the network of `remove` now, not at its first call. ModelError as there."""
         self._network(self._signature.removed)
+
+    def prepare(self, *, removal: bool = False, apart: bool = False) -> None:
+        """Do now what the first `transfer` would be slower by, while other threads work. ModelError as there.
+
+        removal: the first `remove` in its place; apart: the first `encode_sources`, `encode_references` and `decode`.
+        """
+        if apart:
+            network, cut = self._cut_network()
+            for placeholder, tensors in ((network.source, cut.sources), (network.reference, cut.references)):
+                self._prepared(network, _without(placeholder, tensors), [placeholder])
+            self._prepared(network, [network.output], [*cut.sources, *cut.references])
+        else:
+            network = self._network(self._signature.removed if removal else self._signature.made_up)
+            self._prepared(network, [network.output], [network.source, network.reference])
 
     def encode_sources(self, chips: NDArray[Any]) -> Features:
         """The source chips as the model sees them, for `decode`.
@@ -178,7 +194,7 @@ class MakeupSession:
     def close(self) -> None:
         """Free the networks. The session can't be used afterwards; closing it again does nothing."""
         for network in self._networks.values():
-            network.session.close()
+            network.close()
         self._networks.clear()
         self._closed = True
 
@@ -199,13 +215,14 @@ class MakeupSession:
             )
 
     def _network(self, output: str) -> Network:
-        if self._closed:
-            raise RuntimeError("this MakeupSession is closed")
-        if output not in self._networks:
-            self._networks[output] = load_network(
-                self._files, self._signature, output, precision=self._precision, threads=self._threads
-            )
-        return self._networks[output]
+        with self._loading:  # two threads would load it twice
+            if self._closed:
+                raise RuntimeError("this MakeupSession is closed")
+            if output not in self._networks:
+                self._networks[output] = load_network(
+                    self._files, self._signature, output, precision=self._precision, threads=self._threads
+                )
+            return self._networks[output]
 
     def _run(self, output: str, sources: NDArray[Any], references: NDArray[Any]) -> NDArray[np.float32]:
         network = self._network(output)
@@ -237,7 +254,7 @@ class MakeupSession:
         self, network: Network, name: str, placeholder: Any, cut: Sequence[Any], chips: NDArray[Any]
     ) -> Features:
         _check_chips(name, chips, network.size)
-        inner = [tensor for tensor in cut if tensor is not placeholder]
+        inner = _without(placeholder, cut)
         arrays = [np.empty((len(chips), *tensor.shape.as_list()[1:]), np.float32) for tensor in cut]
         for part in self._parts(network, len(chips)):
             fed = to_network(chips[part], self._signature)
@@ -252,6 +269,14 @@ class MakeupSession:
         step = network.batch or self._batch_size
         return (slice(start, min(start + step, count)) for start in range(0, count, step))
 
+    def _prepared(self, network: Network, fetches: Sequence[Any], feeds: Sequence[Any]) -> Run:
+        try:
+            return network.prepared(fetches, feeds)
+        except runtime().OpError as error:
+            raise ModelError(
+                f"{self._path}: TensorFlow can't prepare the network ({reason_of(error)}); copy the model again"
+            ) from error
+
     def _run_once(
         self, network: Network, fetches: Sequence[Any], feeds: Mapping[Any, NDArray[np.float32]]
     ) -> list[NDArray[np.float32]]:
@@ -260,10 +285,10 @@ class MakeupSession:
         if network.batch is not None and count < network.batch:
             padding = [*range(count), *[count - 1] * (network.batch - count)]
             feeds = {tensor: values[padding] for tensor, values in feeds.items()}
+        call = self._prepared(network, fetches, list(feeds))
         try:
-            run = network.session.run if network.batch is not None else partial(_one_by_one, network)
             with RUNNING:
-                results = run(fetches, feeds)
+                results = call(*feeds.values()) if network.batch is not None else _one_by_one(call, feeds)
         except runtime().OpError as error:
             raise ModelError(
                 f"{self._path}: the network failed on {_pairs(network.batch or count)} of chips at once"
@@ -277,19 +302,19 @@ class MakeupSession:
         return [values[:count] for values in results]
 
 
-def _one_by_one(
-    network: Network, fetches: Sequence[Any], feeds: Mapping[Any, NDArray[np.float32]]
-) -> list[NDArray[np.float32]]:
+def _without(placeholder: Any, tensors: Sequence[Any]) -> list[Any]:
+    """The tensors that a run gives: the placeholder, where it is one of them, is known without."""
+    return [tensor for tensor in tensors if tensor is not placeholder]
+
+
+def _one_by_one(call: Run, feeds: Mapping[Any, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
     """What a run of several chips gives, chip by chip.
 
     In one run, a chip's last bits depend on its place among the others, since the work is cut for the threads across
     them; then a photo's result would not be the same bytes in every batch. Alone it takes no longer.
     """
     count = len(next(iter(feeds.values())))
-    each = [
-        network.session.run(fetches, {tensor: values[number : number + 1] for tensor, values in feeds.items()})
-        for number in range(count)
-    ]
+    each = [call(*(values[number : number + 1] for values in feeds.values())) for number in range(count)]
     return [np.concatenate(values) for values in zip(*each, strict=True)]
 
 

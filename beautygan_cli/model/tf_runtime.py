@@ -29,6 +29,7 @@ _PARTS = {
     "MetaGraphDef": "tensorflow.core.protobuf.meta_graph_pb2",
     "GraphDef": "tensorflow.core.framework.graph_pb2",
     "NodeDef": "tensorflow.core.framework.node_def_pb2",
+    "CallableOptions": "tensorflow.core.protobuf.config_pb2",
     "ConfigProto": "tensorflow.core.protobuf.config_pb2",
     "RewriterConfig": "tensorflow.core.protobuf.rewriter_config_pb2",
     "CheckpointState": "tensorflow.python.training.checkpoint_state_pb2",
@@ -56,6 +57,7 @@ class Runtime:
     MetaGraphDef: Any
     GraphDef: Any
     NodeDef: Any
+    CallableOptions: Any
     ConfigProto: Any
     RewriterConfig: Any
     CheckpointState: Any
