@@ -60,6 +60,7 @@ def run(
     pictures_wanted: Callable[[Path], bool] = lambda _: False,
     stop: threading.Event | None = None,
     on_frame: OnFrame | None = None,
+    ahead: dict[Path, Future[Source]] | None = None,
 ) -> Iterator[Outcome]:
     """Make up every source with every look and yield each outcome as it is known, source by source.
 
@@ -67,12 +68,13 @@ def run(
     come for a while, so that no batch waits to be filled. `inputs` are files that are never written over.
     `pictures_wanted` says of an output that is kept whether its pictures are asked for all the same. After `stop` is
     set, what is with a finisher has LAST_SECONDS to be finished, the rest is dropped, and the iterator ends. `on_frame`
-    hears of each frame of a clip that is done. OutputError where nothing can be recorded.
+    hears of each frame of a clip that is done. `ahead`: sources that are being read already, by path. OutputError where
+    nothing can be recorded.
     """
     planner = Planner(looks, session, config, manifest, inputs=inputs, pictures_wanted=pictures_wanted)
     if isinstance(sources, Sequence):  # all known: names don't depend on which comes first
         planner.admit([item for item in sources if item is not None])
-    line = Line(planner, sources, session, stop or threading.Event(), on_frame)
+    line = Line(planner, sources, session, stop or threading.Event(), on_frame, ahead)
     try:
         yield from line.outcomes()
     finally:
@@ -129,8 +131,10 @@ class Line:
         session: MakeupSession,
         stop: threading.Event,
         on_frame: OnFrame | None = None,
+        ahead: dict[Path, Future[Source]] | None = None,
     ) -> None:
         self.planner, self.sources, self.session, self.stop, self.on_frame = planner, sources, session, stop, on_frame
+        self.ahead = ahead or {}
         self.config, self.manifest = planner.config, planner.manifest
         threads = thread_counts.shared(self.config.jobs)
         self.readers = ThreadPoolExecutor(threads.readers, thread_name_prefix="reader")
@@ -266,7 +270,10 @@ class Line:
             return replace(plan, clip=item.path)
         try:
             once = len(plan.make) + len(plan.revisit) == 1
-            source = read_source(item.path, self.session.signature, self.config, once=once, stop=self.stop)
+            if reading := self.ahead.pop(item.path, None):
+                source = replace(reading.result(), once=once)
+            else:
+                source = read_source(item.path, self.session.signature, self.config, once=once, stop=self.stop)
             return Plan(plan.settled, plan.make, plan.revisit, source)
         except StoppedError:
             return Plan(plan.settled)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -194,14 +195,22 @@ def read_looks(
     max_pixels: int = MAX_PIXELS,
     *,
     measure: bool = False,
+    workers: int = 1,
 ) -> tuple[list[ReadyLook], list[Outcome]]:
-    """The looks whose photos can be read and have a face, and the failures of the others."""
-    ready: list[ReadyLook] = []
-    failed: list[Outcome] = []
-    for item, look in looks:
+    """The looks whose photos can be read and have a face, and the failures of the others; workers: threads for it."""
+
+    def read(named: tuple[Found, Look]) -> ReadyLook | Outcome:
+        item, look = named
         try:
-            ready.append(read_look(item, look, signature, max_pixels, measure=measure))
+            return read_look(item, look, signature, max_pixels, measure=measure)
         except BeautyGANError as error:
             of = "" if item.path in look.references else f"{printable(item.path)}: "
-            failed.append(Outcome(item.path, item.path, None, Status.FAILED, f"{of}{error}"))
-    return ready, failed
+            return Outcome(item.path, item.path, None, Status.FAILED, f"{of}{error}")
+
+    readers = ThreadPoolExecutor(workers, thread_name_prefix="reader")
+    try:
+        found = list(readers.map(read, looks))
+    finally:  # a stop waits for no photo
+        readers.shutdown(wait=False, cancel_futures=True)
+    ready = [item for item in found if isinstance(item, ReadyLook)]
+    return ready, [item for item in found if isinstance(item, Outcome)]

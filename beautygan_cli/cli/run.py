@@ -10,7 +10,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ from beautygan_cli.batch.outcome import Outcome, Status
 from beautygan_cli.batch.plan import foretold, identity
 from beautygan_cli.batch.ray import driver
 from beautygan_cli.batch.ray.pool import Layout, check_installed
-from beautygan_cli.batch.sources import ReadyLook, read_looks
+from beautygan_cli.batch.sources import ReadyLook, Source, read_looks, read_source
 from beautygan_cli.cli.arguments import Arguments, carried, out_file, reproduction
 from beautygan_cli.cli.console import STDIN, Progress, counted, put, shown, spinner
 from beautygan_cli.cli.exit_status import DONE, SOME_FAILED
@@ -88,8 +88,8 @@ def _make_up(options: Arguments, end: End) -> int:
         if options.dry_run:
             return _foretell(options, given, stack)
         end.failed = len(given.problems)
-        session, looks = _open(options, given, end, stack)
         settings = _settings(options, stack)
+        session, looks, ahead = _open(options, given, settings, end, stack)
         one_file = out_file(options)
         one = options.out == PIPE or one_file is not None  # nothing to go on with, and no folder to keep it in
         manifest = stack.enter_context(Manifest(None if one else settings.out, _command(options), end.stop))
@@ -106,7 +106,7 @@ def _make_up(options: Arguments, end: End) -> int:
         outputs = Outputs(options, settings, looks, len(sources), session, manifest, shortened, stack)
         end.running = True
         coming = _arrivals(options, settings, manifest, end, outputs) if options.watch else sources
-        outcomes = _engine(options)(
+        outcomes = _engine(options, ahead)(
             *(coming, looks, session, settings, manifest),
             inputs=_worn_files(given.looks),
             pictures_wanted=outputs.wants,
@@ -367,12 +367,17 @@ def _from_stdin(stack: ExitStack) -> Path:
     return path.rename(path.with_suffix(suffix))
 
 
-def _open(options: Arguments, given: Given, end: End, stack: ExitStack) -> tuple[MakeupSession, list[ReadyLook]]:
-    """The model and the looks; NothingToDoError when none of these can be used."""
-    measure = bool(options.report or options.gallery)
-    # TensorFlow takes seconds to import; the references are read meanwhile.
-    starter = ThreadPoolExecutor(1)
-    stack.callback(starter.shutdown, wait=False)
+def _open(
+    options: Arguments, given: Given, settings: RunConfig, end: End, stack: ExitStack
+) -> tuple[MakeupSession, list[ReadyLook], dict[Path, Future[Source]]]:
+    """The model, the looks, and the first source as it is being read; NothingToDoError when none of these can be used.
+
+    TensorFlow takes seconds to import. The photos are read meanwhile, and the networks made ready while they still are.
+    """
+    measure = settings.measure
+    starter, reader = ThreadPoolExecutor(1), ThreadPoolExecutor(1, thread_name_prefix="reader")
+    stack.callback(starter.shutdown, wait=False, cancel_futures=True)
+    stack.callback(reader.shutdown, wait=False, cancel_futures=True)
     threads = thread_counts.use(options.jobs)
     starting = starter.submit(
         MakeupSession,
@@ -381,12 +386,26 @@ def _open(options: Arguments, given: Given, end: End, stack: ExitStack) -> tuple
         precision=options.precision,
         threads=threads.network,
     )
+    starter.submit(lambda: pipeline.prepare(starting.result(), remove=settings.remove))  # the run says what is wrong
     signature = Signature.load(options.model or bundled_model())
+    ahead: dict[Path, Future[Source]] = {}
+    if (
+        given.sources
+        and not is_clip(first := given.sources[0].path)
+        and options.engine == "local"
+        and not options.watch
+    ):
+        ahead[first] = reader.submit(read_source, first, signature, settings, stop=end.stop)
+
+    def read(signature: Signature) -> tuple[list[ReadyLook], list[Outcome]]:
+        return read_looks(*(given.looks, signature, options.max_pixels), measure=measure, workers=threads.readers)
+
     with spinner("opening the model", quiet=options.quiet):
-        looks, failures = read_looks(given.looks, signature, options.max_pixels, measure=measure)
+        looks, failures = read(signature)
         session = stack.enter_context(starting.result())
     if session.signature != signature:  # the graph has a size of its own
-        looks, failures = read_looks(given.looks, session.signature, options.max_pixels, measure=measure)
+        looks, failures = read(session.signature)
+        ahead.clear()
     for failure in failures:
         say(failure.reason)
     end.failed += len(failures)
@@ -400,7 +419,7 @@ def _open(options: Arguments, given: Given, end: End, stack: ExitStack) -> tuple
         )
     if options.verbose:
         _say_model(options, session, threads.network)
-    return session, looks
+    return session, looks, ahead
 
 
 def _say_model(options: Arguments, session: MakeupSession, cores: int) -> None:
@@ -476,10 +495,10 @@ def _is_marked(path: Path, options: Arguments) -> bool:
 # During the run
 
 
-def _engine(options: Arguments) -> Callable[..., Iterator[Outcome]]:
-    """What makes the photos up: this process, or a cluster."""
+def _engine(options: Arguments, ahead: dict[Path, Future[Source]]) -> Callable[..., Iterator[Outcome]]:
+    """What makes the photos up: this process, with the sources that it is reading already, or a cluster."""
     if options.engine == "local":
-        return line.run
+        return functools.partial(line.run, ahead=ahead)
     layout = Layout(options.ray_address, options.num_actors, options.actor_cpus, options.actor_gpus)
     return functools.partial(driver.run, layout=layout)
 

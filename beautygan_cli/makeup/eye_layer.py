@@ -13,6 +13,7 @@ both in eye widths: a liner is as thick on every eye, however high its brow lies
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -192,12 +193,14 @@ def usable(session: MakeupSession, example: tuple[AlignedFace, AlignedFace]) -> 
 
     example: a bare face, and the same made up.
     """
-    known = _known_usable.get(session)
-    if known is None:
-        known = _known_usable[session] = _explained(session, *example) >= LEAST_EXPLAINED
-    return known
+    with _measuring:  # two threads would measure it twice
+        known = _known_usable.get(session)
+        if known is None:
+            known = _known_usable[session] = _explained(session, *example) >= LEAST_EXPLAINED
+        return known
 
 
+_measuring = threading.Lock()
 _known_usable: WeakKeyDictionary[MakeupSession, bool] = WeakKeyDictionary()
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.errors import FaceError
-from beautygan_cli.faces import detection, exposure, tone
+from beautygan_cli.faces import detection, exposure, occlusion, tone
 from beautygan_cli.faces import masks as region_masks
 from beautygan_cli.faces.alignment import AlignedFace
 from beautygan_cli.faces.analysis import analyse_face
@@ -313,6 +313,22 @@ def make_up(
             eyes = (eye_layer.grey(eyes[0]), eye_layer.grey(eyes[1]))
         result.append(Made(before, after, eyes, look.brows_painted and not remove))
     return result
+
+
+def prepare(session: MakeupSession, *, remove: bool = False) -> None:
+    """Do now, while photos are read by other threads, what the first call of `make_up` would be slower by.
+
+    remove: as there. Networks are opened and prepared, the eyes' layers tried on the face that comes with the package.
+    ModelError where one of the networks can't be used.
+    """
+    if remove:
+        session.prepare(removal=True)
+        return
+    encoded.prepare(session)
+    occlusion.prepare()
+    bare, worn = _bare_pair(session.signature)
+    if eye_layer.usable(session, (bare, worn)):
+        reference_chip(bare)  # an example of how skin looks without makeup, for every reference
 
 
 def _pigment(mixes: Sequence[Mix], session: MakeupSession) -> dict[Mix, tuple[EyeLayer, EyeLayer]]:

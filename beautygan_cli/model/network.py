@@ -69,8 +69,9 @@ class Network:
 
     def close(self) -> None:
         """Free its memory."""
-        self._calls.clear()  # each holds a part of its session's memory
-        self.session.close()
+        with self._lock:
+            self._calls.clear()  # each holds a part of its session's memory
+            self.session.close()
 
 
 class Cut(NamedTuple):

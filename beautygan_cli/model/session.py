@@ -193,10 +193,11 @@ class MakeupSession:
 
     def close(self) -> None:
         """Free the networks. The session can't be used afterwards; closing it again does nothing."""
-        for network in self._networks.values():
-            network.close()
-        self._networks.clear()
-        self._closed = True
+        with self._loading:
+            for network in self._networks.values():
+                network.close()
+            self._networks.clear()
+            self._closed = True
 
     def __enter__(self) -> MakeupSession:
         return self
