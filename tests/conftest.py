@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 SAMPLES = REPOSITORY / "samples"
 SHARED = REPOSITORY.parent / "shared" / "faces"
 os.environ["XDG_CONFIG_HOME"] = os.devnull  # whoever runs the tests may keep defaults of their own
+# What is measured of models is remembered in a folder of this test run's own.
+os.environ["XDG_CACHE_HOME"] = os.environ.get("BEAUTYGAN_TEST_CACHE") or tempfile.mkdtemp(prefix="beautygan-cache-")
 LONGEST_SIDE = 320  # pixels of a test photo: enough for its face to be found, and quick
 
 

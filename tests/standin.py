@@ -28,6 +28,7 @@ class StandIn:
     training: bool = False  # add discriminators, losses, gradients, Adam and its slots
     filler: int = 0  # add so many more dead nodes
     seed: int = 1
+    contrast: float = 1.0  # of its results: untrained ones are noise, and roundings in it larger than a trained model's
 
     def save(self, folder: Path) -> Path:
         """Write the four files of the checkpoint into `folder`, which is made if need be."""
@@ -111,12 +112,12 @@ class _Builder:
             target = self.constant([size // divisor, size // divisor], f"{resize}/size")
             value = self.ops.ResizeNearestNeighbor(images=value, size=target, name=resize)
             value = self.relu(self.normalised(self.convolution(value, channels, 3)))
-        return self.ops.Tanh(x=self.convolution(value, 3, 7), name=name)
+        return self.ops.Tanh(x=self.convolution(value, 3, 7, gain=self.recipe.contrast), name=name)
 
-    def convolution(self, value: Any, channels: int, kernel: int, stride: int = 1) -> Any:
+    def convolution(self, value: Any, channels: int, kernel: int, stride: int = 1, gain: float = 1.0) -> Any:
         name = self.numbered("conv2d")
-        inputs = kernel * kernel * value.shape[-1]
-        weights = self.variable(f"{name}/kernel", [kernel, kernel, value.shape[-1], channels], 0.0, inputs**-0.5)
+        inputs, shape = kernel * kernel * value.shape[-1], [kernel, kernel, value.shape[-1], channels]
+        weights = self.variable(f"{name}/kernel", shape, 0.0, gain * inputs**-0.5)
         self.constant([1, 1], f"{name}/dilation_rate")
         strides = [1, stride, stride, 1]
         return self.ops.Conv2D(input=value, filter=weights, strides=strides, padding="SAME", name=f"{name}/Conv2D")

@@ -271,8 +271,8 @@ def parser() -> Parser:
         "--precision",
         choices=("auto", "fp32", "bf16"),
         default="auto",
-        help="of the network's arithmetic (default: auto, which is bf16 for the bundled model on processors that have"
-        " it)",
+        help="of the network's arithmetic (default: auto, which is bf16 on processors that have it, for models whose"
+        " photos differ by no more than one level of 255)",
     )
     result.add_argument(
         "--jobs", type=_count, metavar="N", help="processor cores to use (default: all that the process may use)"

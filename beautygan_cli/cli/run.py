@@ -35,6 +35,7 @@ from beautygan_cli.errors import BeautyGANError, LookError, OutputError, PhotoEr
 from beautygan_cli.makeup import look, pipeline
 from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.makeup.look import Look
+from beautygan_cli.makeup.precision import open_session
 from beautygan_cli.makeup.words import by_region
 from beautygan_cli.model.checkpoint import bundled_model
 from beautygan_cli.model.session import MakeupSession
@@ -180,7 +181,7 @@ def _serve(options: Arguments, port: int, end: End) -> int:
         given, problems = _looks(options)
         threads = thread_counts.use(options.jobs)
         with spinner("opening the model", quiet=options.quiet):
-            session = MakeupSession(
+            session = open_session(
                 options.model, batch_size=options.batch_size, precision=options.precision, threads=threads.network
             )
         if options.verbose:
@@ -380,7 +381,7 @@ def _open(
     stack.callback(reader.shutdown, wait=False, cancel_futures=True)
     threads = thread_counts.use(options.jobs)
     starting = starter.submit(
-        MakeupSession,
+        open_session,
         options.model,
         batch_size=options.batch_size,
         precision=options.precision,
@@ -392,6 +393,7 @@ def _open(
     if (
         given.sources
         and not is_clip(first := given.sources[0].path)
+        and not animation_format(first)
         and options.engine == "local"
         and not options.watch
     ):

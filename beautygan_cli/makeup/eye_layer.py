@@ -29,6 +29,7 @@ from beautygan_cli.faces.reference import far_share, turn
 from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import linear_light, weighted_mean
 from beautygan_cli.makeup.composite import fitted_change, seen_in
+from beautygan_cli.model.measured import remembered
 from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.types import Box, FloatArray, UInt8Array
 
@@ -196,7 +197,9 @@ def usable(session: MakeupSession, example: tuple[AlignedFace, AlignedFace]) -> 
     with _measuring:  # two threads would measure it twice
         known = _known_usable.get(session)
         if known is None:
-            known = _known_usable[session] = _explained(session, *example) >= LEAST_EXPLAINED
+            what = f"share of the lids' pigment that removal takes off, {session.precision}"
+            explained = remembered(what, session.digest, session.signature, lambda: _explained(session, *example))
+            known = _known_usable[session] = explained >= LEAST_EXPLAINED
         return known
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
@@ -13,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli.errors import FaceError
+from beautygan_cli.errors import FaceError, ModelError
 from beautygan_cli.faces import detection, exposure, occlusion, tone
 from beautygan_cli.faces import masks as region_masks
 from beautygan_cli.faces.alignment import AlignedFace
@@ -166,6 +167,11 @@ def apply_look(
         made = make_up([(face, wearing) for face in aligned], session, remove=remove, in_colour=in_colour)
         masks.result()
     return apply(pixels, aligned, made, strengths, remove=remove, spare=spare)
+
+
+def _made_up_face() -> Path:
+    """The same face made up."""
+    return bare_face().with_name("made_up_face.jpg")
 
 
 def bare_face() -> Path:
@@ -360,9 +366,23 @@ def _pigment(mixes: Sequence[Mix], session: MakeupSession) -> dict[Mix, tuple[Ey
 def _bare_pair(signature: Signature) -> tuple[AlignedFace, AlignedFace]:
     """The bare face that comes with the package, and the same made up."""
     bare, face = _bare_photo()
-    worn = read_photo(bare_face().with_name("made_up_face.jpg")).pixels
+    worn = read_photo(_made_up_face()).pixels
     first, second = (analyse_face(pixels, face, signature.size, signature.padding) for pixels in (bare, worn))
     return first, second
+
+
+def example_photos(session: MakeupSession) -> list[UInt8Array]:
+    """The package's face made up after its made-up photo, and that with its makeup off: (H, W, 3) uint8 RGB each.
+
+    One alone where the model takes no makeup off. ModelError where it puts none on.
+    """
+    bare, worn = (replace(face) for face in _bare_pair(session.signature))  # what is known of those is another model's
+    photos = [_bare_photo()[0], read_photo(_made_up_face()).pixels]
+    whole = Strengths(skin=1.0)
+    result = [apply(photos[0], [bare], make_up([(bare, worn)], session), whole)]
+    with contextlib.suppress(ModelError):
+        result.append(apply(photos[1], [worn], make_up([(worn, bare)], session, remove=True), whole, remove=True))
+    return result
 
 
 def drawn_chip(style: Style, signature: Signature) -> UInt8Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.resources
 import mmap
 import os
@@ -10,6 +11,7 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PureWindowsPath
 from typing import IO, Any, NamedTuple, NoReturn
 
@@ -38,6 +40,19 @@ class CheckpointFiles:
     meta: Path
     index: Path
     shards: tuple[Path, ...]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the data shard (of several: one after the other), in hexadecimal. Raises ModelError."""
+        digest = hashlib.sha256()
+        try:
+            for shard in self.shards:
+                with shard.open("rb") as file:
+                    while block := file.read(1 << 20):
+                        digest.update(block)
+        except OSError as error:
+            raise ModelError(f"{shard} can't be read ({error.strerror}); check its permissions") from error
+        return digest.hexdigest()
 
 
 def find_checkpoint(folder: Path) -> CheckpointFiles:

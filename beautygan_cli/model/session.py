@@ -8,10 +8,8 @@ checkpoint reader and frozen into it. The rest of the meta-graph is never handed
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.errors import ModelError
-from beautygan_cli.model.checkpoint import bundled_model, find_checkpoint
+from beautygan_cli.model.checkpoint import CheckpointFiles, bundled_model, find_checkpoint
 from beautygan_cli.model.features import Features, check_features, pair_count, repeated_to
 from beautygan_cli.model.graph import reason_of
+from beautygan_cli.model.measured import processor_flags
 from beautygan_cli.model.network import Cut, Network, Run, load_network
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.model.tf_runtime import RUNNING, runtime
@@ -36,17 +35,18 @@ BUNDLED_BF16_ERROR = (0.1, 2.0)  # mean and largest difference from fp32 in grey
 class MakeupSession:
     """An open model. A context manager; `close` it otherwise.
 
-    `model`: the folder of a checkpoint (None: the bundled model). `batch_size`: pairs of chips per run, where the
-    graph leaves it free. `precision`: "fp32"; "bf16" for bfloat16 convolutions, twice as fast on processors that have
-    them; "auto" for bf16 where that is so and the model's error with it is known to be invisible, which it is of the
-    bundled one (BUNDLED_BF16_ERROR). `threads`: threads within an operation (None: TensorFlow's choice, all cores).
+    `model`: the folder of a checkpoint, or its files as `find_checkpoint` gives them (None: the bundled model).
+    `batch_size`: pairs of chips per run, where the graph leaves it free. `precision`: "fp32"; "bf16" for bfloat16
+    convolutions, twice as fast on processors that have them; "auto" for bf16 where that is so and the model's error
+    with it is known to be invisible, which it is of the bundled one (BUNDLED_BF16_ERROR; `makeup/precision.py` finds
+    out about others). `threads`: threads within an operation (None: TensorFlow's choice, all cores).
 
     Raises ModelError when the folder holds no usable model, ValueError for an impossible option.
     """
 
     def __init__(
         self,
-        model: str | Path | None = None,
+        model: str | Path | CheckpointFiles | None = None,
         *,
         batch_size: int = 8,
         precision: str = "auto",
@@ -69,8 +69,9 @@ class MakeupSession:
         self._closed = False
         self._loading = threading.Lock()
 
-        self._path = bundled_model() if model is None else Path(model)
-        self._files = find_checkpoint(self._path)
+        if not isinstance(model, CheckpointFiles):
+            model = find_checkpoint(bundled_model() if model is None else Path(model))
+        self._files, self._path = model, model.folder
         self._signature = Signature.load(self._path)
         self._check_digest()
         network = self._network(self._signature.made_up)
@@ -178,18 +179,10 @@ class MakeupSession:
         """How many chips have gone through an encoder, alone or in a run of the whole network."""
         return self._encoded
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """SHA-256 of the checkpoint's data shard (of several: one after the other), in hexadecimal."""
-        digest = hashlib.sha256()
-        try:
-            for shard in self._files.shards:
-                with shard.open("rb") as file:
-                    while block := file.read(1 << 20):
-                        digest.update(block)
-        except OSError as error:
-            raise ModelError(f"{shard} can't be read ({error.strerror}); check its permissions") from error
-        return digest.hexdigest()
+        return self._files.digest
 
     def close(self) -> None:
         """Free the networks. The session can't be used afterwards; closing it again does nothing."""
@@ -324,15 +317,7 @@ def native_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
 
     Without it bfloat16 is worked out in float32 and saves nothing.
     """
-    try:
-        with cpuinfo.open(encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                name, _, values = line.partition(":")
-                if name.strip() in ("flags", "Features"):
-                    return not BF16_FLAGS.isdisjoint(values.split())
-    except OSError:
-        pass
-    return False
+    return not BF16_FLAGS.isdisjoint(processor_flags(cpuinfo))
 
 
 def _pairs(count: int) -> str:
