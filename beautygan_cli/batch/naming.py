@@ -42,16 +42,16 @@ class Names:
         self.named: set[Path] = set()  # the folders behind URLs that this run was given
         for folder, name, path in manifest.names(role):
             self.known[path] = name
-            self.holders[folder, _folded(name)] = path
+            self.holders[folder, folded(name)] = path
 
     def of(self, items: Sequence[Found]) -> list[str]:
         """A name for each photo."""
         places = [item.path.absolute() for item in items]
         self.named |= {_named(item) for item in items if isinstance(item.path, remote.RemotePath)}
         fresh = [(item, place) for item, place in zip(items, places, strict=True) if place not in self.known]
-        shared = Counter((self._folder(item), _folded(self._stem(item))) for item, _ in fresh)
+        shared = Counter((self._folder(item), folded(self._stem(item))) for item, _ in fresh)
         for item, place in fresh:
-            self._give(item, place, alone=shared[self._folder(item), _folded(self._stem(item))] == 1)
+            self._give(item, place, alone=shared[self._folder(item), folded(self._stem(item))] == 1)
         if fresh:
             self.manifest.name(self.role, [(self._folder(item), self.known[place], place) for item, place in fresh])
         return [self.known[place] for place in places]
@@ -62,13 +62,13 @@ class Names:
         name, number = stem if alone else suffixed, 2
         while self._taken(folder, name, item.path):
             name, number = (suffixed, 2) if name == stem else (f"{suffixed}-{number}", number + 1)
-        self.known.pop(self.holders.get((folder, _folded(name)), place), None)
+        self.known.pop(self.holders.get((folder, folded(name)), place), None)
         self.known[place] = name
-        self.holders[folder, _folded(name)] = place
+        self.holders[folder, folded(name)] = place
 
     def _taken(self, folder: str, name: str, newcomer: Path) -> bool:
         """Whether another photo has the name; not if it is gone and the newcomer is the same photo, moved."""
-        holder = self.holders.get((folder, _folded(name)))
+        holder = self.holders.get((folder, folded(name)))
         if holder is None:
             return False
         # The manifest may be a stranger's: it leads to no machine that the run would not ask anyway.
@@ -85,7 +85,7 @@ class Names:
             return True
 
     def _folder(self, item: Found) -> str:
-        return "" if self.role == "reference" else _folded(str(item.inside))
+        return "" if self.role == "reference" else folded(str(item.inside))
 
     def _stem(self, item: Found) -> str:
         stem = _short(item.path.stem)
@@ -97,7 +97,8 @@ def _named(item: Found) -> Path:
     return item.path.parents[len(item.inside.parts)]
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
+    """What two names share that some file system takes for one: macOS's and Windows' don't tell cases apart."""
     return unicodedata.normalize("NFC", name).casefold()
 
 

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 from beautygan_cli.batch import line, thread_counts
 from beautygan_cli.batch.manifest import FILE_NAME, Manifest
-from beautygan_cli.batch.naming import JOINT
+from beautygan_cli.batch.naming import JOINT, folded
 from beautygan_cli.batch.options import RunConfig
 from beautygan_cli.batch.outcome import Outcome, Status
 from beautygan_cli.batch.plan import foretold, identity
@@ -303,7 +303,7 @@ def _refuse_places(options: Arguments, given: Given) -> None:
     model, out = _real(options.model or bundled_model()), _real(Path(options.out))
     if options.out != PIPE and out == model:
         raise NothingToDoError(f"{printable(options.out)} is the model's own folder; choose another --out.")
-    taken: dict[Path, Path] = {}
+    taken: dict[str, Path] = {}
     for file in (*_tables_and_pictures(options), *filter(None, [options.save_look, out_file(options)])):
         folder = _real(file.parent)
         if identity(file) in inputs:
@@ -314,7 +314,7 @@ def _refuse_places(options: Arguments, given: Given) -> None:
             raise NothingToDoError(f"{printable(file)} lies among the gallery's pictures; choose another place.")
         if JOINT in file.name and folder.is_relative_to(out):
             raise NothingToDoError(f"{printable(file)} has a name like a result's beside the results; choose another.")
-        place = folder / file.name
+        place = folded(str(folder / file.name))
         if place in taken:
             raise NothingToDoError(
                 f"{printable(taken[place])} and {printable(file)} are one place, for two outputs; choose another."

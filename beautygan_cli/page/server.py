@@ -39,6 +39,7 @@ MOST_BYTES = 256 << 20  # of a photo's file: 16 bits a channel of 40 million pix
 MOST_WORD_CHARACTERS = 200
 THREADS = 4  # of requests that wait beside the one that is worked on
 KINDS = ("lips", "eyes", "liner", "brows", "finish", "blush")  # of makeup in words
+NOT_FOR_YOU = "this is not for you; use the address that beautygan printed."
 IN_MEMORY = 1 << 62  # bytes from which the server would put a body into a temporary file: never
 
 
@@ -63,6 +64,13 @@ class Address:
     def origins(self) -> set[str]:
         """What a request's Origin may say."""
         return {f"http://{host}" for host in self.hosts}
+
+    def lets_in(self, path: str, method: str, host: str | None, origin: str | None) -> bool:
+        """Whether a request is the page's own, by its path and by what its headers say."""
+        given = path.split("/")[1] if path.startswith("/") else ""
+        known = secrets.compare_digest(given.encode("utf-8", "surrogateescape"), self.token.encode())
+        own = origin in self.origins if origin is not None else method in ("GET", "HEAD")
+        return known and own and host in self.hosts
 
 
 def check_installed() -> None:
@@ -106,11 +114,34 @@ def serve(state: State, holder: socket.socket, stop: threading.Event, announce: 
         inbuf_overflow=IN_MEMORY,
         outbuf_overflow=IN_MEMORY,
     )
+    server.channel_class = _channel_for(address)
     threading.Thread(target=server.run, name="page", daemon=True).start()
     threading.Thread(target=state.warm_up, args=(stop,), name="warm-up").start()  # Python's end waits for it
     announce(address.url)
     while not stop.wait(0.5):  # on Windows a wait without an end hears no Ctrl-C
         pass
+
+
+def _channel_for(address: Address) -> Any:
+    """The server's class for a connection, of which a stranger's request sends no body: it would be kept in memory."""
+    from waitress.channel import HTTPChannel
+    from waitress.parser import HTTPRequestParser, ParsingError
+
+    class Parser(HTTPRequestParser):  # type: ignore[misc]
+        """Refuses a request by its head."""
+
+        def parse_header(self, header_plus: bytes) -> None:
+            super().parse_header(header_plus)
+            host, origin = self.headers.get("HOST"), self.headers.get("ORIGIN")
+            if self.body_rcv is not None and not address.lets_in(self.path, self.command, host, origin):
+                raise ParsingError(NOT_FOR_YOU)
+
+    class Channel(HTTPChannel):  # type: ignore[misc]
+        """Reads requests so."""
+
+        parser_class = Parser
+
+    return Channel
 
 
 def application(state: State, address: Address) -> Flask:
@@ -123,13 +154,9 @@ def application(state: State, address: Address) -> Flask:
 
     @app.before_request
     def _refuse_strangers() -> Response | None:
-        given = request.path.split("/")[1].encode("utf-8", "surrogateescape")
-        origin = request.headers.get("Origin")
-        known = secrets.compare_digest(given, address.token.encode())
-        own = origin in address.origins if origin is not None else request.method in ("GET", "HEAD")
-        if known and own and request.headers.get("Host") in address.hosts:
+        if address.lets_in(request.path, request.method, request.headers.get("Host"), request.headers.get("Origin")):
             return None
-        return _said("this is not for you; use the address that beautygan printed.", 403)
+        return _said(NOT_FOR_YOU, 403)
 
     @app.after_request
     def _keep_to_ourselves(response: Response) -> Response:

@@ -127,10 +127,23 @@ def sha256_of(path: Path) -> str:
 
 
 def refuse_foreign(path: Path, *, overwrite: bool, journal: Journal | None = None) -> None:
-    """OutputError where a file is in the way that may not be replaced: one that the journal does not know as ours."""
+    """OutputError where a file is in the way that may not be replaced: one that the journal does not know as ours.
+
+    What is no file stays even where `overwrite` is set: a device's name belongs to the whole machine.
+    """
     with contextlib.suppress(OSError, ValueError):
+        if is_special(path):
+            raise OutputError(f"{printable(path)} is a device, pipe or socket; choose another place.")
         if not overwrite and present(path) and not (journal is not None and journal.wrote(path)):
             raise OutputError(_exists(path))
+
+
+def is_special(path: Path) -> bool:
+    """Whether a device, pipe or socket is at a path, or at the end of the link there."""
+    if isinstance(path, remote.RemotePath) or not path.exists():
+        return False
+    mode = path.stat().st_mode
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def refuse_to_replace(path: Path, source: Path, overwrite: bool, journal: Journal | None = None) -> None:
@@ -176,6 +189,7 @@ def whole(path: Path, overwrite: bool, journal: Journal | None = None) -> Iterat
         except OSError as error:
             raise OutputError(f"{printable(path)} can't be written: {reason_of(error)}.") from error
         return
+    refuse_foreign(path, overwrite=True)
     temporary = path.parent / f".beautygan-{secrets.token_hex(8)}.part"
     of_the_writer: BaseException | None = None
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import sqlite3
 import stat
 import subprocess
@@ -23,9 +24,9 @@ from beautygan_cli.batch.naming import Names
 from beautygan_cli.batch.outcome import Outcome, Status
 from beautygan_cli.cli import run
 from beautygan_cli.photos import remote
-from beautygan_cli.photos.files import printable
+from beautygan_cli.photos.files import printable, write_text
 from beautygan_cli.photos.find import Found
-from beautygan_cli.photos.photo import read_photo
+from beautygan_cli.photos.photo import Photo, read_photo, write_photo
 
 Beautygan = Callable[..., tuple[int, list[str], str]]
 Place = Callable[..., Path]
@@ -515,9 +516,34 @@ def test_no_output_takes_the_place_of_a_file_that_is_not_ours(
     assert own.read_bytes() == ours + b" "
 
 
+@pytest.mark.parametrize("kind", ["pipe", "device", "link to a device", "socket"])
+def test_no_file_takes_the_place_of_a_device_or_pipe(tmp_path: Path, kind: str) -> None:
+    place = tmp_path / "r.json"
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(str(place))
+    elif kind == "device":
+        try:
+            os.mknod(place, 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+        except PermissionError:
+            pytest.skip("needs the right to make devices")
+    else:
+        place.symlink_to("/dev/null")
+    before = place.lstat()
+    with pytest.raises(errors.OutputError, match="is a device, pipe or socket; choose another"):
+        write_text(place, ["text"], overwrite=True)
+    picture = place.rename(place.with_suffix(".png"))
+    with pytest.raises(errors.OutputError, match="is a device, pipe or socket; choose another"):
+        write_photo(Photo(np.zeros((8, 8, 3), np.uint8)), picture, overwrite=True)
+    assert (picture.lstat().st_ino, picture.lstat().st_mode) == (before.st_ino, before.st_mode)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (("--report", "Ünder.json", "--save-look", "u\u0308NDER.json"), "are one place, for two outputs"),
         (("--grid", "made_up/me__look.png"), "has a name like a result's"),
         (("--grid", "x.jpg", "--save-look", "./x.jpg"), "are one place, for two outputs"),
         (("--gallery", "--save-look", "made_up/index.html"), "are one place, for two outputs"),

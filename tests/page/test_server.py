@@ -109,6 +109,23 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_sent(served):
         assert connection.recv(100).startswith(b"HTTP/1.1 413")
 
 
+@pytest.mark.promise("Privacy")
+@pytest.mark.parametrize("wrong", ["token", "Host", "Origin", "no Origin", "chunked"])
+def test_a_strangers_body_is_refused_before_it_is_sent(served, wrong):
+    """The server would keep it in memory until it is whole, from a hundred connections at once."""
+    url = urlsplit(served.url)
+    path = "/stranger/" if wrong in ("token", "chunked") else url.path
+    host = "rebound.example" if wrong == "Host" else url.netloc
+    lines = [f"POST {path}photos HTTP/1.1", f"Host: {host}"]
+    if wrong != "no Origin":
+        lines.append("Origin: " + ("http://elsewhere.example" if wrong == "Origin" else origin(served)))
+    lines.append("Transfer-Encoding: chunked" if wrong == "chunked" else f"Content-Length: {server.MOST_BYTES}")
+    with socket.create_connection((url.hostname, url.port), timeout=60) as connection:
+        connection.sendall("\r\n".join([*lines, "", ""]).encode())
+        answer = connection.recv(1000)
+    assert answer.startswith(b"HTTP/1.1 400") and b"this is not for you" in answer
+
+
 WATCHED = {"on": False, "written": []}
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
