@@ -126,6 +126,13 @@ def _channel_for(address: Address) -> Any:
     """The server's class for a connection, of which a stranger's request sends no body: it would be kept in memory."""
     from waitress.channel import HTTPChannel
     from waitress.parser import HTTPRequestParser, ParsingError
+    from waitress.utilities import Error
+
+    class ForbiddenError(Error):  # type: ignore[misc]
+        """What a stranger is answered."""
+
+        code = 403
+        reason = "Forbidden"
 
     class Parser(HTTPRequestParser):  # type: ignore[misc]
         """Refuses a request by its head."""
@@ -133,8 +140,15 @@ def _channel_for(address: Address) -> Any:
         def parse_header(self, header_plus: bytes) -> None:
             super().parse_header(header_plus)
             host, origin = self.headers.get("HOST"), self.headers.get("ORIGIN")
-            if self.body_rcv is not None and not address.lets_in(self.path, self.command, host, origin):
+            self.strange = not address.lets_in(self.path, self.command, host, origin)
+            if self.strange and self.body_rcv is not None:
                 raise ParsingError(NOT_FOR_YOU)
+
+        def received(self, data: bytes) -> int:
+            taken: int = super().received(data)
+            if getattr(self, "strange", False) and vars(self).get("error"):
+                self.error = ForbiddenError(NOT_FOR_YOU)
+            return taken
 
     class Channel(HTTPChannel):  # type: ignore[misc]
         """Reads requests so."""

@@ -123,7 +123,7 @@ def test_a_strangers_body_is_refused_before_it_is_sent(served, wrong):
     with socket.create_connection((url.hostname, url.port), timeout=60) as connection:
         connection.sendall("\r\n".join([*lines, "", ""]).encode())
         answer = connection.recv(1000)
-    assert answer.startswith(b"HTTP/1.1 400") and b"this is not for you" in answer
+    assert answer.startswith(b"HTTP/1.1 403") and b"this is not for you" in answer
 
 
 WATCHED = {"on": False, "written": []}
