@@ -334,6 +334,7 @@ def prepare(session: MakeupSession, *, remove: bool = False) -> None:
     occlusion.prepare()
     bare, worn = _bare_pair(session.signature)
     if eye_layer.usable(session, (bare, worn)):
+        session.prepare(removal=True)
         reference_chip(bare)  # an example of how skin looks without makeup, for every reference
 
 

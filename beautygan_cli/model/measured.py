@@ -60,8 +60,9 @@ def _read(file: Path) -> float | None:
     with contextlib.suppress(OSError, ValueError):
         if file.is_file():
             with file.open("rb") as opened:
-                number = float(opened.read(LONGEST_NUMBER))
-            return number if math.isfinite(number) else None
+                text = opened.read(LONGEST_NUMBER + 1)
+            if len(text) <= LONGEST_NUMBER and math.isfinite(number := float(text)):
+                return number
     return None
 
 

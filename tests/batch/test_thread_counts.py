@@ -1,6 +1,8 @@
 """How the cores are shared out."""
 
 import os
+import subprocess
+import sys
 
 import cv2
 import pytest
@@ -29,6 +31,19 @@ def test_opencv_is_told():
         assert cv2.getNumThreads() == 1
     finally:
         cv2.setNumThreads(before)
+
+
+def test_the_command_has_linear_algebra_done_by_one_thread_and_leaves_what_the_user_says():
+    code = "import os, sys; from beautygan_cli.cli.main import main; assert 'numpy' not in sys.modules;"
+    code += " main(['--list-looks']); print(os.environ['OPENBLAS_NUM_THREADS'])"
+    for given, expected in ((None, "1"), ("3", "3")):
+        environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+        if given:
+            environment["OPENBLAS_NUM_THREADS"] = given
+        printed = subprocess.run(
+            [sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True
+        ).stdout
+        assert printed.splitlines()[-1] == expected
 
 
 @pytest.mark.parametrize(
