@@ -1,6 +1,6 @@
 """All of the speed figures in one Markdown table a subject.
 
-    python benchmarks/all.py [--runs 3] [--only network photo]
+    python benchmarks/all.py [--runs 5] [--only commands photo]
 
 Needs `pip install -e '.[bench]'` for OpenVINO and ONNX Runtime; what is missing of them is left out. What is compared
 runs in turns within one run of this command, so that whatever else the machine does falls on all of it, and each
@@ -38,7 +38,7 @@ PHONE = (4032, 3024)  # pixels of a phone's photo of 12 megapixels, upright
 def main() -> int:
     """Print the tables; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=3, help="of each measurement (default: 3)")
+    parser.add_argument("--runs", type=int, default=5, help="of each measurement (default: 5)")
     parser.add_argument("--pairs", type=int, default=MOST_PAIRS, help="chips in a run of the network (default: 8)")
     parser.add_argument("--photos", type=int, nargs="+", default=[50, 400], help="sizes of folder (default: 50 400)")
     parser.add_argument("--folded", action="store_true", help="give the other engines the network folded, as ours is")
@@ -74,10 +74,14 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Non
 
 
 class Cost(NamedTuple):
-    """Seconds by the clock, and of all processors together: what other processes take doesn't count there."""
+    """Seconds by the clock, and of all processors together: what other processes take doesn't count there.
+
+    memory: megabytes that a process had at its largest, 0 where that was not looked at.
+    """
 
     elapsed: float
     processor: float
+    memory: float = 0.0
 
     def to(self, other: Cost) -> tuple[str, str]:
         """The ratio of each, for a table."""
@@ -110,12 +114,12 @@ def timed(work: Callable[[], object]) -> Cost:
 
 def run(*arguments: str) -> Cost:
     """What a whole Python process takes."""
-    began, used = time.perf_counter(), os.times()
-    command = [sys.executable, *arguments]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    ended = os.times()
-    processor = ended.children_user + ended.children_system - used.children_user - used.children_system
-    return Cost(time.perf_counter() - began, processor)
+    began = time.perf_counter()
+    process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if code := os.waitstatus_to_exitcode(status):
+        raise subprocess.CalledProcessError(code, process.args)
+    return Cost(time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
 # The tables
@@ -144,18 +148,88 @@ def start_up(options: argparse.Namespace, place: Path) -> None:
     table("Start", ("process", *BOTH, "to `import tensorflow`, elapsed", "processor"), rows)
 
 
-def plain_loop(options: argparse.Namespace, place: Path) -> None:
-    """One photo with nine references: the plain way and ours, whole processes on a stand-in of the published model."""
-    model = published(place)
-    count = str(networks.REFERENCES)
-    work = {"plain loop": lambda: run("-c", networks.PLAIN, str(model), count)}
-    for precision in ("fp32", "bf16"):
-        work[f"`MakeupSession`, {precision}"] = lambda p=precision: run("-c", networks.OURS, str(model), count, p)
+def commands(options: argparse.Namespace, place: Path) -> None:
+    """Whole commands in turns with the plain loop: photos in, files out, on a stand-in of the published model and ours.
+
+    Of the stand-in there are two: one whose results are as smooth as a trained model's, for which `--precision auto`
+    finds that bfloat16 is invisible, and one that gives noise, for which it finds that it is not. The first run of
+    each is not counted: it finds that out, and has files in the system's memory for the others.
+    """
+    source, looks = folders.SAMPLES / "no_makeup" / "bea.jpg", nine_references(place)
+    smooth, noise = published(place, contrast=0.05), published(place)
+    many, one = [str(look) for look in looks], [str(looks[0])]
+
+    def command(references: Sequence[str], *more: str) -> Callable[[], Cost]:
+        def measured() -> Cost:
+            shutil.rmtree(place / "made", ignore_errors=True)
+            photos = ("--no-makeup", str(source), "--ref", *references)
+            return run("-m", "beautygan_cli", *photos, "--out", str(place / "made"), "--no-defaults", *more)
+
+        return measured
+
+    count = str(len(looks))
+    work = {
+        PLAIN_LOOP: lambda: run("-c", networks.PLAIN, str(smooth), count),
+        "`--model`, trained-like": command(many, "--model", str(smooth)),
+        "`--model`, trained-like, `--precision fp32`": command(many, "--model", str(smooth), "--precision", "fp32"),
+        "`--model`, noise": command(many, "--model", str(noise)),
+        "bundled model": command(many),
+        "bundled model, one reference": command(one),
+    }
+    for measure in work.values():
+        measure()
     medians = in_turns(work, options.runs)
-    plain = medians["plain loop"]
-    rows = [[name, str(cost), *plain.to(cost)] for name, cost in medians.items()]
-    head = ("process", *BOTH, "times the plain rate, elapsed", "processor")
-    table("One photo, nine references, published shape", head, rows)
+    plain = medians[PLAIN_LOOP]
+    rows = [[name, str(cost), f"{cost.memory:.0f} MB", *plain.to(cost)] for name, cost in medians.items()]
+    head = ("process", *BOTH, "peak memory", "times the plain rate, elapsed", "processor")
+    table("One photo, nine references: whole commands, photos in and files out", head, rows)
+
+
+PLAIN_LOOP = "plain loop, arrays in and nothing out"
+
+
+def nine_references(place: Path) -> list[Path]:
+    """The samples, and of three of them the mirror images."""
+    import imageio.v3 as iio
+
+    folder = place / "references"
+    if not folder.exists():
+        folder.mkdir()
+        samples = sorted((folders.SAMPLES / "makeup").glob("*.jpg"))
+        for sample in samples:
+            shutil.copyfile(sample, folder / sample.name)
+        for sample in samples[: networks.REFERENCES - len(samples)]:
+            iio.imwrite(folder / f"{sample.stem}_mirrored.jpg", iio.imread(sample)[:, ::-1], quality=95)
+    return sorted(folder.iterdir())
+
+
+def sizes(options: argparse.Namespace, place: Path) -> None:
+    """Whole commands on photos of 3, 12 and 50 megapixels with a face of the same share, and of the same size."""
+    look = min((folders.SAMPLES / "makeup").glob("*.jpg"))
+
+    def command(photo: Path) -> Callable[[], Cost]:
+        def measured() -> Cost:
+            shutil.rmtree(place / "made", ignore_errors=True)
+            return run(
+                "-m", "beautygan_cli", "--no-makeup", str(photo), "--ref", str(look), "--out", str(place / "made")
+            )
+
+        return measured
+
+    work = {}
+    for pixels in (3, 12, 50):
+        share = drawn_elsewhere(place, f"share{pixels}.jpg", (pixels / 12) ** 0.5)
+        work[f"{pixels} megapixels, the face a third of the width"] = command(share)
+    for pixels in (12, 50):
+        same = drawn_elsewhere(place, f"same{pixels}.jpg", (pixels / 12) ** 0.5, face=0.5)
+        work[f"{pixels} megapixels, the face 490 pixels wide"] = command(same)
+    for measure in work.values():
+        measure()
+    medians = in_turns(work, options.runs)
+    twelve = medians["12 megapixels, the face a third of the width"]
+    rows = [[name, str(cost), f"{cost.memory:.0f} MB", *cost.to(twelve)] for name, cost in medians.items()]
+    head = ("photo, one reference, bundled model", *BOTH, "peak memory", "to 12 megapixels, elapsed", "processor")
+    table("Large photos: whole commands", head, rows)
 
 
 def network(options: argparse.Namespace, place: Path) -> None:
@@ -359,34 +433,49 @@ def folder(options: argparse.Namespace, place: Path) -> None:
 SECTIONS: dict[str, Callable[[argparse.Namespace, Path], None]] = {
     "start": start_up,
     "folder": folder,  # before what makes this process large: a child's peak memory counts what its parent had
-    "plain": plain_loop,
+    "commands": commands,
+    "sizes": sizes,
     "network": network,
     "photo": photo,
 }
 
 
-def published(place: Path) -> Path:
-    """A stand-in of the published checkpoint, saved once."""
-    model = place / "published"
+def published(place: Path, contrast: float = 1.0) -> Path:
+    """A stand-in of the published checkpoint, saved once by a process of its own; contrast: of its results."""
+    model = place / f"published{contrast:g}"
     if not model.exists():
-        from standin import StandIn
-
-        StandIn(batch=None, training=True, filler=7500).save(model)
+        code = "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from standin import StandIn;"
+        code += f" StandIn(batch=None, training=True, filler=7500, contrast={contrast}).save(Path(sys.argv[2]))"
+        run("-c", code, str(networks.REPOSITORY / "tests"), str(model))
     return model
 
 
-def phone_photo(place: Path) -> Path:
-    """A sample as a phone takes it: 12 megapixels with grain, the face about a third of its width."""
+def drawn_elsewhere(place: Path, name: str, scale: float, face: float | None = None) -> Path:
+    """`phone_photo` by a process of its own: what this one had in memory would count as its children's."""
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; import all;"
+    code += f" all.phone_photo(Path(sys.argv[2]), {name!r}, {scale!r}, {face!r})"
+    run("-c", code, str(Path(__file__).parent), str(place))
+    return place / name
+
+
+def phone_photo(place: Path, name: str = "phone.jpg", scale: float = 1.0, face: float | None = None) -> Path:
+    """A sample as a phone takes it: 12 megapixels with grain, the face about a third of its width.
+
+    scale: of the photo's sides; face: of the sample in it, where that is not as large.
+    """
     import cv2
     import imageio.v3 as iio
     import numpy as np
 
+    path = place / name
+    if path.exists():
+        return path
     pixels = iio.imread(folders.SAMPLES / "no_makeup" / "bea.jpg")
-    height, width = PHONE
-    pixels = cv2.resize(pixels, (width, width), interpolation=cv2.INTER_CUBIC)
-    pixels = cv2.copyMakeBorder(pixels, 0, height - width, 0, 0, cv2.BORDER_REPLICATE)
-    grain = np.random.default_rng(0).normal(0, 4, (height, width, 1))
-    path = place / "phone.jpg"
+    height, width = (round(side * scale) for side in PHONE)
+    side = round(PHONE[1] * (scale if face is None else face))
+    pixels = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_CUBIC)
+    pixels = cv2.copyMakeBorder(pixels, 0, height - side, 0, width - side, cv2.BORDER_REPLICATE)
+    grain = np.random.default_rng(0).normal(0, 4, (height, width, 1)).astype(np.float32)
     iio.imwrite(path, np.clip(pixels + grain, 0, 255).astype(np.uint8), quality=92)
     return path
 

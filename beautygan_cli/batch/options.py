@@ -32,7 +32,7 @@ class RunConfig:
     max_pixels: int = MAX_PIXELS
     mark: bool = True
     strip_location: bool = False
-    batch_size: int = 8
+    batch_size: int = 4
     largest_distance: float | None = None
     measure: bool = False
     chips: bool = False

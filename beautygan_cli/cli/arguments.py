@@ -265,7 +265,7 @@ def parser() -> Parser:
         help="a line of JSON for each result on stdout, in place of its path",
     )
     result.add_argument(
-        "--batch-size", type=_count, default=8, metavar="N", help="faces per run of the network (default: 8)"
+        "--batch-size", type=_count, default=4, metavar="N", help="faces per run of the network (default: 4)"
     )
     result.add_argument(
         "--precision",
