@@ -11,7 +11,7 @@ from beautygan_cli.batch import thread_counts
 from beautygan_cli.batch.options import RunConfig
 from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.makeup.look import Look
-from beautygan_cli.model.session import MakeupSession
+from beautygan_cli.makeup.precision import open_session
 from beautygan_cli.page import server
 from beautygan_cli.page.state import State
 from beautygan_cli.photos.find import Found
@@ -40,7 +40,7 @@ def served(model, tmp_path_factory):
     shutil.copyfile(worn_photos()[0], folder / "look.jpg")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        with MakeupSession(model, threads=thread_counts.use().network) as session:
+        with open_session(model, threads=thread_counts.use().network) as session:
             given = [(Found(Path("look.jpg"), Path()), Look.of("look.jpg", Strengths()))]
             state = State(session, given, RunConfig(Path()), ["--model", str(model)])
             stop, started = threading.Event(), threading.Event()
