@@ -6,16 +6,13 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from beautygan_cli.errors import BeautyGANError, DatasetError
-from beautygan_cli.faces import alignment, detection
+from beautygan_cli.faces import alignment, contours, detection
 from beautygan_cli.faces.masks import lips_mask, skin_mask
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
-from beautygan_cli.imaging.drawing import smooth_curve
 from beautygan_cli.photos.find import find_photos
 from beautygan_cli.photos.photo import read_photo
 from beautygan_cli.types import FloatArray, UInt8Array
@@ -28,6 +25,7 @@ REDDEST_SKIN = 18.0  # a* of skin above which a photo's colour cast is taken out
 USUAL_SKIN = (15.0, 16.0)  # ... a* and b* of skin under neutral light
 REDDEST_BARE_LIPS = 9.0  # a* over the skin's: of 641 everyday portraits nearly all above wear lipstick
 SHADE_STEP = 8.0  # L* of skin: photos within one step of each other count as of one shade
+_UNKNOWN = np.full((contours.CONTOUR_POINTS, 2), np.nan, np.float32)  # contours of a photo without a template
 MOST_TIMES = 4  # that a photo of a rare shade is drawn as often as one of the commonest
 
 
@@ -37,12 +35,14 @@ class Person:
 
     chip: (CHIP_SIZE, CHIP_SIZE, 3) uint8 RGB; landmarks: (68, 2) by dlib in chip pixels, as a user's photo will
     have them; exact: the same with eyes and lips from hand-clicked points, where a template lies beside the photo.
+    contours: then those of eyes and lips, (54, 2) (see `faces/contours.py`).
     """
 
     name: str
     chip: UInt8Array
     landmarks: FloatArray
     exact: FloatArray
+    contours: FloatArray | None = None
 
     @property
     def person(self) -> str:
@@ -85,14 +85,14 @@ def load(folder: Path, cache: Path | None = None) -> list[Person]:
     """
     found, _ = find_photos([folder])
     digest = hashlib.sha256("\n".join(f"{item.path.name} {item.path.stat().st_size}" for item in found).encode())
-    key = f"{digest.hexdigest()} {CHIP_SIZE} {CHIP_PADDING} {REDDEST_SKIN} {USUAL_SKIN}"
+    key = f"{digest.hexdigest()} {CHIP_SIZE} {CHIP_PADDING} {REDDEST_SKIN} {USUAL_SKIN} contours"
     if cache and cache.is_file():
         with np.load(cache) as stored:
             if str(stored["key"]) == key:
                 return [
-                    Person(str(name), chip, landmarks, exact)
-                    for name, chip, landmarks, exact in zip(
-                        stored["names"], stored["chips"], stored["landmarks"], stored["exact"], strict=True
+                    Person(str(name), chip, landmarks, exact, None if np.isnan(curves).any() else curves)
+                    for name, chip, landmarks, exact, curves in zip(
+                        *(stored[part] for part in ("names", "chips", "landmarks", "exact", "contours")), strict=True
                     )
                 ]
     people = [person for item in found if (person := _read(item.path)) is not None]
@@ -107,6 +107,7 @@ def load(folder: Path, cache: Path | None = None) -> list[Person]:
             chips=np.stack([person.chip for person in people]),
             landmarks=np.stack([person.landmarks for person in people]),
             exact=np.stack([person.exact for person in people]),
+            contours=np.stack([_UNKNOWN if person.contours is None else person.contours for person in people]),
         )
     return people
 
@@ -145,10 +146,9 @@ def _read(path: Path) -> Person | None:
     chip = alignment.crop(pixels, placement)
     landmarks = placement.to_chip(face.landmarks)
     template = path.with_suffix(".tem")
-    exact = landmarks
-    if template.is_file():
-        exact = with_template(landmarks, placement.to_chip(read_template(template)))
-    return Person(f"{path.parent.name}/{path.stem}", balanced(chip, landmarks), landmarks, exact)
+    curves = contours_of(placement.to_chip(read_template(template))) if template.is_file() else None
+    exact = landmarks if curves is None else contours.to_landmarks(landmarks, curves)
+    return Person(f"{path.parent.name}/{path.stem}", balanced(chip, landmarks), landmarks, exact, curves)
 
 
 def balanced(chip: UInt8Array, landmarks: FloatArray) -> UInt8Array:
@@ -172,32 +172,23 @@ def read_template(path: Path) -> FloatArray:
         raise DatasetError(f"{path} is no template of points; take it away or mend it.") from error
 
 
-# Where the 189-point templates keep what dlib's 68 points say: curves along the eyes' rims and the lips.
-_LEFT_UPPER, _LEFT_LOWER = [18, 19, 20, 21, 22], [18, 28, 29, 30, 22]
-_RIGHT_UPPER, _RIGHT_LOWER = [23, 24, 25, 26, 27], [23, 31, 32, 33, 27]
-_OUTER_LIPS = [87, 88, 89, 90, 91, 92, 93, 108, 107, 106, 105, 104]
-_INNER_TOP, _INNER_LOW = [87, 94, 95, 96, 97, 98, 93], [87, 99, 100, 101, 102, 103, 93]
+# Where the 189-point templates have the rims of the eyes, from the outer to the inner corner, and the lips.
+_LIDS = (([18, 19, 20, 21, 22], [18, 28, 29, 30, 22]), ([27, 26, 25, 24, 23], [27, 33, 32, 31, 23]))
+_LIPS = slice(87, 109)
+
+
+def contours_of(template: FloatArray) -> FloatArray | None:
+    """The (54, 2) contours of eyes and lips of a template's points, (189, 2); None where it has others."""
+    if len(template) != 189:
+        return None
+    parts = []
+    for upper, lower in _LIDS:
+        parts.append(contours.along(template[upper], np.arange(9) / 8))
+        parts.append(contours.along(template[lower], np.arange(1, 8) / 8))
+    return np.concatenate([*parts, template[_LIPS]]).astype(np.float32)
 
 
 def with_template(landmarks: FloatArray, template: FloatArray) -> FloatArray:
-    """Dlib's landmarks with eyes and lips put where the template has them."""
-    if len(template) != 189:
-        return landmarks
-    exact = landmarks.copy()
-    left_upper, left_lower = _thirds(template[_LEFT_UPPER]), _thirds(template[_LEFT_LOWER])
-    right_upper, right_lower = _thirds(template[_RIGHT_UPPER]), _thirds(template[_RIGHT_LOWER])
-    exact[36:42] = np.stack([*left_upper, left_lower[2], left_lower[1]])
-    exact[42:48] = np.stack([*right_upper, right_lower[2], right_lower[1]])
-    exact[48:60] = template[_OUTER_LIPS]
-    top, low = template[_INNER_TOP], template[_INNER_LOW]
-    inset = (top[6] - top[0]) * 0.06
-    exact[60:68] = np.stack([top[0] + inset, top[2], top[3], top[4], top[6] - inset, low[4], low[3], low[2]])
-    return exact
-
-
-def _thirds(points: NDArray[Any]) -> list[NDArray[Any]]:
-    """The curve's ends and its points at a third and two thirds, first to last."""
-    curve = smooth_curve(points)
-    length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1))])
-    places = np.array([0, 1 / 3, 2 / 3, 1]) * length[-1]
-    return [np.array([np.interp(s, length, curve[:, 0]), np.interp(s, length, curve[:, 1])]) for s in places]
+    """Landmarks with eyes and lips put where the template has them."""
+    curves = contours_of(template)
+    return landmarks if curves is None else contours.to_landmarks(landmarks, curves)
