@@ -497,30 +497,48 @@ def posed(chip: FloatArray, points: FloatArray, rng: np.random.Generator) -> tup
     matrix = bend @ matrix
     straight = _through(matrix, points)
     back = np.linalg.inv(matrix)
+    rows, columns = np.mgrid[:CANVAS, :CANVAS]
+    places = np.stack([columns.ravel(), rows.ravel()], axis=1).astype(np.float64)
+    guess = straight
     if rng.random() < 0.6:
         yaw = float(np.clip(rng.normal(0, 17), -MOST_YAW, MOST_YAW))
         pitch = float(np.clip(rng.normal(0, 8), -MOST_PITCH, MOST_PITCH))
-        wanted = turned_points(straight[:68], yaw, pitch)
-        middle = straight[27:36].mean(axis=0)
-        around = np.arange(16) * 2 * np.pi / 16
-        ring = middle + FAR_RADIUS * CANVAS_UNIT * np.stack([np.cos(around), np.sin(around)], axis=1)
-        given, moved = np.concatenate([straight[:68], ring]), np.concatenate([wanted, ring])
-        cell = 8
-        nodes = (np.arange(-1, CANVAS // cell + 1) + 0.5) * cell - 0.5
-        rows, columns = np.meshgrid(nodes, nodes, indexing="ij")
-        inner = spline(moved, given, np.stack([columns.ravel(), rows.ravel()], axis=1))
-        coarse = _through(back, inner).reshape(*rows.shape, 2).astype(np.float32)
-        large = cv2.resize(coarse, None, fx=cell, fy=cell, interpolation=cv2.INTER_LINEAR)
-        field = np.ascontiguousarray(large[cell : cell + CANVAS, cell : cell + CANVAS])
-        guess = spline(given, moved, straight)
-    else:
-        rows, columns = np.mgrid[:CANVAS, :CANVAS]
-        field = _through(back, np.stack([columns.ravel(), rows.ravel()], axis=1)).reshape(CANVAS, CANVAS, 2)
-        field = field.astype(np.float32)
-        guess = straight
+        inner, guess = _turn(straight, yaw, pitch, (CANVAS, CANVAS))
+        places = inner.reshape(-1, 2).astype(np.float64)
+    field = _through(back, places).reshape(CANVAS, CANVAS, 2).astype(np.float32)
     pixels = cv2.remap(chip, field, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     found = _found(field, points, guess, turn)
     return np.asarray(pixels, np.float32), np.asarray(found, np.float32)
+
+
+def turned(pixels: FloatArray, points: FloatArray, yaw: float, pitch: float) -> tuple[FloatArray, FloatArray]:
+    """The (H, W, 3) picture of an upright head, turned by so many degrees to the side and down, and its points."""
+    import cv2
+
+    field, guess = _turn(points, yaw, pitch, (pixels.shape[0], pixels.shape[1]))
+    bent = cv2.remap(pixels, field, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(bent, np.float32), np.asarray(_found(field, points, guess, np.eye(2)), np.float32)
+
+
+def _turn(
+    points: NDArray[Any], yaw: float, pitch: float, shape: tuple[int, int]
+) -> tuple[FloatArray, NDArray[np.float64]]:
+    """For each pixel of the turned head's picture where it is in the straight one's, and where points come to, about."""
+    import cv2
+
+    marks = np.asarray(points[:68], np.float64)
+    wanted = turned_points(marks, yaw, pitch)
+    around = np.arange(16) * 2 * np.pi / 16
+    ring = np.stack([np.cos(around), np.sin(around)], axis=1)
+    ring = marks[27:36].mean(axis=0) + FAR_RADIUS * masks.unit(marks) * ring
+    given, moved = np.concatenate([marks, ring]), np.concatenate([wanted, ring])
+    cell = 8
+    places = [(np.arange(-1, -(-length // cell) + 1) + 0.5) * cell - 0.5 for length in shape]
+    rows, columns = np.meshgrid(*places, indexing="ij")
+    coarse = spline(moved, given, np.stack([columns.ravel(), rows.ravel()], axis=1)).reshape(*rows.shape, 2)
+    large = cv2.resize(coarse.astype(np.float32), None, fx=cell, fy=cell, interpolation=cv2.INTER_LINEAR)
+    field = np.ascontiguousarray(large[cell : cell + shape[0], cell : cell + shape[1]])
+    return field, spline(given, moved, np.asarray(points, np.float64))
 
 
 def turned_points(landmarks: NDArray[Any], yaw: float, pitch: float) -> NDArray[np.float64]:
@@ -811,29 +829,38 @@ def validate(weights: dict[str, Any], held: Sequence[Person], labels: dict[str, 
                     away = np.linalg.norm(rough[part] - true.points[:68][part], axis=1)
                     found.setdefault(name, []).append(100 * float(away.mean()) / unit)
                 if true.trust[0] >= 1:
-                    for name, value in contour_errors(dense, true.points[68:]).items():
-                        found.setdefault(name, []).append(value)
+                    whole = contours.to_landmarks(rough, dense)
+                    for name, values in landmark_errors(whole, true.points[68:]).items():
+                        found.setdefault(name, []).extend(values)
     return {name: float(np.mean(values)) for name, values in found.items()}
 
 
-def contour_errors(contour: NDArray[Any], true: NDArray[Any]) -> dict[str, float]:
-    """Mean distances of (54, 2) contour points from others, in % of the eye's or the mouth's width.
+def landmark_errors(landmarks: NDArray[Any], true: NDArray[Any]) -> dict[str, list[float]]:
+    """How far (68, 2) landmarks of eyes and lips lie from true contours, (54, 2), in % of the eye's or mouth's width.
 
-    What lies along a curve counts by its distance from the other curve.
+    By "upper lid", "lower lid", "corners" (of the eyes) and "lips". What lies along a curve counts by its distance from
+    the true curve, corners by theirs from the true corner.
     """
     found: dict[str, list[float]] = {"upper lid": [], "lower lid": [], "corners": [], "lips": []}
-    for eye in (contours.LEFT_EYE, contours.RIGHT_EYE):
-        ours, theirs = contour[eye], true[eye]
-        width = float(np.linalg.norm(theirs[8] - theirs[0])) / 100
-        for name, ids in (("upper lid", contours.UPPER_LID), ("lower lid", contours.LOWER_LID)):
-            inner = contours.along(ours[ids])[1:3]
-            found[name].extend(distance_to(theirs[ids], point) / width for point in inner)
-        found["corners"].extend(float(np.linalg.norm(ours[k] - theirs[k])) / width for k in (0, 8))
-    ours, theirs = contour[contours.LIPS], true[contours.LIPS]
-    width = float(np.linalg.norm(theirs[6] - theirs[0])) / 100
-    for ids in (contours.TOP, contours.BOTTOM, contours.INNER_TOP, contours.INNER_BOTTOM):
-        found["lips"].extend(distance_to(theirs[ids], point) / width for point in ours[ids][1:-1])
-    return {name: float(np.mean(values)) for name, values in found.items()}
+    for part, outer, upper, inner, lower in (
+        (contours.LEFT_EYE, 36, (37, 38), 39, (40, 41)),
+        (contours.RIGHT_EYE, 45, (43, 44), 42, (46, 47)),
+    ):
+        eye = true[part]
+        width = float(np.linalg.norm(eye[8] - eye[0])) / 100
+        found["upper lid"] += [distance_to(eye[contours.UPPER_LID], landmarks[k]) / width for k in upper]
+        found["lower lid"] += [distance_to(eye[contours.LOWER_LID], landmarks[k]) / width for k in lower]
+        found["corners"] += [float(np.linalg.norm(landmarks[k] - eye[n])) / width for k, n in ((outer, 0), (inner, 8))]
+    lips = true[contours.LIPS]
+    width = float(np.linalg.norm(lips[6] - lips[0])) / 100
+    for curve, numbers in (
+        (contours.TOP, range(49, 54)),
+        (contours.BOTTOM, range(55, 60)),
+        (contours.INNER_TOP, range(61, 64)),
+        (contours.INNER_BOTTOM, range(65, 68)),
+    ):
+        found["lips"] += [distance_to(lips[curve], landmarks[k]) / width for k in numbers]
+    return found
 
 
 def distance_to(curve: NDArray[Any], point: NDArray[Any]) -> float:
