@@ -523,7 +523,7 @@ def turned(pixels: FloatArray, points: FloatArray, yaw: float, pitch: float) -> 
 def _turn(
     points: NDArray[Any], yaw: float, pitch: float, shape: tuple[int, int]
 ) -> tuple[FloatArray, NDArray[np.float64]]:
-    """For each pixel of the turned head's picture where it is in the straight one's, and where points come to, about."""
+    """For each pixel of the turned head's picture where it is in the straight one's, and about where points come to."""
     import cv2
 
     marks = np.asarray(points[:68], np.float64)
