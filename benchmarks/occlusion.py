@@ -17,7 +17,7 @@ import numpy as np
 from beautygan_cli.faces import alignment, occlusion
 from beautygan_cli.faces import masks as region_masks
 from beautygan_cli.training import occlusion as training
-from beautygan_cli.training.dataset import load, split
+from beautygan_cli.training.dataset import STUDIO, load, split
 from beautygan_cli.training.occluders import FaceFrame
 
 SIZE = 256
@@ -73,8 +73,8 @@ def real_faces(network: occlusion.OcclusionNetwork, held: list) -> None:
         zone = (np.abs(frame.x) < 0.95) & (frame.y > -0.12) & (frame.y < 0.55)
         framed.append(float((mask > 0.4)[zone].sum()) / region_masks.unit(points) ** 2)
     for name, chosen in (
-        ("studio", [person.folder in training.STUDIO for person in held]),
-        ("everyday", [person.folder not in training.STUDIO for person in held]),
+        ("studio", [person.folder in STUDIO for person in held]),
+        ("everyday", [person.folder not in STUDIO for person in held]),
     ):
         several = shares[chosen]
         lids = several[:, :2]
@@ -85,7 +85,7 @@ def real_faces(network: occlusion.OcclusionNetwork, held: list) -> None:
     everyday = [
         (person.name.split("/")[-1] in GLASSES, size)
         for person, size in zip(held, framed, strict=True)
-        if person.folder not in training.STUDIO
+        if person.folder not in STUDIO
     ]
     for worn in (True, False):
         sizes = [size for has, size in everyday if has == worn]

@@ -20,6 +20,7 @@ from beautygan_cli.types import FloatArray, UInt8Array
 CHIP_SIZE = 448  # a chip cut wide and large, so that turning and scaling it later loses nothing
 CHIP_PADDING = 0.75
 HELD_OUT = 9  # every ninth person is kept for validation
+STUDIO = ("london_neutral", "london_smiling", "canada")  # hair off the face, no glasses: surely the face itself
 FEWEST = 4  # people: two to train on and two to validate on, since makeup goes from one to another
 REDDEST_SKIN = 18.0  # a* of skin above which a photo's colour cast is taken out, toward ...
 USUAL_SKIN = (15.0, 16.0)  # ... a* and b* of skin under neutral light

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from beautygan_cli.faces import contours, masks
 from beautygan_cli.faces.landmarks import find_landmarks
-from beautygan_cli.training.dataset import Person, load, split
+from beautygan_cli.training.dataset import STUDIO, Person, load, split
 from beautygan_cli.types import FloatArray
 
 Points = NDArray[np.float64]
@@ -54,7 +54,8 @@ STIFFNESS = 1000.0  # of the maps: with so few photos clicked, a small correctio
 FARTHEST = 2.5  # deviations by which a shape may differ from those clicked before its correction stays as it is
 COMPONENTS, SHAPE_STIFFNESS = 80, 20.0  # of the whole mesh, and of the map to jaw, brows and nose
 AGREED = 0.06  # units by which two readings of jaw, brows and nose differ at most where their mean is taken
-TRUST = (0.35, 0.7)  # of eyes and lips that the mesh gives: narrow and old lids it misses
+TRUST, STUDIO_TRUST = (0.08, 0.7), (0.35, 0.7)  # of eyes and lips that the mesh gives: narrow and old lids it misses
+STEADY = 0.03  # units by which readings of one photo spread at most where the map is learned from them
 TURNS = (-8.0, 0.0, 8.0)  # degrees of the copies that are read again
 
 
@@ -69,11 +70,15 @@ def labels_of(people: Sequence[Person], mesh: NDArray[Any], held: Sequence[Perso
         if person.contours is not None and id(person) not in apart
     ]  # fmt: skip
     eye, lips = _eye_map(clicked), _lips_map(clicked)
-    steady = [read_again(person) for person in people]
-    learners = [number for number, person in enumerate(people) if id(person) not in apart]
-    rest = _rest_map([steady[number] for number in learners], mesh[learners])
+    readings = [read_again(person) for person in people]
+    sure = [
+        number
+        for number, (person, (_, spread)) in enumerate(zip(people, readings, strict=True))
+        if id(person) not in apart and spread < STEADY
+    ]
+    rest = _rest_map([readings[number][0] for number in sure], mesh[sure])
     points, curves, trust = [], [], []
-    for person, shape, read in zip(people, mesh, steady, strict=True):
+    for person, shape, (read, _) in zip(people, mesh, readings, strict=True):
         curve = person.contours if person.contours is not None else _from_mesh(shape, eye, lips)
         carried = rest(shape[0])
         # The steadied reading can be wrong where the first one was right, on faces that are hard to read.
@@ -83,7 +88,8 @@ def labels_of(people: Sequence[Person], mesh: NDArray[Any], held: Sequence[Perso
         whole[:36] = (near[:36] + carried) / 2 if agreed else carried
         points.append(contours.to_landmarks(whole, curve))
         curves.append(curve)
-        trust.append((1.0, 1.0) if person.contours is not None else TRUST)
+        mesh_trust = STUDIO_TRUST if person.folder in STUDIO else TRUST
+        trust.append(mesh_trust if person.contours is None else (1.0, 1.0))
     return {
         "names": np.array([person.name for person in people]),
         "points": np.array(points, np.float32),
@@ -92,8 +98,8 @@ def labels_of(people: Sequence[Person], mesh: NDArray[Any], held: Sequence[Perso
     }
 
 
-def read_again(person: Person) -> FloatArray:
-    """The landmarks as the median over mirrored and turned copies of the chip, (68, 2)."""
+def read_again(person: Person) -> tuple[FloatArray, float]:
+    """The landmarks, (68, 2), as the median over mirrored and turned copies of the chip, and their spread in units."""
     import cv2
 
     side = len(person.chip)
@@ -110,7 +116,9 @@ def read_again(person: Person) -> FloatArray:
             said = find_landmarks(seen, _box(start))
             said = masks.mirrored(said, side) if mirror else said
             readings.append((said - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T)
-    return np.asarray(np.median(readings, axis=0), np.float32)
+    middle = np.asarray(np.median(readings, axis=0), np.float32)
+    spread = float(np.linalg.norm(np.array(readings) - middle, axis=2).mean())
+    return middle, spread / masks.unit(middle)
 
 
 def _box(landmarks: NDArray[Any]) -> tuple[float, float, float, float]:

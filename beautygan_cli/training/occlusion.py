@@ -36,14 +36,13 @@ from beautygan_cli.makeup import rendering as makeup
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.model.tf_runtime import quiet_tensorflow
 from beautygan_cli.training import disturbances, occluders
-from beautygan_cli.training.dataset import Person, load, split
+from beautygan_cli.training.dataset import STUDIO, Person, load, split
 from beautygan_cli.types import FloatArray, UInt8Array
 
 FOLD = 4  # pixels of each side that become channels before the first layer: most of the cost is saved, nothing is lost
 CHANNELS = (32, 48, 64)  # of the network at 1/4, 1/8 and 1/16 of its size: 0.21 million weights in all
 PADDING = 0.35  # of the chips
 CANVAS = 192  # pixels of the chip on which covers are drawn, before it is reduced to the network's SIZE
-STUDIO = ("london_neutral", "london_smiling", "canada")  # hair off the face, no glasses: surely the face itself
 LID_WEIGHT = 2.0  # lids and lips count so much more than skin: a mistake there is seen first
 SMALL_COVER = 0.06  # share of the face: what covers less, as frames and strands do, counts in proportion more, ...
 SMALL_MOST = 3.0  # ... at most so many times
