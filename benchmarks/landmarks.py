@@ -2,11 +2,11 @@
 
     python benchmarks/landmarks.py --faces DIR [--cache FILE] [--model DIR]
 
-Photos are those of people whom `training.dataset.split` holds out and beside which a template of points lies; the
-photos of a folder `--more` can be added. Each is looked at as it is, with the head turned by 25 degrees, dim and
-noisy, with something laid before the face, and with both eyes shut. Beside ours stand dlib's 68 points (where its
-predictor's file is there), read in the same box and averaged over shifted ones. Errors of lids and corners are in % of
-the eye's width, of lips in % of the mouth's: mean / 90th percentile.
+Photos are those of people whom `training.dataset.split` holds out and beside which a template of points lies. Each is
+looked at as it is, with the head turned by 25 degrees, dim and noisy, with something laid before the face, and with
+both eyes shut. Beside ours stand dlib's 68 points (where its predictor's file is there), read in the same box and
+averaged over shifted ones. Errors of lids and corners are in % of the eye's width, of lips in % of the mouth's: mean /
+90th percentile.
 """
 
 import argparse
@@ -36,13 +36,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faces", type=Path, required=True)
     parser.add_argument("--cache", type=Path, help="an .npz to keep the photos' chips in")
-    parser.add_argument("--more", type=Path, help="another folder of photos with templates, all of them looked at")
     parser.add_argument("--model", type=Path, help="folder of a network in place of the bundled one")
     options = parser.parse_args()
     learners, held = split(load(options.faces, options.cache))
     clicked = [person for person in held if person.contours is not None]
-    if options.more:
-        clicked += [person for person in load(options.more) if person.contours is not None]
     textures = occluders.textures_of(learners[:60])
     print(f"{len(clicked)} photos; mean / 90th percentile")
     with LandmarkNetwork(options.model, threads=2) as network:

@@ -34,7 +34,7 @@ MOST_TIMES = 4  # that a photo of a rare shade is drawn as often as one of the c
 class Person:
     """One photo of one person, as a wide chip.
 
-    chip: (CHIP_SIZE, CHIP_SIZE, 3) uint8 RGB; landmarks: (68, 2) by dlib in chip pixels, as a user's photo will
+    chip: (CHIP_SIZE, CHIP_SIZE, 3) uint8 RGB; landmarks: (68, 2) as found, in chip pixels, as a user's photo will
     have them; exact: the same with eyes and lips from hand-clicked points, where a template lies beside the photo.
     contours: then those of eyes and lips, (54, 2) (see `faces/contours.py`).
     """

@@ -385,7 +385,7 @@ def make_example(
         chosen = (0, 1) if both else (int(rng.integers(2)),)
         for number in chosen:
             pixels, points = lowered_lid(pixels, points, number, closing, rng)
-    if rng.random() < 0.15:
+    if rng.random() < 0.25:
         pixels, points = opened_mouth(pixels, points, rng)
     if rng.random() < 0.5:
         layers = occluders.random_cover(marks, CANVAS, textures, rng)
@@ -646,9 +646,12 @@ def opened_mouth(pixels: FloatArray, points: FloatArray, rng: np.random.Generato
         teeth = drawing.smoothstep(1.0, -1.0, rows - upper - tall)[..., None] * np.float32(rng.uniform(0.6, 1.0))
         pattern = 0.85 + 0.15 * np.abs(np.sin((columns - lips[0, 0]) * np.pi / (0.1 * unit)))[..., None]
         inner = inner + teeth * (np.minimum(235, rng.uniform(1.1, 1.8) * skin) * pattern * [1.0, 0.97, 0.88] - inner)
-    if rng.random() < 0.4:
-        tongue = drawing.smoothstep(edge - 0.14 * unit, edge - 0.02 * unit, rows)[..., None] * rng.uniform(0.3, 1)
-        inner = inner + tongue * (np.array([0.75, 0.42, 0.4], np.float32) * skin - inner)
+    if rng.random() < 0.6:
+        high, middle = rng.uniform(0.05, 0.3) * unit, (lips[0, 0] + lips[6, 0]) / 2
+        rise = high * np.sqrt(np.clip(1 - ((columns - middle) / (rng.uniform(0.25, 0.5) * width)) ** 2, 0, 1))
+        tongue = drawing.smoothstep(-2.0, 2.0, rows - edge + rise)[..., None] * rng.uniform(0.3, 1)
+        colour = np.array([0.75, 0.42, 0.4], np.float32) * rng.uniform(0.7, 1.3, 3).astype(np.float32)
+        inner = inner + tongue * (colour * skin - inner)
     hole = (drawing.smoothstep(-0.7, 0.7, rows - upper) * drawing.smoothstep(0.7, -0.7, rows - edge))[..., None]
     hole = hole * inside_x[..., None] * (edge - upper > 1)[..., None]
     was_open = (rows > upper) & (rows < seam) & inside_x
