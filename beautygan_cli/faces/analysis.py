@@ -21,7 +21,7 @@ def analyse_face(
     aligned = alignment.align(pixels, face, size, padding)
     return replace(
         aligned,
-        landmarks=shut_eyes.seen_landmarks(aligned.landmarks, aligned.chip),
+        landmarks=shut_eyes.parted_lids(aligned.landmarks),
         exposure=exposure,
         eyes=alignment.eye_patches(pixels, face.landmarks),
     )

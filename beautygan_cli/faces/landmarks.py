@@ -1,52 +1,27 @@
-"""The 68 landmarks of a face in a box, by dlib's predictor."""
+"""The 68 landmarks of a face in a box: dlib's predictor of five points says about where, a network the rest."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from beautygan_cli.faces import contours, landmark_network
 from beautygan_cli.faces.dlib_models import load
 from beautygan_cli.imaging.resize import divisible, resized
 from beautygan_cli.types import FloatArray, UInt8Array
 
 LANDMARK_FACE = 400  # box width at which the predictor reads a face: larger adds noise, not accuracy
-# dlib's predictor depends a little on the box it starts from; the mean over shifted and scaled boxes is steadier.
 FROM_LEFT = [2, 3, 1, 0, 4]  # dlib's five points in this order: eyes' corners from the image's left, then the nose
-BOX_JITTER = (
-    (0.0, 0.0, 1.0),
-    (0.03, 0.0, 1.0),
-    (-0.03, 0.0, 1.0),
-    (0.0, 0.03, 1.0),
-    (0.0, -0.03, 1.0),
-    (0.0, 0.0, 1.05),
-    (0.0, 0.0, 0.95),
-)
 
 
 def find_landmarks(pixels: UInt8Array, box: tuple[float, float, float, float]) -> FloatArray:
     """The (68, 2) landmarks of the face in a box (left, top, right, bottom), all in photo pixels."""
-    import dlib
+    return landmark_network.of_the_package().find(pixels, [five_points(pixels, box)])[0].landmarks
 
-    predictor = load("shape_predictor_68_face_landmarks.dat", dlib.shape_predictor)
-    left, top, right, bottom = box
-    margin = 0.5 * (right - left)
-    x0, y0 = max(0, int(left - margin)), max(0, int(top - margin))
-    x1, y1 = min(pixels.shape[1], int(right + margin) + 1), min(pixels.shape[0], int(bottom + margin) + 1)
-    scale = min(1.0, LANDMARK_FACE / (right - left))
-    x0, x1 = divisible(x0, x1, pixels.shape[1], 1 / scale)
-    y0, y1 = divisible(y0, y1, pixels.shape[0], 1 / scale)
-    part = pixels[y0:y1, x0:x1]
-    part = grey(resized(part, scale) if scale < 1 else part)
-    centre = np.array([(left + right) / 2 - x0, (top + bottom) / 2 - y0]) * scale
-    half = np.array([right - left, bottom - top]) * scale / 2
-    readings = []
-    for shift_x, shift_y, stretch in BOX_JITTER:
-        middle = centre + np.array([shift_x, shift_y]) * half * 2
-        low, high = middle - half * stretch, middle + half * stretch
-        shape = predictor(part, dlib.rectangle(*(round(float(v)) for v in (*low, *high))))
-        readings.append([(point.x, point.y) for point in shape.parts()])
-    mean = np.mean(np.array(readings, dtype=np.float64), axis=0)
-    return np.asarray((mean + 0.5) / scale - 0.5 + (x0, y0), dtype=np.float32)
+
+def followed_landmarks(pixels: UInt8Array, near: NDArray[np.floating]) -> FloatArray:
+    """The (68, 2) landmarks of the face that had its landmarks `near` there a moment ago, all in photo pixels."""
+    return landmark_network.of_the_package().find(pixels, [contours.five_points(near)])[0].landmarks
 
 
 def five_points(pixels: UInt8Array, box: tuple[float, float, float, float]) -> NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 Each frame of a clip could be treated as a photo of its own, but then every pixel of noise moves the landmarks, and the
 makeup with them. Here the motion of a face between two frames is taken from all of its texture at once (sparse optical
-flow, one similarity), and what dlib's predictor says beside that goes through a One Euro filter.
+flow, one similarity), and what the landmark network says beside that goes through a One Euro filter.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from beautygan_cli.faces import alignment, detection, masks
 from beautygan_cli.faces.face import Face
-from beautygan_cli.faces.landmarks import find_landmarks
+from beautygan_cli.faces.landmarks import followed_landmarks
 from beautygan_cli.imaging import drawing
 from beautygan_cli.types import FloatArray, UInt8Array
 
@@ -202,7 +202,7 @@ class _Track:
         if not _inside(carried, frame.shape[:2]):
             return False
         unit = masks.unit(carried)
-        beside = (find_landmarks(frame, self._box_of(carried)) - carried) / unit
+        beside = (followed_landmarks(frame, carried) - carried) / unit
         if float(np.linalg.norm(beside, axis=1).mean()) > STRAYED:
             return False
         # Formula: G. Casiez, N. Roussel, D. Vogel, "1 Euro Filter" (CHI 2012), in the frame that moves with the face,

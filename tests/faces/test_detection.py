@@ -136,8 +136,8 @@ def test_a_sampled_copy_shows_the_face_where_an_averaged_one_does(
     assert [face.box for face in sampled] == [face.box for face in detection.detect(large)]
 
 
-def test_landmarks_in_grey_are_those_in_colour(alma: np.ndarray, alma_face: detection.Face) -> None:
-    predictor = dlib.shape_predictor(str(predictor_file("shape_predictor_68_face_landmarks.dat")))
+def test_five_points_in_grey_are_those_in_colour(alma: np.ndarray, alma_face: detection.Face) -> None:
+    predictor = dlib.shape_predictor(str(predictor_file("shape_predictor_5_face_landmarks.dat")))
     box = dlib.rectangle(*(round(v) for v in alma_face.box))
     in_colour, in_grey = (
         [(point.x, point.y) for point in predictor(pixels, box).parts()] for pixels in (alma, grey(alma))
