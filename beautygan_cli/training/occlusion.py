@@ -11,11 +11,6 @@ then on, what it is unsure of does not.
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
-import multiprocessing
-import queue
-import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -26,7 +21,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli.errors import DatasetError
 from beautygan_cli.faces import alignment, masks
 from beautygan_cli.faces.occlusion import SIZE
 from beautygan_cli.imaging import drawing
@@ -35,8 +29,16 @@ from beautygan_cli.imaging.drawing import smoothstep
 from beautygan_cli.makeup import rendering as makeup
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.model.tf_runtime import quiet_tensorflow
-from beautygan_cli.training import disturbances, occluders
+from beautygan_cli.training import disturbances, occluders, small_network
 from beautygan_cli.training.dataset import STUDIO, Person, load, split
+from beautygan_cli.training.small_network import (
+    ExampleBank,
+    Progress,
+    convolution,
+    cosine,
+    restore_state,
+    save_state,
+)
 from beautygan_cli.types import FloatArray, UInt8Array
 
 FOLD = 4  # pixels of each side that become channels before the first layer: most of the cost is saved, nothing is lost
@@ -73,15 +75,6 @@ class Settings:
     save_every: float = 120.0  # seconds
     check_count: int = 16  # held-out examples of each kind of cover
     seed: int = 1
-
-
-@dataclass
-class Progress:
-    """How far a run has come; saved with each checkpoint, so that a killed run goes on from there."""
-
-    step: int = 0
-    seconds: float = 0.0
-    relabelled: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,16 +140,14 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
     with tf.compat.v1.Session(graph=graph, config=config) as session:
         session.run(start)
         progress = Progress()
-        latest = tf.train.latest_checkpoint(str(work))
-        if resume and latest:
-            saver.restore(session, latest)
-            progress = Progress(**json.loads((work / "progress.json").read_text()))
+        if resume and (found := restore_state(session, saver, work)):
+            progress = found
             say(f"going on from step {progress.step}")
         rules: dict[str, UInt8Array] = {}
         if not progress.relabelled:
             rules = by_rule(learners)
             _keep(work, rules)
-        bank: _Bank | None = None
+        bank: ExampleBank[Example] | None = None
         rng = np.random.default_rng([settings.seed, progress.step])
         saved = told = time.monotonic()
         losses: list[float] = []
@@ -171,8 +162,12 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
                 bank = None
                 say("the network has labelled the photos")
             if bank is None:
-                bank = _Bank(settings, work, progress.step)
-            batch = bank.batch(rng, settings.batch)
+                given = [
+                    (settings.faces, str(work), [settings.seed, progress.step, number])
+                    for number in range(settings.workers)
+                ]
+                bank = ExampleBank(_draw, given, settings.bank, settings.ready)
+            batch = _batch(bank.pick(rng, settings.batch), rng)
             feed: dict[Any, Any] = {feeds[name]: values for name, values in batch.items()}
             feed[gain] = _random_gain(rng, settings.batch)
             feed[rate] = settings.rate * min(1.0, (progress.step + 1) / settings.warm_up) * cosine(share)
@@ -191,10 +186,10 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
                 losses.clear()
             if now - saved > settings.save_every:
                 saved = now
-                _save(session, saver, progress, work)
+                save_state(session, saver, progress, work)
                 export(session.run(averages), settings, progress, out)
                 say(_summary(validate(session, answer, feeds, gain, checks)))
-        _save(session, saver, progress, work)
+        save_state(session, saver, progress, work)
         if bank is not None:
             bank.stop()
         export(session.run(averages), settings, progress, out)
@@ -215,15 +210,15 @@ def unet(pixels: Any, face: Any) -> Any:
         seen = tf.nn.space_to_depth(tf.concat([pixels / 127.5 - 1.0, face], axis=3), FOLD)
         values, skipped = seen, []
         for level, channels in enumerate(CHANNELS):
-            values = tf.nn.relu(_convolution(values, channels, 1 if level == 0 else 2, f"encoder_{level}"))
-            values = tf.nn.relu(values + _convolution(values, channels, 1, f"encoder_{level}_b", gain=0.5))
+            values = tf.nn.relu(convolution(values, channels, 1 if level == 0 else 2, f"encoder_{level}"))
+            values = tf.nn.relu(values + convolution(values, channels, 1, f"encoder_{level}_b", gain=0.5))
             skipped.append(values)
         for level in range(len(CHANNELS) - 2, -1, -1):
             side = SIZE // FOLD >> level
             values = tf.compat.v1.image.resize_nearest_neighbor(values, (side, side))
             values = tf.concat([values, skipped[level]], axis=3)
-            values = tf.nn.relu(_convolution(values, CHANNELS[level], 1, f"decoder_{level}"))
-        answer = _convolution(tf.concat([values, seen], axis=3), FOLD**2, 1, "answer", gain=0.1)
+            values = tf.nn.relu(convolution(values, CHANNELS[level], 1, f"decoder_{level}"))
+        answer = convolution(tf.concat([values, seen], axis=3), FOLD**2, 1, "answer", gain=0.1)
         return tf.nn.depth_to_space(answer, FOLD)
 
 
@@ -235,56 +230,24 @@ def weighted_entropy(logits: Any, label: Any, weight: Any) -> Any:
     return tf.reduce_sum(weight * entropy) / (tf.reduce_sum(weight) + 1.0)
 
 
-def _convolution(values: Any, channels: int, stride: int, name: str, gain: float = 1.0) -> Any:
-    """A 3 x 3 convolution with bias; weights start as He et al. 2015 derive for ReLU, times `gain`."""
-    import tensorflow as tf
-
-    depth = int(values.shape[-1])
-    start = tf.compat.v1.truncated_normal_initializer(stddev=gain * float(np.sqrt(2 / (9 * depth))))
-    kernel = tf.compat.v1.get_variable(f"{name}/kernel", (3, 3, depth, channels), initializer=start)
-    bias = tf.compat.v1.get_variable(f"{name}/bias", (channels,), initializer=tf.compat.v1.zeros_initializer())
-    return tf.nn.bias_add(tf.nn.conv2d(values, kernel, stride, "SAME"), bias)
-
-
-def cosine(share: float) -> float:
-    return max(0.02, 0.5 * (1 + float(np.cos(np.pi * min(share, 1.0)))))
-
-
 def _random_gain(rng: np.random.Generator, count: int) -> FloatArray:
     """Exposure and colour of the light, anew each time that an example is used."""
     exposure = np.exp(rng.normal(0, 0.18, (count, 1, 1, 1)))
     return np.asarray(exposure * np.exp(rng.normal(0, 0.06, (count, 1, 1, 3))), dtype=np.float32)
 
 
-def _save(session: Any, saver: Any, progress: Progress, work: Path) -> None:
-    saver.save(session, str(work / "state"), global_step=progress.step, write_meta_graph=False)
-    part = work / "progress.json.part"
-    part.write_text(json.dumps(asdict(progress)))
-    part.replace(work / "progress.json")
-
-
 def export(weights: dict[str, Any], settings: Settings, progress: Progress, out: Path) -> None:
     """Save weights by their names as a checkpoint of the inference graph alone, with its `model.json`."""
     import tensorflow as tf
 
-    with tf.Graph().as_default():
+    def build() -> None:
         pixels = tf.compat.v1.placeholder(tf.float32, (None, SIZE, SIZE, 3), "chips")
         face = tf.compat.v1.placeholder(tf.float32, (None, SIZE, SIZE, 1), "face")
         tf.sigmoid(unet(pixels, face), name="probability")
-        own = tf.compat.v1.trainable_variables()
-        saver = tf.compat.v1.train.Saver(own, save_relative_paths=True)
-        with tf.compat.v1.Session() as plain:
-            for variable in own:
-                variable.load(weights[variable.op.name], plain)
-            part = out / "part"
-            part.mkdir(parents=True, exist_ok=True)
-            saver.save(plain, str(part / "model"))
-            for file in sorted(part.iterdir()):
-                shutil.move(str(file), str(out / file.name))
-            part.rmdir()
+
     about = asdict(settings)
     about["faces"], about["out"] = Path(settings.faces).name, Path(settings.out).name
-    Signature(
+    signature = Signature(
         name="beautygan-cli occlusion",
         source="chips:0",
         reference="face:0",
@@ -294,9 +257,9 @@ def export(weights: dict[str, Any], settings: Settings, progress: Progress, out:
         padding=PADDING,
         low=0.0,
         high=255.0,
-        sha256=hashlib.sha256((out / "model.data-00000-of-00001").read_bytes()).hexdigest(),
         about={"settings": about, "step": progress.step, "minutes": round(progress.seconds / 60, 1)},
-    ).save(out)
+    )
+    small_network.export(build, weights, signature, out)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -474,62 +437,18 @@ def _moved(points: NDArray[Any], matrix: NDArray[Any]) -> FloatArray:
     return np.asarray(points @ matrix[:, :2].T + matrix[:, 2], dtype=np.float32)
 
 
-class _Bank:
-    """Examples drawn by processes of their own while the network learns, the oldest replaced by the newest."""
-
-    def __init__(self, settings: Settings, work: Path, seed: int) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.queue: Any = context.Queue(64)
-        self.processes = [
-            context.Process(
-                target=_draw, args=(self.queue, settings.faces, str(work), [settings.seed, seed, number]), daemon=True
-            )
-            for number in range(settings.workers)
-        ]
-        for process in self.processes:
-            process.start()
-        self.kept: list[Example] = []
-        self.drawn = 0
-        self.count = settings.bank
-        self._fetch(settings.ready)
-
-    def batch(self, rng: np.random.Generator, count: int) -> dict[str, UInt8Array]:
-        self._fetch(0)
-        chosen = [self.kept[int(index)] for index in rng.integers(0, len(self.kept), count)]
-        flipped = rng.random(count) < 0.5
-        return {
-            name: np.stack(
-                [
-                    (values[:, ::-1] if flip else values).reshape(SIZE, SIZE, -1)
-                    for values, flip in zip((getattr(example, name) for example in chosen), flipped, strict=True)
-                ]
-            )
-            for name in ("pixels", "face", "label", "weight")
-        }
-
-    def stop(self) -> None:
-        for process in self.processes:
-            process.terminate()
-            process.join()
-
-    def _fetch(self, least: int) -> None:
-        """Take what has been drawn; wait until there are so many."""
-        while True:
-            try:
-                example = self.queue.get(timeout=5) if len(self.kept) < least else self.queue.get_nowait()
-            except queue.Empty:
-                if len(self.kept) >= least:
-                    return
-                if not any(process.is_alive() for process in self.processes):
-                    raise DatasetError(
-                        "the processes that draw examples have ended; their own message is above"
-                    ) from None
-                continue  # a worker reads all photos before it draws the first example
-            if len(self.kept) < self.count:
-                self.kept.append(example)
-            else:
-                self.kept[self.drawn % self.count] = example
-            self.drawn += 1
+def _batch(chosen: Sequence[Example], rng: np.random.Generator) -> dict[str, UInt8Array]:
+    """What is fed for examples, half of them mirrored."""
+    flipped = rng.random(len(chosen)) < 0.5
+    return {
+        name: np.stack(
+            [
+                (values[:, ::-1] if flip else values).reshape(SIZE, SIZE, -1)
+                for values, flip in zip((getattr(example, name) for example in chosen), flipped, strict=True)
+            ]
+        )
+        for name in ("pixels", "face", "label", "weight")
+    }
 
 
 def _draw(examples: Any, folder: str, work: str, seed: list[int]) -> None:
