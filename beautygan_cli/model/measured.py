@@ -32,6 +32,8 @@ def remembered(what: str, digest: str, signature: Signature, measure: Callable[[
     parts = [what, digest, {**asdict(signature), "about": None}, *releases, sorted(processor_flags())]
     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
     file = folder() / key
+    if not file.is_absolute():  # a user without a home, as in some containers: it would lie in the folder of the photos
+        return measure()
     known = _read(file)
     if known is None:
         known = measure()

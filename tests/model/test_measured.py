@@ -1,5 +1,7 @@
 """What was measured of a model is remembered, and no result depends on whether it was."""
 
+from pathlib import Path
+
 import pytest
 
 from beautygan_cli.model import measured
@@ -50,6 +52,16 @@ def test_what_is_no_number_is_measured_again_and_mended(empty, content):
     for _ in range(2):
         assert measured.remembered("levels", "digest", Signature(), measure) == 1.0
     assert len(calls) == 2
+
+
+def test_without_a_home_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(measured, "folder", lambda: Path("~/.cache/beautygan/measured"))
+    calls, measure = counted(3.0)
+    for _ in range(2):
+        assert measured.remembered("levels", "digest", Signature(), measure) == 3.0
+    assert len(calls) == 2 and list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_written_to_costs_a_measurement_and_nothing_else(empty):
