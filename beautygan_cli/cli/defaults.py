@@ -23,7 +23,7 @@ from beautygan_cli.makeup.words import KINDS
 from beautygan_cli.photos.files import printable, write_text
 
 NAME = "beautygan.toml"
-LARGEST_FILE = 1 << 16  # bytes
+LARGEST_FILE = 1 << 13  # bytes; the time that a parser takes for a key grows with the square of its dots
 KEPT = (
     "strength", "lips", "eyes", "skin", "brows", "faces", "crop", "in-colour", "format", "quality", "min-identity",
     "gallery", "batch-size", "precision", "jobs", "max-pixels", "strip-location", "no-mark", "quiet", "verbose",

@@ -59,6 +59,7 @@ def test_several_strengths_and_switches_can_be_defaults(own):
         ("model = 'theirs'", "model is for your own file alone"),
         ("strength = ", "holds no defaults"),
         ("quality = " + "9" * 5000, "holds no defaults"),
+        ("a." * 8000 + "a = 1", "it has more than 8,192 bytes"),
         ("strength = [[1]]", "strength"),
         ("#" * 70_000, "more than 65,536 bytes"),
     ],
