@@ -299,7 +299,7 @@ def test_brows_blush_and_skin_are_drawn_as_they_are_chosen(with_photo, picker, s
         page.locator(f"#{picker}-finish").select_option(shape)
     else:
         page.locator(f"#{picker}").select_option(shape)
-    until(page, lambda: np.abs(shown(page) - shown(page, "#before")).max() > 20)
+    until(page, lambda: np.abs(shown(page) - shown(page, "#before")).max() > 10)
     settle(page)
     assert page.locator(f"#{slider}").is_enabled()
     option = "--skin" if picker == "finish" else f"--{picker}"
