@@ -1,12 +1,12 @@
 """Eye makeup as a layer of pigment in the eye's own coordinates, taken from a reference and laid on a source.
 
-The network sees an eye as some sixty pixels: what it paints is soft, however sharp the reference's liner is. So the
-pigment is read off the reference at its photo's own size, by what the model's removal takes off it, and multiplied onto
-the source at its photo's size:
+The makeup model sees an eye as some sixty pixels: what it paints is soft, however sharp the reference's liner is. So
+the pigment is read off the reference's photo by a network of its own (`eye_pigment.py`), to which the makeup model's
+removal is a hint, and multiplied onto the source at its photo's size:
 
     density = log(bare + e) - log(worn + e)        result = (photo + e) * exp(-density) - e
 
-in linear light, so that light, skin and hair of the reference cancel and those of the source stay. Coordinates are u
+in linear light, so that light and skin of the reference are left out and those of the source stay. Coordinates are u
 from the inner corner (0) to the outer (1), and v, the height over the upper lid's rim (below 0: under the lower one),
 both in eye widths: a liner is as thick on every eye, however high its brow lies.
 """
@@ -28,20 +28,21 @@ from beautygan_cli.faces.alignment import AlignedFace, EyePatch
 from beautygan_cli.faces.reference import far_share, turn
 from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import linear_light, weighted_mean
+from beautygan_cli.makeup import eye_pigment
 from beautygan_cli.makeup.composite import fitted_change, seen_in
+from beautygan_cli.makeup.eye_pigment import ACROSS, DARKEST, SHAPE, UP, coordinates, log_light
 from beautygan_cli.model.measured import remembered
 from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.types import Box, FloatArray, UInt8Array
 
-DARKEST = 0.004  # of linear light, added before the logarithm: below it is noise
-ACROSS, UP = (-0.45, 1.75), (-0.45, 1.05)  # u and v that a layer holds
+LEAST_EXPLAINED = 0.5  # share of known pigment that a model's removal must take off, for pigment to be read by it
 FINEST = 200  # cells of a layer to an eye's width at most: half a pixel of what is seen of a lash
+REACH = 5  # cells of what the network reads, to each side, over which density follows the photo's own light
 CLOSE = 0.2  # eye widths over the lid up to which heights are the same on every eye; beyond, they follow the brow ...
 LEAST_SCALE, MOST_SCALE = 0.6, 1.6  # ... within these factors
-LEAST_EXPLAINED = 0.5  # share of known pigment that a model's removal must take off, for pigment to be read by it
-STRONG = (0.35, 1.1)  # mean density from which the layer counts beside the network's change, and counts alone
-EXCESS = 0.3  # density by which the network may exceed the layer
+SAME = 0.01  # squared difference of log light below which the photo shows noise and no edge
 FINE = 0.06  # eye widths: what is finer than that is lost to the network and comes from the layer
+DEPTH = 0.25  # share that the network has in the depth of what is wide: it saw more of soft shadow than of lines
 BELOW_BROW = (0.95, 0.7)  # of the way from lid to brow, over which the layer ends: above are the brow's own hairs
 BROW = 0.9  # of a brow's mask, from which on nothing of the layer lies there
 RIM = 0.03  # eye widths into the opening over which the rims' density goes on, since landmarks miss the rim by 0.02
@@ -59,23 +60,90 @@ class EyeLayer:
     room: FloatArray
 
 
-def eye_layers(face: AlignedFace, bared: NDArray[Any], fed: NDArray[Any]) -> tuple[EyeLayer, EyeLayer] | None:
-    """The layers of a reference's left and right eye; of a turned face the near eye's serves both.
+def eye_layers(
+    faces: Sequence[AlignedFace], fed: NDArray[Any], bared: NDArray[Any]
+) -> list[tuple[EyeLayer, EyeLayer] | None]:
+    """The layers of each reference's left and right eye; of a turned face the near eye's serves both.
 
-    fed, bared: (S, S, 3) RGB 0..255, its chip as the network saw it, and with its makeup off. None where the face came
-    without its photo's own pixels.
+    fed, bared: (N, S, S, 3) RGB 0..255, their chips as the makeup model saw them, and with their makeup off. None where
+    a face came without its photo's own pixels, or its cheeks, by which its light is known, are out of sight.
     """
-    if not face.eyes:
+    seen = [
+        look_at(face, before, after) if face.eyes else None
+        for face, before, after in zip(faces, fed, bared, strict=True)
+    ]
+    eyes = [eye for both in seen if both is not None for eye in both]
+    if not eyes:
+        return [None] * len(faces)
+    stacked = [np.stack(values) for values in zip(*((e.worn, e.cheeks, e.room, e.removed) for e in eyes), strict=True)]
+    read = iter(eye_pigment.read(*stacked))
+    result: list[tuple[EyeLayer, EyeLayer] | None] = []
+    for face, both in zip(faces, seen, strict=True):
+        if both is None:
+            result.append(None)
+        else:
+            layers = [_layer(face, number, eye.worn, next(read)) for number, eye in enumerate(both)]
+            result.append(_by_near_eye(face, *layers))
+    return result
+
+
+@dataclass(frozen=True, eq=False)
+class SeenEye:
+    """What `eye_pigment.read` is given of an eye: see there."""
+
+    worn: UInt8Array
+    cheeks: FloatArray
+    room: FloatArray
+    removed: FloatArray
+
+
+def look_at(face: AlignedFace, fed: NDArray[Any], bared: NDArray[Any]) -> tuple[SeenEye, SeenEye] | None:
+    """Both eyes of a face as the network that reads pigment sees them; None where the cheeks are out of sight.
+
+    fed, bared: its chip (S, S, 3) RGB 0..255 as the makeup model saw it, and with its makeup off.
+    """
+    cheeks = cheeks_light(face.chip, face.landmarks)
+    if cheeks is None:
         return None
     change = fitted_change(face.chip, np.asarray(bared, np.float32) - np.asarray(fed, np.float32))
-    skin = masks.cheeks_mask(face.landmarks, (face.chip.shape[0], face.chip.shape[1]))
-    shade = _shade(np.asarray(fed), np.asarray(bared), skin)
-    layers = [_read(face, patch, number, change, shade) for number, patch in enumerate(face.eyes)]
-    far = far_share(face.landmarks)
-    if far > 0:
-        near = 1 if turn(face.landmarks) < 0 else 0
-        layers[1 - near] = _mixed(layers[1 - near], layers[near], far)
-    return layers[0], layers[1]
+    shade = _shade(fed, bared, masks.cheeks_mask(face.landmarks, (face.chip.shape[0], face.chip.shape[1])))
+    left, right = (_seen(face, patch, number, cheeks, change, shade) for number, patch in enumerate(face.eyes))
+    return left, right
+
+
+def _seen(
+    face: AlignedFace,
+    patch: EyePatch,
+    number: int,
+    cheeks: FloatArray,
+    change: Sequence[FloatArray],
+    shade: FloatArray,
+) -> SeenEye:
+    import cv2
+
+    landmarks, pixels = _in_patch(face, patch), patch.pixels
+    across = SHAPE[1] / (ACROSS[1] - ACROSS[0])
+    scale = min(1.0, across / masks.eye_frame(landmarks, number).width)
+    if scale < 1:
+        side = max(1, round(len(pixels) * scale))
+        scale = side / len(pixels)
+        pixels = np.asarray(cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+    places, room = cells(landmarks, number, SHAPE)
+    # A pixel's centre lies at its whole coordinate.
+    worn = np.asarray(_sampled(pixels, np.asarray((places + 0.5) * scale - 0.5, np.float32)), np.uint8)
+    in_chip = face.placement.to_chip(patch.placement.to_photo(places.reshape(-1, 2))).reshape(places.shape)
+    *linear, low, high = [_sampled(layer, in_chip) for layer in change]
+    whole = np.dstack([worn, np.ones(worn.shape[:2], np.float32)]).astype(np.float32)
+    moved = np.stack([(slopes * whole).sum(axis=-1) for slopes in linear], axis=-1)
+    bare = worn + np.clip(moved, low, high)
+    removed = log_light(bare) - log_light(worn) - shade
+    return SeenEye(worn, cheeks, room, np.asarray(removed, np.float32))
+
+
+def _shade(fed: NDArray[Any], bared: NDArray[Any], skin: FloatArray) -> FloatArray:
+    """The density of the skin as a whole, (3,): foundation, which is not the eyes'."""
+    both = [weighted_mean(log_light(item), skin) for item in (bared, fed)]
+    return np.asarray(both[0] - both[1], np.float32)
 
 
 def drawn_layers(bare: AlignedFace, worn: AlignedFace) -> tuple[EyeLayer, EyeLayer]:
@@ -85,71 +153,103 @@ def drawn_layers(bare: AlignedFace, worn: AlignedFace) -> tuple[EyeLayer, EyeLay
     """
     layers = []
     for number, (before, after) in enumerate(zip(bare.eyes, worn.eyes, strict=True)):
-        grid = _grid(bare, before, number)
-        density = _log_light(grid.sampled(before.pixels)) - _log_light(grid.sampled(after.pixels))
-        layers.append(EyeLayer(np.asarray(density * grid.window, np.float32), grid.room))
+        width = masks.eye_frame(_in_patch(bare, before), number).width
+        fine = _shape_of(width)
+        places, room = cells(_in_patch(bare, before), number, fine)
+        density = log_light(_sampled(before.pixels, places)) - log_light(_sampled(after.pixels, places))
+        layers.append(EyeLayer(np.asarray(density * window_of(room, fine), np.float32), room))
     return layers[0], layers[1]
 
 
-def _shade(fed: NDArray[Any], bared: NDArray[Any], skin: FloatArray) -> NDArray[np.float64]:
-    """The density of the skin as a whole: foundation, which is not the eyes'."""
-    both = [weighted_mean(_log_light(item), skin) for item in (bared, fed)]
-    shade = both[0] - both[1]
-    return shade if np.isfinite(shade).all() else np.zeros(3)
+def cheeks_light(pixels: NDArray[Any], landmarks: NDArray[Any]) -> FloatArray | None:
+    """The mean `log_light` of a face's cheeks, (3,) float32: light and foundation. None where they are out of sight.
+
+    pixels: (H, W, 3) RGB 0..255 of the face; landmarks: (68, 2) in it.
+    """
+    mean = weighted_mean(log_light(pixels), masks.cheeks_mask(landmarks, (pixels.shape[0], pixels.shape[1])))
+    return np.asarray(mean, np.float32) if np.isfinite(mean).all() else None
 
 
-def _log_light(pixels: NDArray[Any]) -> FloatArray:
-    return np.asarray(np.log(linear_light(pixels) + np.float32(DARKEST)), dtype=np.float32)
+def cells(landmarks: NDArray[Any], number: int, shape: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
+    """Where the cells of an eye's layer lie in a picture, (H, W, 2) in x, y, and the room to the brow by column, (W,).
 
-
-@dataclass(frozen=True, eq=False)
-class _Grid:
-    """Where a layer's cells lie in an eye's patch, (H, W, 2) in x, y; the window they count in, and the room."""
-
-    places: FloatArray
-    window: FloatArray
-    room: FloatArray
-
-    def sampled(self, picture: NDArray[Any]) -> NDArray[Any]:
-        """What a patch, or a picture laid like it, shows at the cells."""
-        import cv2
-
-        x, y = self.places[..., 0], self.places[..., 1]
-        return np.asarray(cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
-
-
-def _grid(face: AlignedFace, patch: EyePatch, number: int) -> _Grid:
-    landmarks = patch.placement.to_chip(face.placement.to_photo(face.landmarks))
+    landmarks: (68, 2) in the picture; number: 0 for its left eye, 1 for its right one; shape: (H, W) cells.
+    """
     frame = masks.eye_frame(landmarks, number)
-    cells = int(min(FINEST, max(24, frame.width)))
-    u = np.linspace(*ACROSS, round((ACROSS[1] - ACROSS[0]) * cells), dtype=np.float32)
-    v = np.linspace(UP[1], UP[0], round((UP[1] - UP[0]) * cells), dtype=np.float32)
+    u, v = coordinates(shape)
     lid, rim, arch = frame.heights(u)
     heights = np.where(v[:, None] >= 0, v[:, None] + lid, v[:, None] + rim)
     places = frame.to_image(np.broadcast_to(u, heights.shape), heights).astype(np.float32)
-    room = np.asarray(arch - lid, np.float32)
-    return _Grid(places, _window(u, v[:, None], room), room)
+    return places, np.asarray(arch - lid, np.float32)
 
 
-def _read(
-    face: AlignedFace, patch: EyePatch, number: int, change: Sequence[FloatArray], shade: NDArray[np.float64]
-) -> EyeLayer:
+def window_of(room: FloatArray, shape: tuple[int, int] = SHAPE) -> FloatArray:
+    """1 at the cells where makeup of an eye can lie, fading toward brow, nose and temple, (*shape, 1)."""
+    u, v = coordinates(shape)
+    return _window(u, v[:, None], room)
+
+
+def _in_patch(face: AlignedFace, patch: EyePatch) -> FloatArray:
+    """The face's landmarks in the pixels of an eye's patch."""
+    return patch.placement.to_chip(face.placement.to_photo(face.landmarks))
+
+
+def _shape_of(width: float) -> tuple[int, int]:
+    """The cells of a layer for an eye of so many pixels."""
+    across = int(min(FINEST, max(24, width)))
+    return round((UP[1] - UP[0]) * across), round((ACROSS[1] - ACROSS[0]) * across)
+
+
+def _sampled(picture: NDArray[Any], places: FloatArray) -> NDArray[Any]:
+    """What a picture shows at places, (H, W, 2) in x, y; beyond its edge its last pixels go on."""
     import cv2
 
-    grid = _grid(face, patch, number)
-    in_photo = patch.placement.to_photo(grid.places.reshape(-1, 2))
-    in_chip = face.placement.to_chip(in_photo).reshape(grid.places.shape)
-    worn = grid.sampled(patch.pixels).astype(np.float32)
-    laid = [
-        cv2.remap(layer, in_chip[..., 0], in_chip[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        for layer in change
-    ]
-    *linear, low, high = laid
-    whole = np.dstack([worn, np.ones(worn.shape[:2], np.float32)])
-    moved = np.stack([(slopes * whole).sum(axis=-1) for slopes in linear], axis=-1)
-    bare = worn + np.clip(moved, low, high)
-    density = _log_light(bare) - _log_light(worn) - shade.astype(np.float32)
-    return EyeLayer(np.asarray(density * grid.window, np.float32), grid.room)
+    x, y = places[..., 0], places[..., 1]
+    return np.asarray(cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+
+
+def _layer(face: AlignedFace, number: int, seen: UInt8Array, density: FloatArray) -> EyeLayer:
+    """The layer of an eye as finely as its photo shows it; density: as the network read it off `seen`."""
+    patch = face.eyes[number]
+    landmarks = _in_patch(face, patch)
+    shape = _shape_of(masks.eye_frame(landmarks, number).width)
+    if shape[0] <= SHAPE[0]:
+        shape = SHAPE
+    else:
+        places, _ = cells(landmarks, number, shape)
+        density = _refined(density, log_light(seen), log_light(_sampled(patch.pixels, places)))
+    _, room = cells(landmarks, number, shape)
+    return EyeLayer(np.asarray(density * window_of(room, shape), np.float32), room)
+
+
+def _refined(density: FloatArray, coarse: FloatArray, fine: FloatArray) -> FloatArray:
+    """A density enlarged so that its edges lie where the photo's are.
+
+    The guided filter of K. He, J. Sun, X. Tang, "Guided Image Filtering" (2010), each colour guided by its own light:
+    within a small window the density is linear in it. coarse, fine: the light at the density's cells and at the finer
+    ones, (h, w, 3) and (H, W, 3).
+    """
+    import cv2
+
+    def mean(values: NDArray[Any]) -> FloatArray:
+        side = 2 * REACH + 1
+        return np.asarray(cv2.blur(values, (side, side), borderType=cv2.BORDER_REPLICATE), dtype=np.float32)
+
+    light, level = mean(coarse), mean(density)
+    slope = (mean(coarse * density) - light * level) / (mean(coarse * coarse) - light * light + SAME)
+    size = fine.shape[1::-1]
+    slope, start = (
+        cv2.resize(mean(item), size, interpolation=cv2.INTER_LINEAR) for item in (slope, level - slope * light)
+    )
+    return np.asarray(slope * fine + start, dtype=np.float32)
+
+
+def _by_near_eye(face: AlignedFace, left: EyeLayer, right: EyeLayer) -> tuple[EyeLayer, EyeLayer]:
+    """The two layers of a face, the far eye's of a turned one by the near eye's."""
+    far = far_share(face.landmarks)
+    if far <= 0:
+        return left, right
+    return (_mixed(left, right, far), right) if turn(face.landmarks) < 0 else (left, _mixed(right, left, far))
 
 
 def _window(u: FloatArray, v: FloatArray, room: FloatArray) -> FloatArray:
@@ -218,7 +318,7 @@ def _explained(session: MakeupSession, bare: AlignedFace, worn: AlignedFace) -> 
     except ModelError:
         return 0.0
     lids = masks.lids_mask(worn.landmarks, (fed.shape[0], fed.shape[1]))[..., None]
-    true, left = _log_light(clean) - _log_light(fed), _log_light(clean) - _log_light(bared)
+    true, left = log_light(clean) - log_light(fed), log_light(clean) - log_light(bared)
     return 1 - float((np.abs(left) * lids).sum() / max(float((np.abs(true) * lids).sum()), 1e-6))
 
 
@@ -290,16 +390,12 @@ def _lay_one(
         borderMode=cv2.BORDER_CONSTANT,
     )  # fmt: skip
     wanted = density * np.float32(strength)
-    before, after = _log_light(own), _log_light(painted)
+    before, after = log_light(own), log_light(painted)
     network = before - after - ground.astype(np.float32)
-    smooth = drawing.blur(wanted, FINE * frame.width)
-    strong = drawing.smoothstep(*STRONG, drawing.blur(np.asarray(density.mean(axis=-1)), 0.01 * frame.width))[..., None]
-    # The depth is the layer's, the hue the network's: what came off the reference's skin tells little of another skin.
-    amount = drawing.blur(np.asarray(strong[..., 0]), FINE * frame.width)[..., None]
-    hue = (network - network.mean(axis=-1, keepdims=True)) - (wanted - wanted.mean(axis=-1, keepdims=True))
-    wanted = wanted + drawing.blur(hue * strong, FINE * frame.width) / np.maximum(amount, 0.05) * strong
-    softer = np.minimum(network, np.maximum(smooth, 0) + np.float32(EXCESS)) + (wanted - smooth)
-    mixed = softer + strong * (wanted - softer)
+    # What is fine is the layer's alone. What is wide has the network's hue, since what comes off the reference's skin
+    # tells little of another skin, and the depth of both.
+    wide = drawing.blur(network - wanted, FINE * frame.width)
+    mixed = wanted + wide - (1 - DEPTH) * wide.mean(axis=-1, keepdims=True)
     # The rim: full outside the opening, gone a little way into it.
     window = _window(u, v_own, np.maximum(arch - lid, 0.18))[..., 0]
     edge = drawing.smoothstep(RIM, 0, inside) * weight * window

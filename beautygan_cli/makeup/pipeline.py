@@ -22,7 +22,7 @@ from beautygan_cli.faces.analysis import analyse_face
 from beautygan_cli.faces.face import Face
 from beautygan_cli.faces.reference import reference_chip
 from beautygan_cli.faces.warp import warp_onto
-from beautygan_cli.makeup import colour_correction, composite, encoded, eye_layer, rendering
+from beautygan_cli.makeup import colour_correction, composite, encoded, eye_layer, eye_pigment, rendering
 from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.makeup.eye_layer import EyeLayer
 from beautygan_cli.makeup.look import REGIONS, SUFFIX, Look
@@ -336,6 +336,7 @@ def prepare(session: MakeupSession, *, remove: bool = False) -> None:
     if eye_layer.usable(session, (bare, worn)):
         session.prepare(removal=True)
         reference_chip(bare)  # an example of how skin looks without makeup, for every reference
+        eye_pigment.prepare()
 
 
 def _pigment(mixes: Sequence[Mix], session: MakeupSession) -> dict[Mix, tuple[EyeLayer, EyeLayer]]:
@@ -351,16 +352,21 @@ def _pigment(mixes: Sequence[Mix], session: MakeupSession) -> dict[Mix, tuple[Ey
             face.known[kind] = None
     missing = [face for face in references if kind not in face.known]
     if missing:
-        example = _bare_pair(session.signature)[0]
-        chips = [network_chips(face, example, session.signature) for face in missing]
-        fed, bare = (np.stack(side) for side in zip(*chips, strict=True))
-        for face, before, bared in zip(missing, fed, session.remove(fed, bare), strict=True):
-            face.known[kind] = eye_layer.eye_layers(face, bared, before)
+        for face, layers in zip(missing, eye_layer.eye_layers(missing, *bared(missing, session)), strict=True):
+            face.known[kind] = layers
     return {
         mix: eye_layer.weighted([(face.known[kind], weight) for face, weight in mix])
         for mix in dict.fromkeys(mixes)
         if all(face.known[kind] for face, _ in mix)
     }
+
+
+def bared(faces: Sequence[AlignedFace], session: MakeupSession) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The faces' chips as the network sees them, and with their makeup off, (N, S, S, 3) RGB 0..255 each."""
+    example = _bare_pair(session.signature)[0]
+    chips = [network_chips(face, example, session.signature) for face in faces]
+    fed, bare = (np.stack(side) for side in zip(*chips, strict=True))
+    return fed, session.remove(fed, bare)
 
 
 @lru_cache(maxsize=4)

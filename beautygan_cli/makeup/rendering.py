@@ -420,14 +420,14 @@ def random_style(rng: np.random.Generator) -> Style:
     if rng.random() < 0.5:
         brows = Brows((rng.uniform(14, 34), rng.uniform(2, 9), rng.uniform(2, 14)), rng.uniform(0.15, 0.7))
         if rng.random() < 0.2:
-            brows = Brows(_random_colour(rng, ()), rng.uniform(0.5, 0.95))
+            brows = Brows(random_colour(rng), rng.uniform(0.5, 0.95))
     if shadow and rng.random() < 0.15:
-        shadow, liner = _black_lid(rng)
+        shadow, liner = black_lid(rng)
     paint = _random_paint(rng) if rng.random() < 0.2 else None
     return Style(lipstick, shadow, liner, blush, finish, brows, paint, seed=int(rng.integers(1 << 30)))
 
 
-def _black_lid(rng: np.random.Generator) -> tuple[EyeShadow, Liner]:
+def black_lid(rng: np.random.Generator) -> tuple[EyeShadow, Liner]:
     """A cat-eye: a dark lid no higher than a part of the eye's width, with a hard edge, drawn out into a wing."""
     colour = (float(rng.uniform(3, 16)), float(rng.normal(0, 2)), float(rng.normal(0, 3)))
     height, wing = float(rng.uniform(0.1, 0.3)), float(rng.uniform(0.2, 0.55))
@@ -522,13 +522,20 @@ def _random_shadow(rng: np.random.Generator, heavy: float) -> EyeShadow:
     )
 
 
+def random_liner_colour(rng: np.random.Generator) -> Colour:
+    """The colour of a line: nearly always dark, now and then of any hue."""
+    lightness, a, b = (float(v) for v in rng.uniform(*DARK_LINER))
+    return random_colour(rng) if rng.random() < 0.08 else (lightness, a, b)
+
+
+def random_colour(rng: np.random.Generator) -> Colour:
+    """A colour of any hue."""
+    return _random_colour(rng, ())
+
+
 def _random_liner(rng: np.random.Generator, heavy: float) -> Liner:
-    low, high = DARK_LINER
-    colour = tuple(float(v) for v in rng.uniform(low, high))
-    if rng.random() < 0.08:
-        colour = _random_colour(rng, ())
     return Liner(
-        colour=(colour[0], colour[1], colour[2]),
+        colour=random_liner_colour(rng),
         amount=float(np.clip(0.45 + 0.5 * heavy, 0.4, 0.97)),
         width=float(rng.uniform(0.03, 0.06 + 0.1 * heavy)),
         wing=float(rng.uniform(0.1, 0.5) if rng.random() < 0.5 else 0.0),

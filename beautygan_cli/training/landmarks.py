@@ -37,7 +37,7 @@ from beautygan_cli.model.signature import Signature
 from beautygan_cli.model.tf_runtime import quiet_tensorflow
 from beautygan_cli.training import disturbances, occluders
 from beautygan_cli.training.dataset import Person, load, split
-from beautygan_cli.training.occlusion import cosine
+from beautygan_cli.training.small_network import cosine
 from beautygan_cli.types import FloatArray, UInt8Array
 
 FACE_FOLD, FACE_CHANNELS = 4, (32, 40, 64)  # pixels of each side that become channels first; channels at each size

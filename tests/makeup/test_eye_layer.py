@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import SAMPLES
 
-from beautygan_cli.faces import alignment, detection, masks
+from beautygan_cli.faces import alignment, analysis, detection, masks
 from beautygan_cli.imaging.colour import linear_light
 from beautygan_cli.makeup import eye_layer, pipeline, rendering
 from beautygan_cli.makeup.composite import Strengths
@@ -118,15 +118,18 @@ def test_eyes_at_no_strength_stay_as_they_are(reference, session) -> None:
     assert np.abs([left, right]).max() < 0.02
 
 
-def test_of_a_turned_reference_the_near_eye_serves_both(reference) -> None:
-    landmarks = reference.landmarks.copy()
+def test_of_a_turned_reference_the_near_eye_serves_both(session: MakeupSession) -> None:
+    bare = photo("bea")
+    found = detection.detect(bare)[0]
+    pixels = np.clip(np.rint(rendering.render(bare, found.landmarks, CAT_EYE)), 0, 255).astype(np.uint8)
+    middle = round(float(found.landmarks[27, 0]))
+    pixels[:, :middle] = bare[:, :middle]  # only the right eye, the near one below, wears something
+    face = analysis.analyse_face(pixels, found, session.signature.size, session.signature.padding)
+    landmarks = face.landmarks.copy()
     landmarks[:17, 0] += 70  # the jaw seen from the side: as of a face that is turned
-    fed = reference.chip.astype(np.float32)
-    bared = fed.copy()
-    bared[:, : fed.shape[1] // 2] += 30  # only the left eye wears something
     apart = []
-    for face in (reference, replace(reference, landmarks=landmarks)):
-        layers = eye_layer.eye_layers(face, bared, fed)
+    for one in (face, replace(face, landmarks=landmarks)):
+        (layers,) = eye_layer.eye_layers([one], *pipeline.bared([face], session))
         assert layers is not None
         size = layers[0].density.shape[1::-1]
         apart.append(float(np.abs(layers[0].density - cv2.resize(layers[1].density, size)).mean()))
