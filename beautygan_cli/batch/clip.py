@@ -36,7 +36,6 @@ from beautygan_cli.photos.animation import (
     write_animation,
 )
 from beautygan_cli.photos.clip import Clip, Encoder, clip_mark, probe_clip, read_frames, sound_for_mp4
-from beautygan_cli.photos.colour_profile import Native, in_space
 from beautygan_cli.photos.files import Journal, printable, refuse_foreign, whole
 from beautygan_cli.photos.photo import Photo
 from beautygan_cli.types import UInt8Array
@@ -127,23 +126,12 @@ def _write_clip(
                 strip_location=config.strip_location,
             )
         )
-        frames: Iterable[UInt8Array] = stack.enter_context(contextlib.closing(read_frames(clip)))
-        wide: deque[Native] = deque()  # frames of another space than sRGB that were read and are not made up yet
-        if clip.profile:
-            frames = _in_srgb(frames, clip.profile, wide)
+        frames = stack.enter_context(contextlib.closing(read_frames(clip)))
         for made in stack.enter_context(contextlib.closing(work.all_frames(frames, stop, on_frame))):
-            encoder.write(wide.popleft().with_change(made) if clip.profile else made)
+            encoder.write(made)
     if config.mark:
         file.seek(0, os.SEEK_END)
         file.write(clip_mark())
-
-
-def _in_srgb(frames: Iterable[UInt8Array], profile: bytes, wide: deque[Native]) -> Iterator[UInt8Array]:
-    """Frames in the space of a profile, in sRGB; each is put in line in `wide` as well."""
-    for frame in frames:
-        native = in_space(frame, profile)
-        wide.append(native)
-        yield native.working
 
 
 def _write_animation(
@@ -200,6 +188,7 @@ class Work:
             if stop is not None and stop.is_set():
                 raise StoppedError
             yield made
+            self.done += 1
             if on_frame is not None:
                 on_frame(path, self.done, self.clip.frames)
         if not self.with_face:
@@ -264,7 +253,7 @@ class Work:
         signature = self.session.signature
         aligned = [
             [
-                self._of_track(
+                self._steady(
                     analyse_face(copy, Face((0, 0, 0, 0), face.landmarks), signature.size, signature.padding),
                     face.track,
                 )
@@ -291,22 +280,21 @@ class Work:
             yield made, len(found)
             begun = time.monotonic()
 
-    def _of_track(self, face: AlignedFace, track: int) -> AlignedFace:
-        """The face in steady light; whether it is in colour is decided by the first frame of its track."""
-        steady = self._steadily_lit(face, track)
+    def _steady(self, face: AlignedFace, track: int) -> AlignedFace:
+        """The face with the exposure that its track had so far, and a little of its own: a blink must not flash.
+
+        Whether it is in colour was decided by the track's first frame.
+        """
+        now = exposure.exposure(face)
+        if now is not None:
+            before = self.exposures.get(track, now)
+            self.exposures[track] = before + EXPOSURE_SHARE * (now - before)
+        steady = replace(face, exposure=self.exposures.get(track))
         if track not in self.toned:
             palette = isinstance(self.clip, Animation) and self.clip.format == "GIF"
             self.toned[track] = tone.is_toned(steady, tone.LEAST_OF_PALETTE if palette else tone.LEAST_COLOUR)
         tone.decide(steady, self.toned[track])
         return steady
-
-    def _steadily_lit(self, face: AlignedFace, track: int) -> AlignedFace:
-        """The face with the exposure that its track had so far, and a little of its own: a blink must not flash."""
-        now = exposure.exposure(face)
-        if now is not None:
-            before = self.exposures.get(track, now)
-            self.exposures[track] = before + EXPOSURE_SHARE * (now - before)
-        return replace(face, exposure=self.exposures.get(track))
 
     def _judge(self, frame: UInt8Array, found: Sequence[AlignedFace], made: Sequence[Made]) -> Outcome:
         """The outcome as of the first frame with a face. BeyondLimitError where no strength keeps within the limit."""
@@ -328,7 +316,6 @@ class Work:
         return np.asarray((change + frame).clip(0, 255), dtype=np.uint8)
 
     def _count(self, count: int) -> None:
-        self.done += 1
         self.with_face += count > 0
         self.most_faces = max(self.most_faces, count)
 
