@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX"),
 ]
 
-PATIENCE = 900  # seconds that a busy machine may take to get to where the signal is sent
+PATIENCE = 300  # seconds that a busy machine may take to get to where the signal is sent
 SIDE = 7072  # of a photo of 50 megapixels
 
 # The command, with a file put down when it comes to a function of its own.
