@@ -27,9 +27,9 @@ SIDE = 7072  # of a photo of 50 megapixels
 
 # The command, with a file put down when it comes to a function of its own.
 TOLD = """
-import pathlib, pkgutil, sys
-place, _, name = sys.argv.pop(1).rpartition(".")
-place = pkgutil.resolve_name(place)
+import importlib, pathlib, sys
+module, _, name = sys.argv.pop(1).rpartition(".")
+place = importlib.import_module(module)
 real = getattr(place, name)
 def told(*arguments, **options):
     pathlib.Path("begun").touch()
@@ -51,7 +51,7 @@ MOMENTS = {
     "checking": ("beautygan_cli.faces.detection.detect", ["--check", "large.jpg", "--ref", "look.jpg"]),
     "a clip": ("beautygan_cli.batch.clip.Encoder", ["clip.mp4", *MAKE[1:]]),
     "starting a cluster": ("ray.init", [*MAKE, "--engine", "ray", "--num-actors", "1"]),
-    "at work on a cluster": ("beautygan_cli.batch.ray.pool:Pool.results", [*MAKE, "--engine", "ray"]),
+    "at work on a cluster": ("beautygan_cli.batch.ray.pool.Pool.results", [*MAKE, "--engine", "ray"]),
 }
 
 
