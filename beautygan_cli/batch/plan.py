@@ -67,9 +67,6 @@ class Plan:
     clip: Path | None = None  # or an animation, in place of a source: it is read as it is made up
 
 
-UNREAD = "unread"  # in a key's place: what makes it was announced for a source that was not read yet
-
-
 class Planner:
     """Looks up what is done and what is to be made; it decodes no photo.
 
@@ -176,8 +173,7 @@ class Planner:
         """
         if self.config.overwrite or not present(target.output) or self.manifest.owns(target.output):
             return False
-        known = target.known
-        return known is None or known.state != State.MAKING or known.key not in (target.key, UNREAD)
+        return target.known is None or (target.known.state, target.known.key) != (State.MAKING, target.key)
 
     def _failed_for_good(self, target: Target) -> bool:
         """Whether trying again would fail again: the photos, the model and the options are the same."""

@@ -25,7 +25,7 @@ from beautygan_cli.batch.clip import OnFrame
 from beautygan_cli.batch.manifest import Manifest, Record, State
 from beautygan_cli.batch.options import RunConfig
 from beautygan_cli.batch.outcome import Outcome
-from beautygan_cli.batch.plan import UNREAD, Planner, identity
+from beautygan_cli.batch.plan import Planner, identity
 from beautygan_cli.batch.ray.jobs import Job, Shared
 from beautygan_cli.batch.ray.pool import Layout, Pool
 from beautygan_cli.batch.sources import ReadyLook
@@ -158,7 +158,7 @@ class Driver(Planner):
         places = self.outputs(item, name)
         outputs = [place.output for place in places]
         known = {str(output): record for output in outputs if (record := self.manifest.result(output))}
-        announced = [(output, UNREAD) for output in outputs if self.config.overwrite or not present(output)]
+        announced = [(output, "") for output in outputs if self.config.overwrite or not present(output)]
         left = outputs
         if self.config.retry_failed and not known:
             return [], None, []

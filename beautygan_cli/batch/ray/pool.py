@@ -26,11 +26,10 @@ from beautygan_cli.batch.ray.worker import Foreman, Worker
 from beautygan_cli.errors import BeautyGANError
 from beautygan_cli.model.tf_runtime import standard_error_held_back
 from beautygan_cli.photos.files import printable
-from beautygan_cli.photos.leftovers import taken_away_by
 
 LARGEST_BLOCK = 16  # photos that a worker takes at a time: what is made again when it dies
 BLOCKS_EACH = 4  # at least for each worker of a small run, so that none waits long for the last
-LAST_SECONDS = 1.0  # after a stop, for workers to finish and report the photos that they are at
+LAST_SECONDS = 30.0  # after a stop, for workers to finish and report the photo that they are at
 OBJECT_STORE = 1 << 30  # bytes on a local cluster: jobs, outcomes and small pictures pass through it, no photos
 
 
@@ -60,13 +59,10 @@ class Pool:
         self.layout, self._shared = layout, shared
         self._folder: str | None = None
         self._streams = contextlib.ExitStack()
-        self._stopped = False
-        self._others: list[Any] | None = None  # processes that are not the cluster's; None before it is begun
         self.actors = 1
 
     def __enter__(self) -> Pool:
         try:
-            self._streams.enter_context(taken_away_by(self._kill))
             self._streams.enter_context(contextlib.redirect_stdout(_WithoutRay(sys.stdout)))
             self._streams.enter_context(contextlib.redirect_stderr(_WithoutRay(sys.stderr)))
             self._begin()
@@ -82,10 +78,6 @@ class Pool:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         os.environ.setdefault("RAY_DATA_LOG_LEVEL", "ERROR")
-        if self.layout.address is None:
-            # A cluster of one machine: its processes then hear each other on 127.0.0.1 and nobody on the network, on
-            # any system. An address of loopback given to `ray.init` is replaced by one of the network.
-            os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         import ray
 
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -99,7 +91,6 @@ class Pool:
             else:
                 # Sockets lie in the folder, and their names may not be long.
                 place = "/tmp" if Path("/tmp").is_dir() else None
-                self._others = _children()
                 self._folder = tempfile.mkdtemp(prefix="beautygan-ray-", dir=place)
                 cores = max(os.cpu_count() or 1, (self.layout.actors or 1) * self.layout.cpus)
                 ray.init(
@@ -127,26 +118,11 @@ class Pool:
     def __exit__(self, *_: object) -> None:
         import ray
 
-        if self._stopped and self.layout.address is None:  # to say goodbye to each other takes processes many seconds
-            self._kill()
-        else:
-            processes = self._processes()
-            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-                ray.shutdown()  # which says what it held back so far
-            _end(processes)
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            ray.shutdown()  # which says what it held back so far
         self._streams.close()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _kill(self) -> None:
-        """Of a cluster of this machine alone: end its processes, and take its folder away."""
-        _end(self._processes())
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _processes(self) -> list[Any]:
-        """The processes of a cluster of this machine alone, as psutil has them."""
-        return [] if self._others is None else [process for process in _children() if process not in self._others]
 
     def results(self, jobs: Sequence[Job], stop: threading.Event) -> Iterator[Done]:
         """What comes of the jobs, block by block as they are done. ClusterError where the cluster gives up."""
@@ -155,7 +131,6 @@ class Pool:
         until: float | None = None
         while True:
             if stop.is_set() and until is None:
-                self._stopped = True
                 until = time.monotonic() + LAST_SECONDS
                 self.foreman.stop.remote()
             if until is not None and time.monotonic() > until:
@@ -204,22 +179,6 @@ class Pool:
             compute=ray.data.ActorPoolStrategy(size=self.actors, max_tasks_in_flight_per_actor=2),
             **resources,
         )
-
-
-def _children() -> list[Any]:
-    """The processes that this one began, and those that they began. Ray brings psutil along."""
-    import psutil
-
-    with contextlib.suppress(psutil.Error):
-        return list(psutil.Process().children(recursive=True))
-    return []
-
-
-def _end(processes: Sequence[Any]) -> None:
-    """Kill those of the processes that are still there."""
-    for process in processes:
-        with contextlib.suppress(Exception):  # psutil's own kinds: it is gone
-            process.kill()
 
 
 def _check_answers(address: str) -> None:
