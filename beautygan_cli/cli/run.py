@@ -431,6 +431,7 @@ def _open(
         and not animation_format(first)
         and options.engine == "local"
         and not options.watch
+        and not Path(options.out, FILE_NAME).exists()  # of an earlier run, which may have made it already
     ):
         ahead[first] = reader.submit(read_source, first, signature, settings, stop=end.stop)
 

@@ -61,7 +61,7 @@ def test_several_strengths_and_switches_can_be_defaults(own):
         ("quality = " + "9" * 5000, "holds no defaults"),
         ("a." * 8000 + "a = 1", "it has more than 8,192 bytes"),
         ("strength = [[1]]", "strength"),
-        ("#" * 70_000, "more than 65,536 bytes"),
+        ("#" * 70_000, "more than 8,192 bytes"),
     ],
 )
 def test_a_folders_file_that_says_what_cannot_be_is_named_and_nothing_starts(own, beautygan, text, said, monkeypatch):

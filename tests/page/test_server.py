@@ -122,7 +122,7 @@ def test_a_strangers_body_is_refused_before_it_is_sent(served, wrong):
     lines.append("Transfer-Encoding: chunked" if wrong == "chunked" else f"Content-Length: {server.MOST_BYTES}")
     with socket.create_connection((url.hostname, url.port), timeout=60) as connection:
         connection.sendall("\r\n".join([*lines, "", ""]).encode())
-        answer = connection.recv(1000)
+        answer = b"".join(iter(lambda: connection.recv(1000), b""))
     assert answer.startswith(b"HTTP/1.1 403") and b"this is not for you" in answer
 
 
