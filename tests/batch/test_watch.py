@@ -182,7 +182,7 @@ def test_long_search_hears_of_the_stop_between_its_scans(place, model, tmp_path,
     ) as process:
         while "SHA-256" not in process.stderr.readline():  # the model is open, the search begins
             assert process.poll() is None
-        time.sleep(2)
+        time.sleep(0.5)
         process.send_signal(number)
         err = process.stderr.read()
     assert process.returncode == 128 + number

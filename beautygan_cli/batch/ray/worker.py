@@ -20,7 +20,7 @@ from beautygan_cli.batch.manifest import Content, Entry, Manifest, Record, State
 from beautygan_cli.batch.outcome import Outcome, Status
 from beautygan_cli.batch.plan import Place, Plan, Planner, Target
 from beautygan_cli.batch.ray.jobs import ClusterError, Done, Job, Shared
-from beautygan_cli.errors import OutputError
+from beautygan_cli.errors import ModelError, OutputError
 from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.photos import remote
 from beautygan_cli.photos.files import printable
@@ -86,8 +86,11 @@ class Worker:
             self.session = MakeupSession(
                 folder, batch_size=config.batch_size, precision=self.shared.precision, threads=cpus
             )
-            if config.remove:
-                self.session.load_removal()  # while its files are there
+            try:
+                self.session.load_removal()  # while its files are there: the eyes' pigment is read by it, too
+            except ModelError:
+                if config.remove:
+                    raise
             if self.session.digest != self.shared.digest:
                 raise ClusterError("the model came out different at a worker; start again.")
 
