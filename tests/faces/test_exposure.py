@@ -102,8 +102,8 @@ def test_a_blink_does_not_flash_in_a_clip() -> None:
     work = Work(Namespace(), Namespace(), 1.0, Namespace(), Namespace())
     pixels = read_photo(SAMPLES / "no_makeup" / "bea.jpg").pixels
     dark, lit = aligned(dim(pixels, 0.35)), aligned(pixels)
-    first = work._steadily_lit(dark, 1).exposure
+    first = work._steady(dark, 1).exposure
     assert first is not None and first > 1.3
-    steps = [first, *(work._steadily_lit(face, 1).exposure for face in (lit, lit, dark, dark))]
+    steps = [first, *(work._steady(face, 1).exposure for face in (lit, lit, dark, dark))]
     assert np.abs(np.diff(steps)).max() < 0.05
-    assert work._steadily_lit(lit, 2).exposure == 1, "another face has a light of its own"
+    assert work._steady(lit, 2).exposure == 1, "another face has a light of its own"
