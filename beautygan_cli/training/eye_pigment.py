@@ -9,7 +9,6 @@ the faces wears nothing at the eyes, so that shade, wrinkles, lashes and frames 
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -37,7 +36,7 @@ from beautygan_cli.types import FloatArray, UInt8Array
 
 CHANNELS = (24, 40, 64, 96)  # of the network at 1/2, 1/4, 1/8 and 1/16 of its size: 0.39 million weights in all
 LAST = 24  # channels of the layer before the answer
-DECAY = 0.998  # of the weights' moving average, which is saved for use
+LONGEST = 0.5  # that gradients may be together
 LARGEST = 150.0  # pixels between the eyes' centres of what makeup is drawn on, at most
 AROUND, BELOW = 3.4, 0.54  # of that distance: the side of the cut around the face, its middle below the eyes
 BARE_EYES, LINED, BLACK_LIDS = 0.14, 0.26, 0.10  # shares of the faces; the rest wears what anybody may wear
@@ -125,28 +124,13 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
         hints = tf.compat.v1.placeholder(tf.float32, (None, *SHAPE, HINTS), "hints")
         truth = tf.compat.v1.placeholder(tf.float32, (None, *SHAPE, 3), "truth")
         window = tf.compat.v1.placeholder(tf.float32, (None, *SHAPE, 1), "window")
-        rate = tf.compat.v1.placeholder(tf.float32, (), "rate")
         answer = unet(relative, hints)
         loss = difference(answer, tf.clip_by_value(truth, *DENSEST), window)
-        optimiser = tf.compat.v1.train.AdamOptimizer(rate, beta2=0.99)
-        gradients, variables = zip(*optimiser.compute_gradients(loss), strict=True)
-        clipped, _ = tf.clip_by_global_norm(gradients, 0.5)
-        average = tf.train.ExponentialMovingAverage(DECAY, num_updates=tf.compat.v1.train.get_or_create_global_step())
-        step = optimiser.apply_gradients(
-            list(zip(clipped, variables, strict=True)), tf.compat.v1.train.get_global_step()
-        )
-        with tf.control_dependencies([step]):
-            step = average.apply(list(variables))
-        averages = {variable.op.name: average.average(variable) for variable in variables}
-        saver = tf.compat.v1.train.Saver(max_to_keep=2)
-        start = tf.compat.v1.global_variables_initializer()
-    config = tf.compat.v1.ConfigProto(
-        intra_op_parallelism_threads=settings.threads, inter_op_parallelism_threads=settings.threads
-    )
-    with tf.compat.v1.Session(graph=graph, config=config) as session:
-        session.run(start)
+        learning = small_network.learn(loss, LONGEST)
+    with tf.compat.v1.Session(graph=graph, config=small_network.configuration(settings.threads)) as session:
+        session.run(learning.start)
         progress = Progress()
-        if resume and (found := restore_state(session, saver, work)):
+        if resume and (found := restore_state(session, learning.saver, work)):
             progress = found
             say(f"going on from step {progress.step}")
         given = [
@@ -159,8 +143,8 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
         while (share := progress.seconds / (settings.minutes * 60)) < 1.0:
             began = time.monotonic()
             feed = _feed(bank.pick(rng, settings.batch), (relative, hints, truth, window))
-            feed[rate] = settings.rate * min(1.0, (progress.step + 1) / settings.warm_up) * cosine(share)
-            value, _ = session.run([loss, step], feed)
+            feed[learning.rate] = settings.rate * min(1.0, (progress.step + 1) / settings.warm_up) * cosine(share)
+            value, _ = session.run([loss, learning.step], feed)
             losses.append(float(value))
             progress.step += 1
             progress.seconds += min(time.monotonic() - began, 60.0)
@@ -175,12 +159,12 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
                 losses.clear()
             if now - saved > settings.save_every:
                 saved = now
-                save_state(session, saver, progress, work)
-                export(session.run(averages), settings, progress, out)
+                save_state(session, learning.saver, progress, work)
+                export(session.run(learning.averages), settings, progress, out)
                 say(_summary(*validate(lambda seen, hint: session.run(answer, {relative: seen, hints: hint}), checks)))
-        save_state(session, saver, progress, work)
+        save_state(session, learning.saver, progress, work)
         bank.stop()
-        export(session.run(averages), settings, progress, out)
+        export(session.run(learning.averages), settings, progress, out)
     say("done")
     return out
 
@@ -481,23 +465,16 @@ def _summary(dark: float, wing: float, nothing: float, error: float) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train; 0 when done."""
-    parser = argparse.ArgumentParser(
-        prog="python -m beautygan_cli.training.eye_pigment",
-        description="Train the network that reads an eye's pigment off a photo, from portraits without makeup.",
+    parser = small_network.command_line(
+        "eye_pigment",
+        "Train the network that reads an eye's pigment off a photo, from portraits without makeup.",
+        "60m",
     )
-    parser.add_argument("--faces", required=True, metavar="DIR", help="folder of portraits, searched below")
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder that the network is saved to")
-    parser.add_argument("--time", default="60m", metavar="60m", help="how long to train (default: 60m)")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in --out where it ended")
-    parser.add_argument("--workers", type=int, default=1, help="processes that draw examples (default: 1)")
-    parser.add_argument("--threads", type=int, default=1, help="threads of the network (default: 1)")
-    parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
-    factor = {"s": 1 / 60, "m": 1.0, "h": 60.0}[options.time[-1]]
     settings = Settings(
         options.faces,
         options.out,
-        minutes=float(options.time[:-1]) * factor,
+        minutes=options.time,
         workers=options.workers,
         threads=options.threads,
         seed=options.seed,

@@ -10,12 +10,6 @@ points are known.
 
 from __future__ import annotations
 
-import argparse
-import hashlib
-import json
-import multiprocessing
-import queue
-import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -26,7 +20,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli.errors import DatasetError
 from beautygan_cli.faces import alignment, contours, masks
 from beautygan_cli.faces.alignment import Placement
 from beautygan_cli.faces.warp import FAR_RADIUS, field_onto, spline
@@ -35,9 +28,9 @@ from beautygan_cli.imaging.drawing import blur
 from beautygan_cli.makeup import rendering as makeup
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.model.tf_runtime import quiet_tensorflow
-from beautygan_cli.training import disturbances, occluders
+from beautygan_cli.training import disturbances, occluders, small_network
 from beautygan_cli.training.dataset import Person, load, split
-from beautygan_cli.training.small_network import cosine
+from beautygan_cli.training.small_network import ExampleBank, Progress, convolution, cosine, restore_state, save_state
 from beautygan_cli.types import FloatArray, UInt8Array
 
 FACE_FOLD, FACE_CHANNELS = 4, (32, 40, 64)  # pixels of each side that become channels first; channels at each size
@@ -45,7 +38,7 @@ PATCH_FOLD, PATCH_CHANNELS = 2, (24, 40, 48)
 CANVAS = 288  # pixels of the picture that is drawn on: an eye is as wide as in its cut
 CANVAS_UNIT = 66.0  # pixels between the eyes in it
 MARGIN = 4  # pixels that cuts are kept larger on each side, to be shifted by
-DECAY = 0.998  # of the weights' moving average, which is saved for use
+LONGEST = 5.0  # that gradients may be together
 PLAIN_ERROR = 0.3  # weight of the plain distance beside its likelihood
 # How far the 68 landmarks lie toward the camera, in units, on an average face: by it heads are turned.
 DEPTH = np.array(
@@ -76,14 +69,6 @@ class Settings:
     threads: int = 1
     save_every: float = 150.0  # seconds
     seed: int = 1
-
-
-@dataclass
-class Progress:
-    """How far a run has come; saved with each checkpoint, so that a killed run goes on from there."""
-
-    step: int = 0
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,40 +120,28 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
     with graph.as_default():
         tf.compat.v1.set_random_seed(settings.seed)
         feeds = _feeds(tf)
-        rate = tf.compat.v1.placeholder(tf.float32, (), "rate")
         loss, parts = _loss(tf, feeds)
-        optimiser = tf.compat.v1.train.AdamOptimizer(rate, beta2=0.99)
-        gradients, variables = zip(*optimiser.compute_gradients(loss), strict=True)
-        clipped, _ = tf.clip_by_global_norm(gradients, 5.0)
-        average = tf.train.ExponentialMovingAverage(DECAY, num_updates=tf.compat.v1.train.get_or_create_global_step())
-        step = optimiser.apply_gradients(
-            list(zip(clipped, variables, strict=True)), tf.compat.v1.train.get_global_step()
-        )
-        with tf.control_dependencies([step]):
-            step = average.apply(list(variables))
-        averages = {variable.op.name: average.average(variable) for variable in variables}
-        saver = tf.compat.v1.train.Saver(max_to_keep=2)
-        start = tf.compat.v1.global_variables_initializer()
-    config = tf.compat.v1.ConfigProto(
-        intra_op_parallelism_threads=settings.threads, inter_op_parallelism_threads=settings.threads
-    )
-    with tf.compat.v1.Session(graph=graph, config=config) as session:
-        session.run(start)
+        learning = small_network.learn(loss, LONGEST)
+    with tf.compat.v1.Session(graph=graph, config=small_network.configuration(settings.threads)) as session:
+        session.run(learning.start)
         progress = Progress()
-        latest = tf.train.latest_checkpoint(str(work))
-        if resume and latest:
-            saver.restore(session, latest)
-            progress = Progress(**json.loads((work / "progress.json").read_text()))
+        if resume and (found := restore_state(session, learning.saver, work)):
+            progress = found
             say(f"going on from step {progress.step}")
-        bank = _Bank(settings, work, progress.step)
+        given = [
+            (settings.faces, settings.labels, str(work), [settings.seed, progress.step, number])
+            for number in range(settings.workers)
+        ]
+        bank: ExampleBank[Example] = ExampleBank(_draw, given, settings.bank, settings.ready)
         rng = np.random.default_rng([settings.seed, progress.step])
         saved = told = time.monotonic()
         losses: list[Any] = []
         while (share := progress.seconds / (settings.minutes * 60)) < 1.0:
             began = time.monotonic()
-            feed: dict[Any, Any] = {feeds[name]: values for name, values in bank.batch(rng, settings.batch).items()}
-            feed[rate] = settings.rate * min(1.0, (progress.step + 1) / settings.warm_up) * cosine(share)
-            values, _ = session.run([parts, step], feed)
+            batch = _batch(bank.pick(rng, settings.batch), rng)
+            feed: dict[Any, Any] = {feeds[name]: values for name, values in batch.items()}
+            feed[learning.rate] = settings.rate * min(1.0, (progress.step + 1) / settings.warm_up) * cosine(share)
+            values, _ = session.run([parts, learning.step], feed)
             losses.append(values)
             progress.step += 1
             progress.seconds += min(time.monotonic() - began, 60.0)
@@ -184,13 +157,13 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
                 losses.clear()
             if now - saved > settings.save_every:
                 saved = now
-                _save(session, saver, progress, work)
-                weights = session.run(averages)
+                save_state(session, learning.saver, progress, work)
+                weights = session.run(learning.averages)
                 export(weights, settings, progress, out)
                 say(_summary(validate(weights, held, labels)))
-        _save(session, saver, progress, work)
+        save_state(session, learning.saver, progress, work)
         bank.stop()
-        weights = session.run(averages)
+        weights = session.run(learning.averages)
         export(weights, settings, progress, out)
         say(_summary(validate(weights, held, labels)))
     say("done")
@@ -258,16 +231,16 @@ def hourglass(pixels: Any, points: int, fold: int, channels: Sequence[int], name
         values = tf.nn.space_to_depth((pixels - middle) * tf.math.rsqrt(variance + 16.0), fold)
         skipped = []
         for level, depth in enumerate(channels):
-            values = tf.nn.relu(_convolution(values, depth, 1 if level == 0 else 2, f"down_{level}"))
-            values = tf.nn.relu(values + _convolution(values, depth, 1, f"down_{level}_b", gain=0.5))
+            values = tf.nn.relu(convolution(values, depth, 1 if level == 0 else 2, f"down_{level}"))
+            values = tf.nn.relu(values + convolution(values, depth, 1, f"down_{level}_b", gain=0.5))
             skipped.append(values)
         for level in range(len(channels) - 2, -1, -1):
             side = size // fold >> level
-            values = _convolution(values, channels[level], 1, f"narrow_{level}", side=1)
+            values = convolution(values, channels[level], 1, f"narrow_{level}", side=1)
             values = tf.compat.v1.image.resize_nearest_neighbor(values, (side, side)) + skipped[level]
-            values = tf.nn.relu(values + _convolution(values, channels[level], 1, f"up_{level}", gain=0.5))
+            values = tf.nn.relu(values + convolution(values, channels[level], 1, f"up_{level}", gain=0.5))
         cells = (size // fold) ** 2
-        maps = tf.transpose(_convolution(values, 2 * points, 1, "maps", gain=0.3, side=1), (0, 3, 1, 2))
+        maps = tf.transpose(convolution(values, 2 * points, 1, "maps", gain=0.3, side=1), (0, 3, 1, 2))
         maps = tf.reshape(maps, (-1, 2 * points, cells))
         chance = tf.nn.softmax(maps[:, :points])
         rows, columns = np.mgrid[: size // fold, : size // fold]
@@ -277,22 +250,11 @@ def hourglass(pixels: Any, points: int, fold: int, channels: Sequence[int], name
         return tf.concat([where, tf.clip_by_value(spread, -3.0, 3.5)], axis=2)
 
 
-def _convolution(values: Any, channels: int, stride: int, name: str, gain: float = 1.0, side: int = 3) -> Any:
-    """A convolution with bias; weights start as He et al. 2015 derive for ReLU, times `gain`."""
-    import tensorflow as tf
-
-    depth = int(values.shape[-1])
-    start = tf.compat.v1.truncated_normal_initializer(stddev=gain * float(np.sqrt(2 / (side**2 * depth))))
-    kernel = tf.compat.v1.get_variable(f"{name}/kernel", (side, side, depth, channels), initializer=start)
-    bias = tf.compat.v1.get_variable(f"{name}/bias", (channels,), initializer=tf.compat.v1.zeros_initializer())
-    return tf.nn.bias_add(tf.nn.conv2d(values, kernel, stride, "SAME"), bias)
-
-
 def export(weights: dict[str, Any], settings: Settings, progress: Progress, out: Path) -> None:
     """Save weights by their names as a checkpoint of the inference graph alone, with its `model.json`."""
     import tensorflow as tf
 
-    with tf.Graph().as_default():
+    def build() -> None:
         face = tf.compat.v1.placeholder(tf.float32, (None, contours.FACE_SIZE, contours.FACE_SIZE, 3), "face")
         patches = tf.compat.v1.placeholder(
             tf.float32, (None, 3, contours.PATCH_SIZE, contours.PATCH_SIZE, 3), "patches"
@@ -301,24 +263,10 @@ def export(weights: dict[str, Any], settings: Settings, progress: Progress, out:
         landmarks, rims, lips = networks(face, eyes, patches[:, 2])
         tf.identity(landmarks, name="landmarks")
         tf.concat([tf.reshape(rims, (-1, 2 * contours.EYE_POINTS, 3)), lips], axis=1, name="contours")
-        own = tf.compat.v1.trainable_variables()
-        saver = tf.compat.v1.train.Saver(own, save_relative_paths=True)
-        with tf.compat.v1.Session() as plain:
-            for variable in own:
-                variable.load(weights[variable.op.name], plain)
-            part = out / "part"
-            part.mkdir(parents=True, exist_ok=True)
-            saver.save(plain, str(part / "model"), write_meta_graph=False)
-            # Without what the variables started from, which is as much again.
-            needed = tf.compat.v1.graph_util.extract_sub_graph(plain.graph_def, ["landmarks", "contours"])
-            meta = str(part / "model.meta")
-            tf.compat.v1.train.export_meta_graph(meta, graph_def=needed, strip_default_attrs=True)
-            for file in sorted(part.iterdir()):
-                shutil.move(str(file), str(out / file.name))
-            part.rmdir()
+
     about = asdict(settings)
     about |= {name: Path(about[name]).name for name in ("faces", "labels", "out")}
-    Signature(
+    signature = Signature(
         name="beautygan-cli landmarks",
         source="face:0",
         reference="patches:0",
@@ -327,16 +275,9 @@ def export(weights: dict[str, Any], settings: Settings, progress: Progress, out:
         size=contours.FACE_SIZE,
         low=0.0,
         high=255.0,
-        sha256=hashlib.sha256((out / "model.data-00000-of-00001").read_bytes()).hexdigest(),
         about={"settings": about, "step": progress.step, "minutes": round(progress.seconds / 60, 1)},
-    ).save(out)
-
-
-def _save(session: Any, saver: Any, progress: Progress, work: Path) -> None:
-    saver.save(session, str(work / "state"), global_step=progress.step, write_meta_graph=False)
-    part = work / "progress.json.part"
-    part.write_text(json.dumps(asdict(progress)))
-    part.replace(work / "progress.json")
+    )
+    small_network.export(build, weights, signature, out)
 
 
 def load_labels(path: Path) -> dict[str, Labels]:
@@ -679,78 +620,31 @@ def _coarse(pixels: FloatArray, rng: np.random.Generator) -> FloatArray:
     return np.asarray(cv2.resize(small, (CANVAS, CANVAS), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-class _Bank:
-    """Examples drawn by processes of their own while the network learns, the oldest replaced by the newest."""
-
-    def __init__(self, settings: Settings, work: Path, seed: int) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.queue: Any = context.Queue(64)
-        self.processes = [
-            context.Process(
-                target=_draw,
-                args=(self.queue, settings.faces, settings.labels, str(work), [settings.seed, seed, number]),
-                daemon=True,
-            )
-            for number in range(settings.workers)
-        ]
-        for process in self.processes:
-            process.start()
-        self.kept: list[Example] = []
-        self.drawn = 0
-        self.count = settings.bank
-        self._fetch(settings.ready)
-
-    def batch(self, rng: np.random.Generator, count: int) -> dict[str, FloatArray]:
-        """What is fed for so many examples: mirrored, shifted and lit anew each time."""
-        self._fetch(0)
-        chosen = [self.kept[int(index)] for index in rng.integers(0, len(self.kept), count)]
-        fed: dict[str, list[Any]] = {name: [] for name in ("face", "eyes", "mouth", "landmarks", "rims", "lips")} | {
-            f"{name}_trust": [] for name in ("landmarks", "rims", "lips")
-        }
-        for example in chosen:
-            gain = np.exp(rng.normal(0, 0.08, 3)).astype(np.float32)
-            face, landmarks = _shifted(example.face, example.landmarks, contours.FACE_SIZE, gain, rng)
-            mouth, lips = _shifted(example.patches[2], example.mouth, contours.PATCH_SIZE, gain, rng)
-            if rng.random() < 0.5:
-                face, landmarks = face[:, ::-1], masks.mirrored(landmarks, contours.FACE_SIZE)
-                mouth = mouth[:, ::-1]
-                lips = _mirrored_lips(lips)
-            fed["face"].append(face)
-            fed["mouth"].append(mouth)
-            fed["landmarks"].append(landmarks)
-            fed["lips"].append(lips)
-            for number in range(2):
-                eye, rim = _shifted(example.patches[number], example.eyes[number], contours.PATCH_SIZE, gain, rng)
-                fed["eyes"].append(eye)
-                fed["rims"].append(rim)
-                fed["rims_trust"].append(np.full(contours.EYE_POINTS, example.trust[0]))
-            fed["landmarks_trust"].append(np.r_[np.ones(36), np.full(32, 0.5)])
-            fed["lips_trust"].append(np.full(contours.LIP_POINTS, example.trust[1]))
-        return {name: np.asarray(values, dtype=np.float32) for name, values in fed.items()}
-
-    def stop(self) -> None:
-        for process in self.processes:
-            process.terminate()
-            process.join()
-
-    def _fetch(self, least: int) -> None:
-        """Take what has been drawn; wait until there are so many."""
-        while True:
-            try:
-                example = self.queue.get(timeout=5) if len(self.kept) < least else self.queue.get_nowait()
-            except queue.Empty:
-                if len(self.kept) >= least:
-                    return
-                if not any(process.is_alive() for process in self.processes):
-                    raise DatasetError(
-                        "the processes that draw examples have ended; their own message is above"
-                    ) from None
-                continue  # a worker reads all photos before it draws the first example
-            if len(self.kept) < self.count:
-                self.kept.append(example)
-            else:
-                self.kept[self.drawn % self.count] = example
-            self.drawn += 1
+def _batch(chosen: Sequence[Example], rng: np.random.Generator) -> dict[str, FloatArray]:
+    """What is fed for examples: mirrored, shifted and lit anew each time."""
+    fed: dict[str, list[Any]] = {name: [] for name in ("face", "eyes", "mouth", "landmarks", "rims", "lips")} | {
+        f"{name}_trust": [] for name in ("landmarks", "rims", "lips")
+    }
+    for example in chosen:
+        gain = np.exp(rng.normal(0, 0.08, 3)).astype(np.float32)
+        face, landmarks = _shifted(example.face, example.landmarks, contours.FACE_SIZE, gain, rng)
+        mouth, lips = _shifted(example.patches[2], example.mouth, contours.PATCH_SIZE, gain, rng)
+        if rng.random() < 0.5:
+            face, landmarks = face[:, ::-1], masks.mirrored(landmarks, contours.FACE_SIZE)
+            mouth = mouth[:, ::-1]
+            lips = _mirrored_lips(lips)
+        fed["face"].append(face)
+        fed["mouth"].append(mouth)
+        fed["landmarks"].append(landmarks)
+        fed["lips"].append(lips)
+        for number in range(2):
+            eye, rim = _shifted(example.patches[number], example.eyes[number], contours.PATCH_SIZE, gain, rng)
+            fed["eyes"].append(eye)
+            fed["rims"].append(rim)
+            fed["rims_trust"].append(np.full(contours.EYE_POINTS, example.trust[0]))
+        fed["landmarks_trust"].append(np.r_[np.ones(36), np.full(32, 0.5)])
+        fed["lips_trust"].append(np.full(contours.LIP_POINTS, example.trust[1]))
+    return {name: np.asarray(values, dtype=np.float32) for name, values in fed.items()}
 
 
 def _mirrored_lips(lips: FloatArray) -> FloatArray:
@@ -877,25 +771,14 @@ def _summary(found: dict[str, float]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train; 0 when done."""
-    parser = argparse.ArgumentParser(
-        prog="python -m beautygan_cli.training.landmarks",
-        description="Train the network that finds the landmarks of a face.",
-    )
-    parser.add_argument("--faces", required=True, metavar="DIR", help="folder of portraits, searched below")
+    parser = small_network.command_line("landmarks", "Train the network that finds the landmarks of a face.", "60m")
     parser.add_argument("--labels", required=True, metavar="FILE", help="their points, an .npz file")
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder that the network is saved to")
-    parser.add_argument("--time", default="60m", metavar="60m", help="how long to train (default: 60m)")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in --out where it ended")
-    parser.add_argument("--workers", type=int, default=1, help="processes that draw examples (default: 1)")
-    parser.add_argument("--threads", type=int, default=1, help="threads of the network (default: 1)")
-    parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
-    factor = {"s": 1 / 60, "m": 1.0, "h": 60.0}[options.time[-1]]
     settings = Settings(
         options.faces,
         options.labels,
         options.out,
-        minutes=float(options.time[:-1]) * factor,
+        minutes=options.time,
         workers=options.workers,
         threads=options.threads,
         seed=options.seed,

@@ -10,7 +10,6 @@ then on, what it is unsure of does not.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -54,7 +53,7 @@ SURE = (0.12, 0.65)  # of the network's own answer: below it is the face, above 
 JAW = 0.5  # weight of skin along the jaw, where the network learns that the face's edge is no cover
 ABOVE_BROWS = -0.35  # interocular distances below the eyes' line: there the network labels by itself
 TRUST = 0.7  # weight of a label of the network's own
-DECAY = 0.998  # of the weights' moving average, which is saved for use
+LONGEST = 1.0  # that gradients may be together
 
 
 @dataclass(frozen=True)
@@ -117,30 +116,15 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
             for name, channels in (("pixels", 3), ("face", 1), ("label", 1), ("weight", 1))
         }
         gain = tf.compat.v1.placeholder(tf.float32, (None, 1, 1, 3), "gain")
-        rate = tf.compat.v1.placeholder(tf.float32, (), "rate")
         values = {name: tf.cast(feed, tf.float32) / 255 for name, feed in feeds.items()}
         logits = unet(tf.minimum(values["pixels"] * gain, 1.0) * 255, values["face"])
         answer = tf.sigmoid(logits)
         loss = weighted_entropy(logits, values["label"], values["weight"])
-        optimiser = tf.compat.v1.train.AdamOptimizer(rate, beta2=0.99)
-        gradients, variables = zip(*optimiser.compute_gradients(loss), strict=True)
-        clipped, _ = tf.clip_by_global_norm(gradients, 1.0)
-        average = tf.train.ExponentialMovingAverage(DECAY, num_updates=tf.compat.v1.train.get_or_create_global_step())
-        step = optimiser.apply_gradients(
-            list(zip(clipped, variables, strict=True)), tf.compat.v1.train.get_global_step()
-        )
-        with tf.control_dependencies([step]):
-            step = average.apply(list(variables))
-        averages = {variable.op.name: average.average(variable) for variable in variables}
-        saver = tf.compat.v1.train.Saver(max_to_keep=2)
-        start = tf.compat.v1.global_variables_initializer()
-    config = tf.compat.v1.ConfigProto(
-        intra_op_parallelism_threads=settings.threads, inter_op_parallelism_threads=settings.threads
-    )
-    with tf.compat.v1.Session(graph=graph, config=config) as session:
-        session.run(start)
+        learning = small_network.learn(loss, LONGEST)
+    with tf.compat.v1.Session(graph=graph, config=small_network.configuration(settings.threads)) as session:
+        session.run(learning.start)
         progress = Progress()
-        if resume and (found := restore_state(session, saver, work)):
+        if resume and (found := restore_state(session, learning.saver, work)):
             progress = found
             say(f"going on from step {progress.step}")
         rules: dict[str, UInt8Array] = {}
@@ -154,7 +138,7 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
         while (share := progress.seconds / (settings.minutes * 60)) < 1.0:
             began = time.monotonic()
             if share >= settings.first_share and not progress.relabelled:
-                weights = session.run(averages)
+                weights = session.run(learning.averages)
                 _keep(work, by_network(weights, learners, rules))
                 progress.relabelled = True
                 if bank is not None:
@@ -170,8 +154,8 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
             batch = _batch(bank.pick(rng, settings.batch), rng)
             feed: dict[Any, Any] = {feeds[name]: values for name, values in batch.items()}
             feed[gain] = _random_gain(rng, settings.batch)
-            feed[rate] = settings.rate * min(1.0, (progress.step + 1) / settings.warm_up) * cosine(share)
-            value, _ = session.run([loss, step], feed)
+            feed[learning.rate] = settings.rate * min(1.0, (progress.step + 1) / settings.warm_up) * cosine(share)
+            value, _ = session.run([loss, learning.step], feed)
             losses.append(float(value))
             progress.step += 1
             progress.seconds += min(time.monotonic() - began, 60.0)
@@ -186,13 +170,13 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
                 losses.clear()
             if now - saved > settings.save_every:
                 saved = now
-                save_state(session, saver, progress, work)
-                export(session.run(averages), settings, progress, out)
+                save_state(session, learning.saver, progress, work)
+                export(session.run(learning.averages), settings, progress, out)
                 say(_summary(validate(session, answer, feeds, gain, checks)))
-        save_state(session, saver, progress, work)
+        save_state(session, learning.saver, progress, work)
         if bank is not None:
             bank.stop()
-        export(session.run(averages), settings, progress, out)
+        export(session.run(learning.averages), settings, progress, out)
     say("done")
     return out
 
@@ -518,23 +502,14 @@ def _summary(found: dict[str, float]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train; 0 when done."""
-    parser = argparse.ArgumentParser(
-        prog="python -m beautygan_cli.training.occlusion",
-        description="Train the network that sees what lies before a face, from portraits without labels.",
+    parser = small_network.command_line(
+        "occlusion", "Train the network that sees what lies before a face, from portraits without labels.", "20m"
     )
-    parser.add_argument("--faces", required=True, metavar="DIR", help="folder of portraits, searched below")
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder that the network is saved to")
-    parser.add_argument("--time", default="20m", metavar="20m", help="how long to train (default: 20m)")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in --out where it ended")
-    parser.add_argument("--workers", type=int, default=1, help="processes that draw examples (default: 1)")
-    parser.add_argument("--threads", type=int, default=1, help="threads of the network (default: 1)")
-    parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
-    factor = {"s": 1 / 60, "m": 1.0, "h": 60.0}[options.time[-1]]
     settings = Settings(
         options.faces,
         options.out,
-        minutes=float(options.time[:-1]) * factor,
+        minutes=options.time,
         workers=options.workers,
         threads=options.threads,
         seed=options.seed,

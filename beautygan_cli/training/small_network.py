@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import multiprocessing
@@ -18,6 +19,7 @@ from beautygan_cli.errors import DatasetError
 from beautygan_cli.model.signature import Signature
 
 Example = TypeVar("Example")
+DECAY = 0.998  # of the weights' moving average, which is saved for use
 
 
 @dataclass
@@ -29,15 +31,72 @@ class Progress:
     relabelled: bool = False  # whether the network has labelled its photos itself, where it does
 
 
-def convolution(values: Any, channels: int, stride: int, name: str, gain: float = 1.0) -> Any:
-    """A 3 x 3 convolution with bias; weights start as He et al. 2015 derive for ReLU, times `gain`."""
+def convolution(values: Any, channels: int, stride: int, name: str, gain: float = 1.0, side: int = 3) -> Any:
+    """A convolution of side x side with bias; weights start as He et al. 2015 derive for ReLU, times `gain`."""
     import tensorflow as tf
 
     depth = int(values.shape[-1])
-    start = tf.compat.v1.truncated_normal_initializer(stddev=gain * float(np.sqrt(2 / (9 * depth))))
-    kernel = tf.compat.v1.get_variable(f"{name}/kernel", (3, 3, depth, channels), initializer=start)
+    start = tf.compat.v1.truncated_normal_initializer(stddev=gain * float(np.sqrt(2 / (side**2 * depth))))
+    kernel = tf.compat.v1.get_variable(f"{name}/kernel", (side, side, depth, channels), initializer=start)
     bias = tf.compat.v1.get_variable(f"{name}/bias", (channels,), initializer=tf.compat.v1.zeros_initializer())
     return tf.nn.bias_add(tf.nn.conv2d(values, kernel, stride, "SAME"), bias)
+
+
+@dataclass(frozen=True, eq=False)
+class Learning:
+    """The nodes by which a network learns: the step, the rate that it is fed, and the weights' moving averages.
+
+    averages: by the weights' names, what is saved for use; saver: of all that a run goes on from; start: sets it out.
+    """
+
+    step: Any
+    rate: Any
+    averages: dict[str, Any]
+    saver: Any
+    start: Any
+
+
+def learn(loss: Any, longest: float) -> Learning:
+    """Adam (Kingma and Ba, 2015) on a loss in the default graph, with gradients no longer than `longest` together."""
+    import tensorflow as tf
+
+    v1 = tf.compat.v1
+    rate = v1.placeholder(tf.float32, (), "rate")
+    optimiser = v1.train.AdamOptimizer(rate, beta2=0.99)
+    gradients, variables = zip(*optimiser.compute_gradients(loss), strict=True)
+    clipped, _ = tf.clip_by_global_norm(gradients, longest)
+    average = tf.train.ExponentialMovingAverage(DECAY, num_updates=v1.train.get_or_create_global_step())
+    step = optimiser.apply_gradients(list(zip(clipped, variables, strict=True)), v1.train.get_global_step())
+    with tf.control_dependencies([step]):
+        step = average.apply(list(variables))
+    averages = {variable.op.name: average.average(variable) for variable in variables}
+    return Learning(step, rate, averages, v1.train.Saver(max_to_keep=2), v1.global_variables_initializer())
+
+
+def configuration(threads: int) -> Any:
+    """A session's, with so many threads."""
+    import tensorflow as tf
+
+    return tf.compat.v1.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=threads)
+
+
+def command_line(module: str, description: str, minutes: str) -> argparse.ArgumentParser:
+    """The options that all trainings have; minutes: how long by default, as `--time` takes it."""
+    parser = argparse.ArgumentParser(prog=f"python -m beautygan_cli.training.{module}", description=description)
+    parser.add_argument("--faces", required=True, metavar="DIR", help="folder of portraits, searched below")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder that the network is saved to")
+    parser.add_argument(
+        "--time", default=minutes, type=_minutes, metavar=minutes, help="how long to train (default: %(metavar)s)"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --out where it ended")
+    parser.add_argument("--workers", type=int, default=1, help="processes that draw examples (default: 1)")
+    parser.add_argument("--threads", type=int, default=1, help="threads of the network (default: 1)")
+    parser.add_argument("--seed", type=int, default=1)
+    return parser
+
+
+def _minutes(text: str) -> float:
+    return float(text[:-1]) * {"s": 1 / 60, "m": 1.0, "h": 60.0}[text[-1]]
 
 
 def cosine(share: float) -> float:
@@ -80,7 +139,12 @@ def export(build: Callable[[], None], weights: Mapping[str, Any], signature: Sig
                 variable.load(weights[variable.op.name], plain)
             part = out / "part"
             part.mkdir(parents=True, exist_ok=True)
-            saver.save(plain, str(part / "model"))
+            saver.save(plain, str(part / "model"), write_meta_graph=False)
+            # Without what the variables started from, which is as much again.
+            outputs = sorted({tensor.partition(":")[0] for tensor in (signature.made_up, signature.removed)})
+            needed = tf.compat.v1.graph_util.extract_sub_graph(plain.graph_def, outputs)
+            meta = str(part / "model.meta")
+            tf.compat.v1.train.export_meta_graph(meta, graph_def=needed, strip_default_attrs=True)
             for file in sorted(part.iterdir()):
                 shutil.move(str(file), str(out / file.name))
             part.rmdir()
