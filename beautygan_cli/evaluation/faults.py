@@ -20,7 +20,7 @@ from beautygan_cli.faces.alignment import AlignedFace, Placement
 from beautygan_cli.faces.analysis import analyse_face
 from beautygan_cli.faces.occlusion import COVERED, occlusion_of, refine
 from beautygan_cli.imaging import drawing
-from beautygan_cli.imaging.colour import linear_light, rgb_to_lab
+from beautygan_cli.imaging.colour import log_light, rgb_to_lab
 from beautygan_cli.types import FloatArray, UInt8Array
 
 BoolArray = NDArray[np.bool_]
@@ -28,7 +28,6 @@ BoolArray = NDArray[np.bool_]
 PADDING = 0.35  # of the crop, which the occlusion network wants
 ANALYSED = 256  # pixels of the chip that shut eyes are told on, as the bundled model's
 LEAST_CROP, MOST_CROP = 192, 768  # pixels: an eye is some 100 of them wide, a twentieth of it is seen
-DARKEST = 0.004  # of linear light, added before the logarithm: below it is noise
 LID_ACROSS, LID_UP = (0.05, 1.05), (0.02, 0.2)  # the lid, in eye widths
 NEAR_ACROSS, NEAR_UP = (0.2, 0.9), (0.02, 0.10)
 FAR = 0.12  # eye widths below the brow's lower edge
@@ -272,17 +271,13 @@ def density(face: CroppedFace, after: UInt8Array) -> FloatArray:
 
     log(source + DARKEST) - log(result + DARKEST) in linear light, the mean of red, green and blue, less the cheeks'.
     """
-    added = (_log_light(face.pixels) - _log_light(after)).mean(axis=-1)
+    added = (log_light(face.pixels) - log_light(after)).mean(axis=-1)
     return _less_cheeks(face, np.asarray(added, dtype=np.float32))
 
 
 def shade(face: CroppedFace) -> FloatArray:
     """How much darker than its cheeks a photo is, as `density`: makeup, where no photo without it is known."""
-    return _less_cheeks(face, np.asarray(-_log_light(face.pixels).mean(axis=-1), dtype=np.float32))
-
-
-def _log_light(pixels: UInt8Array) -> FloatArray:
-    return np.asarray(np.log(linear_light(pixels) + np.float32(DARKEST)), dtype=np.float32)
+    return _less_cheeks(face, np.asarray(-log_light(face.pixels).mean(axis=-1), dtype=np.float32))
 
 
 def _less_cheeks(face: CroppedFace, values: FloatArray) -> FloatArray:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from beautygan_cli.types import FloatArray
 
+DARKEST = 0.004  # of linear light, added before its logarithm: below it is noise
 LEVELS_PER_GREY = 16  # steps of the table for linear light: finer than any noise, exact for whole grey levels
 
 
@@ -32,6 +33,11 @@ def linear_light(pixels: NDArray[Any]) -> FloatArray:
     whole = pixels.dtype == np.uint8
     places = pixels if whole else np.rint(np.clip(pixels, 0, 255) * LEVELS_PER_GREY).astype(np.uint16)
     return np.take(_linear_table(1 if whole else LEVELS_PER_GREY), places)
+
+
+def log_light(pixels: NDArray[Any]) -> FloatArray:
+    """The natural logarithm of linear light and DARKEST, float32, of sRGB values: uint8 or float 0..255, any shape."""
+    return np.asarray(np.log(linear_light(pixels) + np.float32(DARKEST)), dtype=np.float32)
 
 
 def lab_to_rgb(lab: NDArray[Any]) -> FloatArray:

@@ -27,10 +27,10 @@ from beautygan_cli.faces import masks
 from beautygan_cli.faces.alignment import AlignedFace, EyePatch
 from beautygan_cli.faces.reference import far_share, turn
 from beautygan_cli.imaging import drawing
-from beautygan_cli.imaging.colour import linear_light, weighted_mean
+from beautygan_cli.imaging.colour import DARKEST, linear_light, log_light, weighted_mean
 from beautygan_cli.makeup import eye_pigment
 from beautygan_cli.makeup.composite import fitted_change, seen_in
-from beautygan_cli.makeup.eye_pigment import ACROSS, DARKEST, SHAPE, UP, coordinates, log_light
+from beautygan_cli.makeup.eye_pigment import ACROSS, SHAPE, UP, coordinates
 from beautygan_cli.model.measured import remembered
 from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.types import Box, FloatArray, UInt8Array

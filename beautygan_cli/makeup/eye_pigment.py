@@ -12,22 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli.imaging.colour import linear_light
+from beautygan_cli.imaging.colour import log_light
 from beautygan_cli.model.frozen import FrozenNetwork, bundled
 from beautygan_cli.types import FloatArray
 
-DARKEST = 0.004  # of linear light, added before the logarithm: below it is noise
 ACROSS, UP = (-0.45, 1.75), (-0.45, 1.05)  # u and v that a layer holds
 SHAPE = (144, 208)  # cells of what the network sees: 95 to an eye's width
 HINTS = 7  # channels that say where a cell lies, and what the makeup model's removal takes off there
 BATCH = 8  # eyes in a run at most: more gain nothing on two cores and take more memory
 SPREAD = 1.5  # the usual range of light around the cheeks', as a logarithm: the network sees values of about 1
 RIM = 0.012  # eye widths: the cells next to the lids' rims
-
-
-def log_light(pixels: NDArray[Any]) -> FloatArray:
-    """The natural logarithm of linear light, of RGB 0..255 of any shape, float32."""
-    return np.asarray(np.log(linear_light(pixels) + np.float32(DARKEST)), dtype=np.float32)
 
 
 def coordinates(shape: tuple[int, int]) -> tuple[FloatArray, FloatArray]:

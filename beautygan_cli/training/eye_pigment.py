@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from beautygan_cli.faces import masks
 from beautygan_cli.faces.analysis import analyse_face
 from beautygan_cli.faces.face import Face
+from beautygan_cli.imaging.colour import log_light
 from beautygan_cli.makeup import eye_layer, eye_pigment, pipeline, rendering
-from beautygan_cli.makeup.eye_pigment import HINTS, SHAPE, log_light
+from beautygan_cli.makeup.eye_pigment import HINTS, SHAPE
 from beautygan_cli.makeup.style import Liner, Style
 from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.model.signature import Signature
