@@ -431,7 +431,8 @@ def _open(
         and not animation_format(first)
         and options.engine == "local"
         and not options.watch
-        and not Path(options.out, FILE_NAME).exists()  # of an earlier run, which may have made it already
+        # An earlier run may have made it already. `Path.exists` raises for a name that is too long; this says no.
+        and not os.path.exists(Path(options.out, FILE_NAME))  # noqa: PTH110
     ):
         ahead[first] = reader.submit(read_source, first, signature, settings, stop=end.stop)
 
