@@ -194,6 +194,7 @@ def whole(path: Path, overwrite: bool, journal: Journal | None = None) -> Iterat
     of_the_writer: BaseException | None = None
     try:
         _make_folder(path.parent)
+        folder = _held(path.parent)
         try:
             with temporary.open("xb") as file:  # mode 0o666 less the umask, and never through a link
                 claim(file)
@@ -212,12 +213,26 @@ def whole(path: Path, overwrite: bool, journal: Journal | None = None) -> Iterat
                 _name_unless_taken(temporary, path)
         finally:
             with contextlib.suppress(OSError):
-                temporary.unlink()
+                if folder is None:
+                    temporary.unlink()
+                else:
+                    os.unlink(temporary.name, dir_fd=folder)
+            if folder is not None:
+                os.close(folder)
     except (OSError, ValueError) as error:
         if error is of_the_writer:
             raise
         message = f"{printable(path)} can't be written: {reason_of(error)}."
         raise OutputError(_exists(path) if isinstance(error, FileExistsError) else message) from error
+
+
+def _held(folder: Path) -> int | None:
+    """A folder's descriptor, by which it is the same one when it is moved; None on systems without."""
+    if os.unlink not in os.supports_dir_fd:
+        return None
+    with contextlib.suppress(OSError):  # one that may be written to and not be read, without O_PATH
+        return os.open(folder, getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY)
+    return None
 
 
 def _make_folder(folder: Path) -> None:
