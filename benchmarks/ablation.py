@@ -19,7 +19,7 @@ import numpy as np
 
 from beautygan_cli import MakeupSession
 from beautygan_cli.training import dataset
-from beautygan_cli.training.example_buffer import Bank, BankPlan, fill
+from beautygan_cli.training.example_buffer import Buffer, BufferPlan, fill
 from beautygan_cli.training.examples import VARIATIONS, all_but
 from beautygan_cli.training.train import Settings, train
 
@@ -41,16 +41,16 @@ def main() -> int:
 
     learners, held = dataset.split(dataset.load(options.faces, options.cache or options.work / "people.npz"))
     kinds = {"as they are": (), **{name: (name,) for name in VARIATIONS}, "all": VARIATIONS}
-    banks = {
-        name: fill(BankPlan(options.work / f"with {name}", options.sets, 256, 0.35, True, True, SEED, varied), held)
+    buffers = {
+        name: fill(BufferPlan(options.work / f"with {name}", options.sets, 256, 0.35, True, True, SEED, varied), held)
         for name, varied in kinds.items()
     }
-    print(f"{'trained without':16s}{'steps':>7s}" + "".join(f"{name:>13s}" for name in banks))
+    print(f"{'trained without':16s}{'steps':>7s}" + "".join(f"{name:>13s}" for name in buffers))
     for without in ("nothing", *VARIATIONS):
         model = options.work / f"without {without}"
         steps = trained(model, without, learners, options)
         with MakeupSession(model, precision="fp32") as session:
-            errors = [error(session, bank) for bank in banks.values()]
+            errors = [error(session, buffer) for buffer in buffers.values()]
         print(f"{without:16s}{steps:7d}" + "".join(f"{100 * value:13.1f}" for value in errors), flush=True)
     return 0
 
@@ -68,27 +68,29 @@ def trained(model: Path, without: str, learners: list[dataset.Person], options: 
             steps=options.steps,
             coarse_share=COARSE_SHARE,
             without=names,
-            bank=SETS,
+            buffer=SETS,
             workers=2,
             save_every=1e9,  # only at the end: half a model is none
         )
         # All sets are drawn before the first step: a busy machine must not have fewer to learn from.
-        plan = BankPlan(work / "bank", SETS, settings.size, settings.padding, True, True, settings.seed, all_but(names))
-        bank = Bank(plan)
-        bank.start(dataset.evened(learners), settings.workers)
-        bank.wait_for(SETS)
-        bank.stop()
+        plan = BufferPlan(
+            work / "buffer", SETS, settings.size, settings.padding, True, True, settings.seed, all_but(names)
+        )
+        buffer = Buffer(plan)
+        buffer.start(dataset.evened(learners), settings.workers)
+        buffer.wait_for(SETS)
+        buffer.stop()
         train(settings, resume=True, say=lambda line: print(line, file=sys.stderr))
         shutil.rmtree(work)
     with MakeupSession(model) as session:
         return int(session.signature.about["step"])
 
 
-def error(session: MakeupSession, bank: Bank) -> float:
+def error(session: MakeupSession, buffer: Buffer) -> float:
     """Mean absolute error to the truth within the face, of what doing nothing has."""
     off = nothing = 0.0
-    for start in range(0, bank.plan.count, BATCH):
-        sets = bank.batch(np.arange(start, min(start + BATCH, bank.plan.count)))
+    for start in range(0, buffer.plan.count, BATCH):
+        sets = buffer.batch(np.arange(start, min(start + BATCH, buffer.plan.count)))
         source, reference, target = (sets[name].astype(np.float32) for name in ("source", "reference", "target"))
         made_up = np.asarray(session.transfer(source, reference), dtype=np.float32)
         off += float(np.abs(made_up - target).sum())

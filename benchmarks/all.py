@@ -276,7 +276,7 @@ def other_engines(opened: Any, place: Path, chips: Any, precision: str) -> dict[
     """OpenVINO and ONNX Runtime (which has no bf16 here) on a frozen network, as far as installed."""
     graph_def = opened.graph.as_graph_def()
     names = [opened.source.name, opened.reference.name]
-    fed = (chips / 127.5 - 1).astype("float32")
+    network_input = (chips / 127.5 - 1).astype("float32")
     engines: dict[str, Callable[[], Any]] = {}
     try:
         import openvino
@@ -284,11 +284,11 @@ def other_engines(opened: Any, place: Path, chips: Any, precision: str) -> dict[
         file = place / "frozen.pb"
         file.write_bytes(graph_def.SerializeToString())
         model = openvino.convert_model(
-            file, input=[(name, list(fed.shape)) for name in names], output=opened.output.name
+            file, input=[(name, list(network_input.shape)) for name in names], output=opened.output.name
         )
         hint = {"fp32": "f32", "bf16": "bf16"}[precision]
         compiled = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": hint})
-        engines["OpenVINO"] = lambda: compiled([fed, fed])
+        engines["OpenVINO"] = lambda: compiled([network_input, network_input])
     except ImportError:
         pass
     try:
@@ -302,7 +302,7 @@ def other_engines(opened: Any, place: Path, chips: Any, precision: str) -> dict[
         )
         running = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
         inputs = [item.name for item in running.get_inputs()]
-        engines["ONNX Runtime"] = lambda: running.run(None, dict.fromkeys(inputs, fed))
+        engines["ONNX Runtime"] = lambda: running.run(None, dict.fromkeys(inputs, network_input))
     except ImportError:
         pass
     return engines
@@ -351,7 +351,7 @@ def photo(options: argparse.Namespace, place: Path) -> None:
             wearing = pipeline.Wearing.all_of(reference)
             photo = read_photo(path)
             aligned = pipeline.find_faces(photo.pixels, signature, "")[:1]
-            pixels = pipeline.apply_look(photo.pixels, aligned, wearing, Strengths(), session, spare=True)
+            pixels = pipeline.apply_look(photo.pixels, aligned, wearing, Strengths(), session, in_place=True)
             write_photo(replace(photo, pixels=pixels), out, overwrite=True)
 
         for _ in range(options.runs + 1):

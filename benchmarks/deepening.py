@@ -34,8 +34,8 @@ OTHERS = {
 class Pair(NamedTuple):
     """A rendered pair at the chip's size, as far as the network."""
 
-    face: alignment.AlignedFace
-    fed: Any
+    face: alignment.FaceAnalysis
+    network_input: Any
     raw: Any
     look: Any
     truth: dict[str, Any]
@@ -66,11 +66,11 @@ def pair(case: evaluate.Case, session: MakeupSession) -> Pair:
         alignment.align(item.pixels, item.face, signature.size, signature.padding)
         for item in (case.source, case.reference)
     )
-    fed, worn = pipeline.network_chips(source, look, signature)
-    raw = session.transfer(fed[None], worn[None])[0]
-    answer = alignment.crop(case.truth, source.placement)
+    network_input, worn = pipeline.network_chips(source, look, signature)
+    raw = session.transfer(network_input[None], worn[None])[0]
+    answer = alignment.crop(case.truth, source.crop_transform)
     truth = colours(answer, source.landmarks)
-    return Pair(source, fed, raw, worn, truth, colours(look.chip, look.landmarks), rgb_to_lab(answer))
+    return Pair(source, network_input, raw, worn, truth, colours(look.chip, look.landmarks), rgb_to_lab(answer))
 
 
 def colours(pixels: Any, landmarks: Any) -> dict[str, Any]:
@@ -82,10 +82,12 @@ def colours(pixels: Any, landmarks: Any) -> dict[str, Any]:
 def distances(item: Pair) -> list[list[float]]:
     """To the truth, to the reference, and pixel by pixel to the truth, of each region."""
     marks = item.face.landmarks
-    deepened = colour_correction.deepen(item.fed, item.raw, marks, item.look, marks)
-    size = item.face.placement.size
-    alone = alignment.AlignedFace(item.face.chip, alignment.Placement(np.float32([[1, 0, 0], [0, 1, 0]]), size), marks)
-    result = composite.paste(item.face.chip, alone, item.fed, deepened, composite.Strengths(1, 1, 1))
+    deepened = colour_correction.deepen(item.network_input, item.raw, marks, item.look, marks)
+    size = item.face.crop_transform.size
+    alone = alignment.FaceAnalysis(
+        item.face.chip, alignment.CropTransform(np.float32([[1, 0, 0], [0, 1, 0]]), size), marks
+    )
+    result = composite.paste(item.face.chip, alone, item.network_input, deepened, composite.Strengths(1, 1, 1))
     own = colours(result, marks)
     apart = ciede2000(rgb_to_lab(result), item.answer)[..., None]
     pixels = [float(weighted_mean(apart, mask(marks, apart.shape[:2]))[0]) for mask in REGIONS.values()]

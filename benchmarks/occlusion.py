@@ -71,7 +71,7 @@ def real_faces(network: occlusion.OcclusionNetwork, held: list) -> None:
     for mask, points in zip(found, marks, strict=True):
         frame = FaceFrame.of(points, SIZE)
         zone = (np.abs(frame.x) < 0.95) & (frame.y > -0.12) & (frame.y < 0.55)
-        framed.append(float((mask > 0.4)[zone].sum()) / region_masks.unit(points) ** 2)
+        framed.append(float((mask > 0.4)[zone].sum()) / region_masks.interocular_distance(points) ** 2)
     for name, chosen in (
         ("studio", [person.folder in STUDIO for person in held]),
         ("everyday", [person.folder not in STUDIO for person in held]),

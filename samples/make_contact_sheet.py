@@ -26,7 +26,7 @@ SEED = 3  # of the styles; another one gives another sheet
 MAX_BYTES = 900_000
 
 
-def bare_faces() -> list[alignment.AlignedFace]:
+def bare_faces() -> list[alignment.FaceAnalysis]:
     """The sample faces, at the size that makeup is drawn at."""
     found = []
     for path in sorted((HERE / "no_makeup").glob("*.jpg")):
@@ -35,7 +35,7 @@ def bare_faces() -> list[alignment.AlignedFace]:
     return found
 
 
-def made_up(face: alignment.AlignedFace, number: int) -> np.ndarray:
+def made_up(face: alignment.FaceAnalysis, number: int) -> np.ndarray:
     """The face in style `number` of the sheet, (SIDE, SIDE, 3) uint8 RGB."""
     style = rendering.random_style(np.random.default_rng([SEED, number]))
     bare = examples.Bare(face.chip.astype(np.float32), face.landmarks, face.landmarks)

@@ -62,10 +62,10 @@ def rows(*several: list[np.ndarray]) -> np.ndarray:
 def covered(pixels: np.ndarray, kind: str, textures: occluders.Textures, seed: int) -> np.ndarray:
     """The face, cut out square, with something laid over it; `kind` as in `occluders.KINDS`, or "" for nothing."""
     face = detection.detect(pixels)[0]
-    placement = alignment.place(face.landmarks, 2 * SIZE, 0.6)
-    cut = alignment.crop(pixels, placement).astype(np.float32)
+    crop_transform = alignment.place(face.landmarks, 2 * SIZE, 0.6)
+    cut = alignment.crop(pixels, crop_transform).astype(np.float32)
     if kind:
-        landmarks = placement.to_chip(face.landmarks)
+        landmarks = crop_transform.to_chip(face.landmarks)
         cover = occluders.random_cover(landmarks, 2 * SIZE, textures, np.random.default_rng(seed), kind)
         cut = occluders.laid_over(cut, cover)[0]
     return np.clip(np.rint(cut), 0, 255).astype(np.uint8)

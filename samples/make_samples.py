@@ -171,12 +171,14 @@ def _read(folder: Path, person: str, smiling: bool) -> tuple[np.ndarray, np.ndar
 
 def _mixed(bent: list[np.ndarray], landmarks: np.ndarray) -> np.ndarray:
     """The mean face in the first photo: colouring of all, lightness and grain as the first one has them."""
-    shape, unit = bent[0].shape[:2], masks.unit(landmarks)
+    shape, interocular = bent[0].shape[:2], masks.interocular_distance(landmarks)
     labs = [rgb_to_lab(picture) for picture in bent]
     skin = masks.skin_mask(landmarks, shape)
     means = [weighted_mean(lab, skin) for lab in labs]
-    broad = np.mean([drawing.blur(lab, GRAIN * unit) - mean for lab, mean in zip(labs, means, strict=True)], axis=0)
-    mean_face = broad + means[0] + (labs[0] - drawing.blur(labs[0], GRAIN * unit))
+    broad = np.mean(
+        [drawing.blur(lab, GRAIN * interocular) - mean for lab, mean in zip(labs, means, strict=True)], axis=0
+    )
+    mean_face = broad + means[0] + (labs[0] - drawing.blur(labs[0], GRAIN * interocular))
     mask = masks.face_mask(landmarks, shape, soft=0.12)[..., None]
     return lab_to_rgb(labs[0] + (mean_face - labs[0]) * mask)
 
@@ -199,14 +201,21 @@ def _wall(photo: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """Where the studio's wall is, (H, W) bool, by GrabCut from what is certainly wall and certainly a person."""
     half = cv2.resize(np.clip(photo, 0, 255).astype(np.uint8), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     height, width = half.shape[:2]
-    points, unit = landmarks / 2, masks.unit(landmarks) / 2
+    points, interocular = landmarks / 2, masks.interocular_distance(landmarks) / 2
     mask = np.full((height, width), cv2.GC_PR_BGD, np.uint8)
     chin, centre = points[8], points.mean(axis=0)
-    body = np.array([chin, [centre[0] + 2.2 * unit, height], [centre[0] - 2.2 * unit, height]])
+    body = np.array([chin, [centre[0] + 2.2 * interocular, height], [centre[0] - 2.2 * interocular, height]])
     cv2.ellipse(
-        mask, (int(centre[0]), int(centre[1])), (int(2.2 * unit), int(2.7 * unit)), 0, 0, 360, cv2.GC_PR_FGD, -1
+        mask,
+        (int(centre[0]), int(centre[1])),
+        (int(2.2 * interocular), int(2.7 * interocular)),
+        0,
+        0,
+        360,
+        cv2.GC_PR_FGD,
+        -1,
     )
-    mask[int(chin[1] + 0.75 * unit) :] = cv2.GC_PR_FGD
+    mask[int(chin[1] + 0.75 * interocular) :] = cv2.GC_PR_FGD
     cv2.fillPoly(mask, [body.astype(np.int32)], cv2.GC_FGD)
     cv2.fillPoly(mask, [masks.face_outline(points).astype(np.int32)], cv2.GC_FGD)
     mask[: int(0.06 * height)] = cv2.GC_BGD
@@ -230,9 +239,9 @@ def _tilted(photo: np.ndarray, landmarks: np.ndarray, degrees: float) -> np.ndar
 
 
 def _head(photo: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    unit = masks.unit(landmarks)
-    left, top = (landmarks.mean(axis=0) - np.array([2.3, 2.6]) * unit).astype(int)
-    size = int(4.6 * unit)
+    interocular = masks.interocular_distance(landmarks)
+    left, top = (landmarks.mean(axis=0) - np.array([2.3, 2.6]) * interocular).astype(int)
+    size = int(4.6 * interocular)
     left, top = max(0, left), max(0, top)
     return photo[top : top + size, left : left + size]
 

@@ -1,8 +1,8 @@
 """Hard faces, drawn onto photos so that what covers them is known to the pixel.
 
-Each function takes a `Bare` photo and gives a `Hard` one: glasses, a hand, hair, a beard, an open mouth, closed eyes,
-a turned head, side light. Lengths are in parts of `unit`, the distance between the eyes' centres; the image's left is
-left.
+Each function takes a `Bare` photo and gives a `Hard` one: glasses, a hand, hair, a beard, an open mouth, closed eyes, a
+turned head, side light. Lengths are in parts of `interocular_distance`, the distance between the eyes' centres; the
+image's left is left.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class Bare:
         return self.pixels.shape[0], self.pixels.shape[1]
 
     @property
-    def unit(self) -> float:
+    def interocular_distance(self) -> float:
         """Distance between the eyes' centres in pixels."""
-        return masks.unit(self.landmarks)
+        return masks.interocular_distance(self.landmarks)
 
     @cached_property
     def lab(self) -> Array:
@@ -56,8 +56,8 @@ class Bare:
     def point(self, along: float, down: float) -> Array:
         """The place `along` units right and `down` units below the middle between the eyes, in the face's axes."""
         left, right = self.landmarks[masks.LEFT_EYE].mean(axis=0), self.landmarks[masks.RIGHT_EYE].mean(axis=0)
-        axis = (right - left) / self.unit
-        return (left + right) / 2 + self.unit * (along * axis + down * np.array([-axis[1], axis[0]]))
+        axis = (right - left) / self.interocular
+        return (left + right) / 2 + self.interocular * (along * axis + down * np.array([-axis[1], axis[0]]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,11 +96,13 @@ def glasses(bare: Bare, kind: str = "black") -> Hard:
     lines.append(np.stack([bare.point(x, drop - 0.07 - 0.04 * (1 - (x / inner) ** 2)) for x in (-inner, 0, inner)]))
     for side, ear in ((-1, 0), (1, 16)):
         lines.append(
-            np.stack([bare.point(side * (0.5 + half[0]), drop - 0.1), bare.landmarks[ear] - [0, 0.1 * bare.unit]])
+            np.stack(
+                [bare.point(side * (0.5 + half[0]), drop - 0.1), bare.landmarks[ear] - [0, 0.1 * bare.interocular]]
+            )
         )
-    width = max(2, round(thick * bare.unit))
+    width = max(2, round(thick * bare.interocular))
     alpha = _lines(bare.shape, lines, width)
-    shade = drawing.blur(np.roll(alpha, round(0.03 * bare.unit), axis=0), 0.03 * bare.unit)
+    shade = drawing.blur(np.roll(alpha, round(0.03 * bare.interocular), axis=0), 0.03 * bare.interocular)
     gloss = np.roll(_lines(bare.shape, lines, max(1, width // 4)), -max(1, width // 5), axis=0)
     layer = np.asarray(colour) + 45 * gloss[..., None]
     return _over(bare, bare.pixels * (1 - 0.22 * shade[..., None]), layer, alpha)
@@ -114,32 +116,32 @@ def hand(bare: Bare, where: str = "mouth", tone: Array | None = None) -> Hard:
     tone = np.asarray(bare.skin if tone is None else tone, dtype=np.float64)
     if where == "mouth":
         chin = (bare.landmarks[8] + bare.landmarks[57]) / 2
-        origin, ahead = bare.landmarks[48] + [-1.0 * bare.unit, 0.55 * bare.unit], np.array([1.0, -0.28])
-        aim = (bare.landmarks[51] + chin) / 2 + [0.02 * bare.unit, -0.03 * bare.unit]
+        origin, ahead = bare.landmarks[48] + [-1.0 * bare.interocular, 0.55 * bare.interocular], np.array([1.0, -0.28])
+        aim = (bare.landmarks[51] + chin) / 2 + [0.02 * bare.interocular, -0.03 * bare.interocular]
     else:
-        origin, ahead = bare.landmarks[1] + [-0.5 * bare.unit, -0.2 * bare.unit], np.array([1.0, -0.12])
-        aim = bare.landmarks[masks.LEFT_EYE].mean(axis=0) + np.array([0.2 * bare.unit, 0])
+        origin, ahead = bare.landmarks[1] + [-0.5 * bare.interocular, -0.2 * bare.interocular], np.array([1.0, -0.12])
+        aim = bare.landmarks[masks.LEFT_EYE].mean(axis=0) + np.array([0.2 * bare.interocular, 0])
     ahead = ahead / np.linalg.norm(ahead)
     across = np.array([-ahead[1], ahead[0]])
     rows, columns = np.mgrid[: bare.shape[0], : bare.shape[1]].astype(np.float32)
     lab, alpha = np.zeros((*bare.shape, 3), np.float32), np.zeros(bare.shape, np.float32)
-    radius = 0.125 * bare.unit
+    radius = 0.125 * bare.interocular
     length = float((aim - origin) @ ahead)
     for number, reach in ((-1, -0.12), (0, 0.0), (1, -0.07)):
         start = aim - ahead * length + across * number * 1.9 * radius
-        end = aim + ahead * reach * bare.unit + across * number * 1.9 * radius
+        end = aim + ahead * reach * bare.interocular + across * number * 1.9 * radius
         along = np.clip((columns - start[0]) * ahead[0] + (rows - start[1]) * ahead[1], 0, np.linalg.norm(end - start))
         far_x, far_y = columns - start[0] - along * ahead[0], rows - start[1] - along * ahead[1]
         depth = np.hypot(far_x, far_y) / radius
         finger = np.clip((1 - depth) * radius + 0.5, 0, 1)
         light = np.sqrt(np.clip(1 - depth**2, 0, 1))  # a cylinder's shading
-        knuckles = drawing.smoothstep(0.05, 0.0, np.abs(np.mod(along / bare.unit, 0.42) - 0.2)) * 0.05
+        knuckles = drawing.smoothstep(0.05, 0.0, np.abs(np.mod(along / bare.interocular, 0.42) - 0.2)) * 0.05
         here = tone * (0.72 + 0.30 * light - knuckles)[..., None]
         lab = lab * (1 - finger[..., None]) + here * finger[..., None]
         alpha = np.maximum(alpha, finger)
     grain = drawing.blur(np.random.default_rng(1).normal(0, 4, bare.shape).astype(np.float32), 1.0)
     lab[..., 0] += grain
-    shade = drawing.blur(np.roll(alpha, round(0.04 * bare.unit), axis=0), 0.04 * bare.unit)
+    shade = drawing.blur(np.roll(alpha, round(0.04 * bare.interocular), axis=0), 0.04 * bare.interocular)
     return _over(bare, bare.pixels * (1 - 0.3 * shade[..., None]), lab_to_rgb(lab), alpha)
 
 
@@ -171,23 +173,26 @@ def beard(bare: Bare, colour: str = "brown", length: float = 0.05) -> Hard:
     rng = np.random.default_rng(4)
     points = bare.landmarks
     jaw = np.concatenate([points[2:15], np.stack([points[35], points[33], points[31]])])
-    area = drawing.fill(bare.shape, jaw, soft=0.06 * bare.unit)
+    area = drawing.fill(bare.shape, jaw, soft=0.06 * bare.interocular)
     cheeks = drawing.fill(
         bare.shape, np.stack([points[2], points[31], points[48]]), np.stack([points[14], points[35], points[54]])
     )
     lips = drawing.fill(bare.shape, drawing.smooth_curve(points[masks.OUTER_LIPS], closed=True))
-    area = area * (1 - drawing.blur(cheeks, 0.05 * bare.unit)) * (lips < 0.02)
-    rows, columns = np.nonzero(rng.random(bare.shape) < np.minimum(area * 2600 / bare.unit**2, 1))
+    area = area * (1 - drawing.blur(cheeks, 0.05 * bare.interocular)) * (lips < 0.02)
+    rows, columns = np.nonzero(rng.random(bare.shape) < np.minimum(area * 2600 / bare.interocular**2, 1))
     curves, middle = [], points[57]
     for x, y in zip(columns, rows, strict=True):
         down = (
-            np.array([0.35 * np.sign(x - middle[0]) * rng.random(), 1.0]) * bare.unit * length * rng.uniform(0.5, 1.2)
+            np.array([0.35 * np.sign(x - middle[0]) * rng.random(), 1.0])
+            * bare.interocular
+            * length
+            * rng.uniform(0.5, 1.2)
         )
         start = np.array([x, y], dtype=float)
         curves.append(np.stack([start, start + down * 0.5 + rng.normal(0, 0.5, 2), start + down]))
     # The lips' own pixels stay free of hairs except for the moustache's tips.
     free = drawing.fill(
-        bare.shape, drawing.smooth_curve(points[masks.OUTER_LIPS], closed=True) + np.array([0, 0.02 * bare.unit])
+        bare.shape, drawing.smooth_curve(points[masks.OUTER_LIPS], closed=True) + np.array([0, 0.02 * bare.interocular])
     )
     return _hair_lines(bare, curves, colour, rng, keep=1 - free)
 
@@ -196,7 +201,7 @@ def open_mouth(bare: Bare, gap: float = 0.3) -> Hard:
     """The mouth opened by `gap` units, with upper teeth, a dark gap and a tongue; cover is all that isn't lip."""
     points = bare.landmarks.astype(np.float64)
     target = points.copy()
-    down = (points[8] - points[33]) / np.linalg.norm(points[8] - points[33]) * gap * bare.unit
+    down = (points[8] - points[33]) / np.linalg.norm(points[8] - points[33]) * gap * bare.interocular
     share = {65: 0.9, 66: 1.0, 67: 0.9, 55: 0.55, 56: 0.9, 57: 1.0, 58: 0.9, 59: 0.55}
     share |= {5: 0.35, 6: 0.6, 7: 0.75, 8: 0.8, 9: 0.75, 10: 0.6, 11: 0.35, 54: 0.18, 64: 0.18, 48: 0.18, 60: 0.18}
     for number, part in share.items():
@@ -208,8 +213,8 @@ def open_mouth(bare: Bare, gap: float = 0.3) -> Hard:
     pixels = warp_onto(bare.pixels.astype(np.float32), pulled, target, bare.shape)
     target = target.astype(np.float32)
     inner = drawing.smooth_curve(target[masks.INNER_LIPS], closed=True)
-    opening = drawing.fill(bare.shape, inner, soft=0.006 * bare.unit)
-    size = bare.unit
+    opening = drawing.fill(bare.shape, inner, soft=0.006 * bare.interocular)
+    size = bare.interocular
     top, width = target[62], float(np.linalg.norm(target[64] - target[60]))
     axis = (target[64] - target[60]) / width
     below = np.array([-axis[1], axis[0]])
@@ -249,7 +254,7 @@ def open_mouth(bare: Bare, gap: float = 0.3) -> Hard:
 
 def closed_eyes(bare: Bare) -> Hard:
     """Both eyes shut: lid skin over the eyeballs and a lash line on the lower rim; nothing is covered."""
-    pixels, size = bare.pixels.astype(np.float32), bare.unit
+    pixels, size = bare.pixels.astype(np.float32), bare.interocular
     landmarks = bare.landmarks.copy()
     colour = np.percentile(bare.pixels[masks.lids_mask(landmarks, bare.shape) > 0.9], 65, axis=0)
     for upper, lower in (([36, 37, 38, 39], [36, 41, 40, 39]), ([42, 43, 44, 45], [42, 47, 46, 45])):
@@ -310,7 +315,7 @@ def turned(bare: Bare, degrees: float = 30.0) -> Hard:
 def side_light(bare: Bare, dark: float = 0.16, bright: float = 1.25) -> Hard:
     """One lamp at the right: linear light falls from `bright` to `dark` times over nose and left cheek."""
     columns = np.arange(bare.shape[1], dtype=np.float32)
-    middle, half = float(bare.landmarks[27:31, 0].mean()), 0.55 * bare.unit
+    middle, half = float(bare.landmarks[27:31, 0].mean()), 0.55 * bare.interocular
     light = dark + (bright - dark) * drawing.smoothstep(-1.0, 1.0, (columns - middle) / half)
     pixels = np.clip(bare.pixels * light[None, :, None] ** (1 / 2.2), 0, 255)
     lit = Bare(_bytes(pixels), bare.landmarks)
@@ -335,13 +340,13 @@ def _hair_lines(
     layer, alpha = np.zeros((*bare.shape, 3), np.float32), np.zeros(bare.shape, np.uint8)
     for line in lines:
         curve = [np.round(drawing.smooth_curve(line, steps=6) * 16).astype(np.int32)]
-        thick = max(1, round(width * bare.unit * rng.uniform(0.4, 1.1)))
+        thick = max(1, round(width * bare.interocular * rng.uniform(0.4, 1.1)))
         tone = np.clip(np.array(HAIR[colour]) * rng.uniform(0.65, 1.35), 0, 255)
         # Colours reach further than opacity does, so that soft edges have them too.
         cv2.polylines(layer, curve, False, tuple(float(v) for v in tone), thick + 2, cv2.LINE_8, 4)
         cv2.polylines(alpha, curve, False, 255, thick, cv2.LINE_AA, 4)
     cover = alpha.astype(np.float32) / 255 * (1 if keep is None else keep)
-    shade = drawing.blur(np.roll(cover, round(0.02 * bare.unit), axis=0), 0.025 * bare.unit)
+    shade = drawing.blur(np.roll(cover, round(0.02 * bare.interocular), axis=0), 0.025 * bare.interocular)
     return _over(bare, bare.pixels * (1 - 0.2 * shade[..., None]), drawing.blur(layer, 0.6), cover)
 
 

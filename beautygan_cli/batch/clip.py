@@ -21,7 +21,7 @@ from beautygan_cli.batch.outcome import Outcome, Status
 from beautygan_cli.batch.sources import ReadyLook, Source
 from beautygan_cli.errors import FaceError, PhotoError, StoppedError
 from beautygan_cli.faces import exposure, tone
-from beautygan_cli.faces.alignment import AlignedFace
+from beautygan_cli.faces.alignment import FaceAnalysis
 from beautygan_cli.faces.analysis import analyse_face
 from beautygan_cli.faces.face import Face
 from beautygan_cli.faces.tracking import SEARCH_EVERY, Steady, Tracker
@@ -280,7 +280,7 @@ class Work:
             yield made, len(found)
             begun = time.monotonic()
 
-    def _steady(self, face: AlignedFace, track: int) -> AlignedFace:
+    def _steady(self, face: FaceAnalysis, track: int) -> FaceAnalysis:
         """The face with the exposure that its track had so far, and a little of its own: a blink must not flash.
 
         Whether it is in colour was decided by the track's first frame.
@@ -296,7 +296,7 @@ class Work:
         tone.decide(steady, self.toned[track])
         return steady
 
-    def _judge(self, frame: UInt8Array, found: Sequence[AlignedFace], made: Sequence[Made]) -> Outcome:
+    def _judge(self, frame: UInt8Array, found: Sequence[FaceAnalysis], made: Sequence[Made]) -> Outcome:
         """The outcome as of the first frame with a face. BeyondLimitError where no strength keeps within the limit."""
         source = Source(self.clip.path, Photo(frame, path=self.clip.path), found, {}, crop=False)
         so_far = Outcome(self.clip.path, self.look.path, None, Status.MADE, size=self.clip.size, asked=self.asked)
@@ -304,7 +304,7 @@ class Work:
         return result.with_pictures(outcome, source, photos, self.config)
 
     def _compose(
-        self, frame: UInt8Array, copy: UInt8Array, found: Sequence[AlignedFace], made: Sequence[Made]
+        self, frame: UInt8Array, copy: UInt8Array, found: Sequence[FaceAnalysis], made: Sequence[Made]
     ) -> UInt8Array:
         """What makeup changes in the steady copy of a frame, laid on the frame itself."""
         assert self.first is not None or not found

@@ -27,7 +27,7 @@ from beautygan_cli.batch.outcome import BeyondLimitError, Outcome, Status
 from beautygan_cli.batch.plan import Plan, Planner, Target, settled
 from beautygan_cli.batch.sources import ReadyLook, Source, read_source
 from beautygan_cli.errors import BeautyGANError, FaceError, PhotoError, StoppedError
-from beautygan_cli.faces.alignment import AlignedFace
+from beautygan_cli.faces.alignment import FaceAnalysis
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.photos.animation import animation_format
 from beautygan_cli.photos.files import present, printable
@@ -139,7 +139,7 @@ class Line:
         self.finishers = ThreadPoolExecutor(threads.finishers, thread_name_prefix="finisher")
         self.read_ahead = round(READ_AHEAD * threads.readers)
         self.room = threading.BoundedSemaphore(max(1, round(MOST_UNFINISHED * threads.finishers)))
-        self.filling: list[tuple[_Pair, AlignedFace]] = []
+        self.filling: list[tuple[_Pair, FaceAnalysis]] = []
         self.slots: deque[Future[Outcome]] = deque()
 
     def close(self) -> None:

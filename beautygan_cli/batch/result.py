@@ -17,7 +17,7 @@ from beautygan_cli.batch.sources import ReadyLook, Source, region_colours
 from beautygan_cli.errors import OutputError
 from beautygan_cli.evaluation import fault_summary, faults, metrics
 from beautygan_cli.faces import alignment, tone
-from beautygan_cli.faces.alignment import AlignedFace, Placement
+from beautygan_cli.faces.alignment import CropTransform, FaceAnalysis
 from beautygan_cli.faces.recognition import descriptor
 from beautygan_cli.imaging.colour import ciede2000
 from beautygan_cli.makeup import pipeline
@@ -92,16 +92,16 @@ def _composed(source: Source, made: Sequence[Made], strengths: Strengths, config
     remove = config.remove
     if not source.crop:
         compared = config.measure or config.previews or config.largest_distance is not None
-        spare = source.once and not compared
-        pixels = pipeline.apply(source.photo.pixels, source.aligned, made, strengths, remove=remove, spare=spare)
+        in_place = source.once and not compared
+        pixels = pipeline.apply(source.photo.pixels, source.aligned, made, strengths, remove=remove, in_place=in_place)
         return [replace(source.photo, pixels=pixels)]
     photos = []
     for face, item in zip(source.aligned, made, strict=True):
-        alone = AlignedFace(face.chip, Placement.in_itself(face.placement.size), face.landmarks)
+        alone = FaceAnalysis(face.chip, CropTransform.in_itself(face.crop_transform.size), face.landmarks)
         pixels = pipeline.apply(face.chip, [alone], [item], strengths, remove=remove)
         chip = replace(source.photo.native, alpha=None) if source.photo.native else None
         if chip is not None:
-            levels = alignment.crop(chip.levels, face.placement)
+            levels = alignment.crop(chip.levels, face.crop_transform)
             chip = replace(chip, levels=levels, working=face.chip)
         photos.append(replace(source.photo, pixels=pixels, alpha=None, native=chip))
     return photos
@@ -145,7 +145,7 @@ def with_pictures(outcome: Outcome, source: Source, photos: Sequence[Photo], con
     """The outcome with the chips and previews that were asked for."""
     face, result = source.aligned[0], photos[0].pixels
     if config.chips:
-        lies = Placement.in_itself(face.placement.size) if source.crop else face.placement
+        lies = CropTransform.in_itself(face.crop_transform.size) if source.crop else face.crop_transform
         outcome = replace(outcome, chips=(face.chip, alignment.crop(result, lies)))
     if config.previews:
         before = face.chip if source.crop else source.photo.pixels
@@ -196,9 +196,9 @@ def _left_before(photo: Photo, file: Path, config: RunConfig) -> str | None:
     return None
 
 
-def _around(aligned: Sequence[AlignedFace], shape: tuple[int, int]) -> tuple[slice, slice]:
+def _around(aligned: Sequence[FaceAnalysis], shape: tuple[int, int]) -> tuple[slice, slice]:
     """The part of a photo that shows its faces and something around them."""
-    boxes = np.array([alignment.footprint(face.placement, shape) for face in aligned])
+    boxes = np.array([alignment.footprint(face.crop_transform, shape) for face in aligned])
     (left, top), (right, bottom) = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
     half = round(PREVIEW_MARGIN * max(right - left, bottom - top) / 2)
     x, y = (left + right) // 2, (top + bottom) // 2

@@ -20,7 +20,7 @@ from beautygan_cli.errors import BeautyGANError, StoppedError
 from beautygan_cli.evaluation import faults, metrics
 from beautygan_cli.evaluation.faults import CroppedFace
 from beautygan_cli.faces import detection, left_out, tone
-from beautygan_cli.faces.alignment import AlignedFace, Placement
+from beautygan_cli.faces.alignment import CropTransform, FaceAnalysis
 from beautygan_cli.faces.face import Face
 from beautygan_cli.faces.left_out import LeftOut
 from beautygan_cli.imaging.colour import rgb_to_lab, weighted_mean
@@ -66,7 +66,7 @@ class ReadyLook:
         return list(dict.fromkeys([*self.outside, *hidden]))
 
     @property
-    def face(self) -> AlignedFace:
+    def face(self) -> FaceAnalysis:
         """The face to show for it."""
         return self.wearing.face
 
@@ -80,7 +80,7 @@ class Source:
 
     path: Path
     photo: Photo
-    aligned: Sequence[AlignedFace]
+    aligned: Sequence[FaceAnalysis]
     seconds: Mapping[str, float]
     crop: bool
     once: bool = False
@@ -92,7 +92,7 @@ class Source:
         name, nowhere = printable(self.path), (0.0, 0.0, 0.0, 0.0)
         if self.crop:
             return [metrics.Subject(name, face.chip, Face(nowhere, face.landmarks)) for face in self.aligned]
-        places = [face.placement.to_photo(face.landmarks) for face in self.aligned]
+        places = [face.crop_transform.to_photo(face.landmarks) for face in self.aligned]
         return [metrics.Subject(name, self.photo.pixels, Face(nowhere, landmarks)) for landmarks in places]
 
     @cached_property
@@ -100,7 +100,9 @@ class Source:
         """The largest face as faults are looked for in it."""
         face = self.aligned[0]
         if self.crop:
-            return faults.crop_of(face.chip, replace(face, placement=Placement.in_itself(face.placement.size)))
+            return faults.crop_of(
+                face.chip, replace(face, crop_transform=CropTransform.in_itself(face.crop_transform.size))
+            )
         return faults.crop_of(self.photo.pixels, face)
 
     @cached_property
@@ -110,7 +112,7 @@ class Source:
         found = []
         for number, face in enumerate(self.aligned, start=1):
             of = f"face {number}: " if len(self.aligned) > 1 else ""
-            landmarks = face.placement.to_photo(face.landmarks)
+            landmarks = face.crop_transform.to_photo(face.landmarks)
             here = [*left_out.outside(landmarks, shape), *left_out.covered(face)]
             found += [item._replace(phrase=of + item.phrase) for item in here]
         return found
@@ -127,16 +129,16 @@ WORN_ON = {"lips": "lips", "lids": "eyes", "skin": "skin"}  # the look's region 
 
 def read_look(item: Found, look: Look, signature: Signature, max_pixels: int, *, measure: bool) -> ReadyLook:
     """A look with its photos read, aligned and (`measure`) measured. PhotoError or FaceError."""
-    colours: dict[AlignedFace, Mapping[str, NDArray[np.float64]]] = {}
-    crops: dict[AlignedFace, CroppedFace] = {}
-    cut: dict[AlignedFace, list[LeftOut]] = {}
+    colours: dict[FaceAnalysis, Mapping[str, NDArray[np.float64]]] = {}
+    crops: dict[FaceAnalysis, CroppedFace] = {}
+    cut: dict[FaceAnalysis, list[LeftOut]] = {}
 
-    def face_of(path: Path) -> AlignedFace:
+    def face_of(path: Path) -> FaceAnalysis:
         photo = detection.decided(read_photo(path, max_pixels=max_pixels))
         face = pipeline.find_faces(photo.pixels, signature, printable(path), which="largest")[0]
-        cut[face] = left_out.outside(face.placement.to_photo(face.landmarks), photo.pixels.shape[:2])
+        cut[face] = left_out.outside(face.crop_transform.to_photo(face.landmarks), photo.pixels.shape[:2])
         if measure:
-            masks = metrics.face_masks(face.placement.to_photo(face.landmarks), photo.pixels.shape[:2])
+            masks = metrics.face_masks(face.crop_transform.to_photo(face.landmarks), photo.pixels.shape[:2])
             colours[face] = region_colours(photo.pixels, masks)
             crops[face] = faults.crop_of(photo.pixels, face)
         return face
@@ -144,7 +146,7 @@ def read_look(item: Found, look: Look, signature: Signature, max_pixels: int, *,
     wearing = pipeline.wear(look, face_of, signature)
     if measure and look.drawn:
         face, pixels = pipeline.drawn_face(look.style, signature)
-        masks = metrics.face_masks(face.placement.to_photo(face.landmarks), pixels.shape[:2])
+        masks = metrics.face_masks(face.crop_transform.to_photo(face.landmarks), pixels.shape[:2])
         colours[face] = region_colours(pixels, masks)
     shown: dict[str, NDArray[np.float64]] = {}
     for region, worn_on in WORN_ON.items() if measure else ():

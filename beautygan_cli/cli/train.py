@@ -57,7 +57,7 @@ def parser() -> Parser:
         "--workers", type=_positive, default=default["workers"], help="processes that draw training sets"
     )
     result.add_argument(
-        "--bank", type=_positive, default=default["bank"], help="training sets kept on disk (1 MB each)"
+        "--buffer", type=_positive, default=default["buffer"], help="training sets kept on disk (1 MB each)"
     )
     result.add_argument(
         "--width", type=_positive, help=f"channels of a new model's first layer (default: {default['width']})"
@@ -125,7 +125,7 @@ def _tuning(options: argparse.Namespace) -> Tuning:
         removal_only=options.removal_only,
         minutes=options.time,
         steps=options.steps,
-        bank=options.bank,
+        buffer=options.buffer,
         workers=options.workers,
         without=options.without,
         seed=options.seed,
@@ -142,7 +142,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         minutes=options.time,
         steps=options.steps,
         workers=options.workers,
-        bank=options.bank,
+        buffer=options.buffer,
         width=options.width or Settings.width,
         rate=(options.rate or Tuning.rate) if options.start else Settings.rate,
         fine_rate=(options.rate or Tuning.rate) if options.start else Settings.fine_rate,

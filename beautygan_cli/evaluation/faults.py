@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from beautygan_cli.evaluation.fault_summary import DARK
 from beautygan_cli.evaluation.metrics import Subject
 from beautygan_cli.faces import alignment, masks
-from beautygan_cli.faces.alignment import AlignedFace, Placement
+from beautygan_cli.faces.alignment import CropTransform, FaceAnalysis
 from beautygan_cli.faces.analysis import analyse_face
 from beautygan_cli.faces.occlusion import COVERED, occlusion_of, refine
 from beautygan_cli.imaging import drawing
@@ -48,12 +48,12 @@ LEAST_PIXELS = 20  # of a region, fewer say nothing
 class CroppedFace:
     """An upright crop of a face, and what is known of it.
 
-    pixels: (S, S, 3) uint8 RGB; placement: how it lies in the photo; landmarks: (68, 2) in its pixels; occlusion:
+    pixels: (S, S, 3) uint8 RGB; crop_transform: how it lies in the photo; landmarks: (68, 2) in its pixels; occlusion:
     (S, S) in 0..1, how surely something lies before the face.
     """
 
     pixels: UInt8Array
-    placement: Placement
+    crop_transform: CropTransform
     landmarks: FloatArray
     occlusion: FloatArray
 
@@ -69,7 +69,7 @@ class CroppedFace:
 
     def crop(self, photo: UInt8Array) -> UInt8Array:
         """The same part of another photo of the same size, such as a result."""
-        return alignment.crop(photo, self.placement)
+        return alignment.crop(photo, self.crop_transform)
 
 
 def crop_face(subject: Subject) -> CroppedFace:
@@ -77,22 +77,22 @@ def crop_face(subject: Subject) -> CroppedFace:
     return crop_of(subject.pixels, analyse_face(subject.pixels, subject.face, ANALYSED, PADDING))
 
 
-def crop_of(photo: UInt8Array, analysed: AlignedFace) -> CroppedFace:
+def crop_of(photo: UInt8Array, analysed: FaceAnalysis) -> CroppedFace:
     """The same of a face of an (H, W, 3) uint8 RGB photo that is analysed already."""
     import cv2
 
-    in_photo = analysed.placement.to_photo(analysed.landmarks)
+    in_photo = analysed.crop_transform.to_photo(analysed.landmarks)
     chip = alignment.place(in_photo, ANALYSED, PADDING)
-    both = [np.vstack([item.matrix, [0, 0, 1]]).astype(np.float64) for item in (chip, analysed.placement)]
+    both = [np.vstack([item.matrix, [0, 0, 1]]).astype(np.float64) for item in (chip, analysed.crop_transform)]
     occlusion = cv2.warpAffine(
         occlusion_of(analysed), (both[0] @ np.linalg.inv(both[1]))[:2], (ANALYSED, ANALYSED),
         flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE,
     )  # fmt: skip
     size = int(np.clip(round(ANALYSED / chip.scale), LEAST_CROP, MOST_CROP))
-    placement = alignment.place(in_photo, size, PADDING)
-    pixels = alignment.crop(photo, placement)
+    crop_transform = alignment.place(in_photo, size, PADDING)
+    pixels = alignment.crop(photo, crop_transform)
     refined = refine(np.asarray(occlusion, dtype=np.float32), pixels)
-    return CroppedFace(pixels, placement, placement.to_chip(in_photo), refined)
+    return CroppedFace(pixels, crop_transform, crop_transform.to_chip(in_photo), refined)
 
 
 def figures(
@@ -208,7 +208,7 @@ def unpainted_patches(face: CroppedFace, change: FloatArray) -> tuple[float, flo
     skin = (masks.skin_mask(face.landmarks, face.shape) > 0.95) & face.seen
     if skin.sum() < LEAST_PIXELS:
         return float("nan"), float("nan")
-    sigma = PATCH_BLUR * masks.unit(face.landmarks)
+    sigma = PATCH_BLUR * masks.interocular_distance(face.landmarks)
     weight = skin.astype(np.float32)
     blurred = drawing.blur(change * weight, sigma)[skin] / np.maximum(drawing.blur(weight, sigma)[skin], 1e-3)
     median = float(np.median(blurred))
@@ -227,15 +227,15 @@ def hair_change(face: CroppedFace, change: FloatArray) -> float:
     """
     import cv2
 
-    size = masks.unit(face.landmarks)
+    size = masks.interocular_distance(face.landmarks)
     outline = masks.face_outline(face.landmarks)
     inside = drawing.fill(face.shape, outline) > 0.5
     wide = drawing.fill(face.shape, drawing.grown(outline, PAST_OUTLINE * size)) > 0.5
-    likeness = masks.skin_likeness(face.landmarks, rgb_to_lab(face.pixels))
-    covered = wide & (face.occlusion > SURELY_COVERED) & (likeness < MOSTLY_SKIN)
+    skin_probability = masks.skin_probability(face.landmarks, rgb_to_lab(face.pixels))
+    covered = wide & (face.occlusion > SURELY_COVERED) & (skin_probability < MOSTLY_SKIN)
     depth = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, 5)
     strip = inside & (depth < BESIDE * size) & (np.arange(face.shape[0])[:, None] < face.landmarks[33, 1])
-    strip &= (face.occlusion > SUSPECTED) & (likeness < HARDLY_SKIN)
+    strip &= (face.occlusion > SUSPECTED) & (skin_probability < HARDLY_SKIN)
     return _mean(change, covered | strip)
 
 

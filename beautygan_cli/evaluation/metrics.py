@@ -50,8 +50,8 @@ FULL = Strengths(lips=1.0, eyes=1.0, skin=1.0)  # the whole of what the model do
 class FaceMasks:
     """Where a face is measured.
 
-    box: (left, top, right, bottom) of the part of the photo that all masks cover; regions: (h, w) weights of lips,
-    lids and skin in it; face: of the whole face; near: 1 within OUTSIDE of its outline; unit: between the eyes, in
+    box: (left, top, right, bottom) of the part of the photo that all masks cover; regions: (h, w) weights of lips, lids
+    and skin in it; face: of the whole face; near: 1 within OUTSIDE of its outline; interocular: between the eyes, in
     photo pixels.
     """
 
@@ -59,7 +59,7 @@ class FaceMasks:
     regions: Mapping[str, FloatArray]
     face: FloatArray
     near: FloatArray
-    unit: float
+    interocular: float
 
     def part(self, pixels: UInt8Array) -> UInt8Array:
         """The part of the photo that the masks cover."""
@@ -160,7 +160,7 @@ def _identity(source: Subject, other: UInt8Array) -> float:
 
 def face_masks(landmarks: NDArray[Any], shape: tuple[int, int]) -> FaceMasks:
     """The masks of a face with these (68, 2) landmarks in a photo of (H, W)."""
-    outline, length = region_masks.face_outline(landmarks), region_masks.unit(landmarks)
+    outline, length = region_masks.face_outline(landmarks), region_masks.interocular_distance(landmarks)
     height, width = shape
     low = np.floor(outline.min(axis=0) - MARGIN * length).astype(int)
     high = np.ceil(outline.max(axis=0) + MARGIN * length).astype(int)
@@ -177,7 +177,7 @@ def face_masks(landmarks: NDArray[Any], shape: tuple[int, int]) -> FaceMasks:
         },
         face=region_masks.face_mask(inside, size),
         near=_widened(drawing.fill(size, outline - np.array([left, top], dtype=np.float32)), OUTSIDE * length),
-        unit=length,
+        interocular=length,
     )
 
 
@@ -231,7 +231,7 @@ def histogram_distance(first: RegionColours, second: RegionColours) -> float:
 
 def detail_correlation(source: UInt8Array, result: UInt8Array, masks: FaceMasks) -> float:
     """Pearson's correlation, weighted by the face's mask, of what a blur by DETAIL units takes off the luma."""
-    first, second = (_detail(_luma(masks.part(item)), DETAIL * masks.unit) for item in (source, result))
+    first, second = (_detail(_luma(masks.part(item)), DETAIL * masks.interocular) for item in (source, result))
     return weighted_correlation(first, second, masks.face)
 
 
@@ -259,7 +259,7 @@ def similarity(source: UInt8Array, result: UInt8Array, masks: FaceMasks) -> floa
     Formula: Z. Wang, A. C. Bovik, H. R. Sheikh, E. P. Simoncelli, "Image Quality Assessment: From Error Visibility to
     Structural Similarity", IEEE Transactions on Image Processing 13 (2004), with their window and constants.
     """
-    scale = min(1.0, SSIM_UNIT / masks.unit)
+    scale = min(1.0, SSIM_UNIT / masks.interocular)
     first, second, weights = (
         _reduced(item, scale) for item in (_luma(masks.part(source)), _luma(masks.part(result)), masks.face)
     )

@@ -14,7 +14,7 @@ import numpy as np
 
 from beautygan_cli.errors import PhotoError
 from beautygan_cli.faces import detection, left_out, masks, tone
-from beautygan_cli.faces.alignment import AlignedFace
+from beautygan_cli.faces.alignment import FaceAnalysis
 from beautygan_cli.faces.analysis import analyse_face
 from beautygan_cli.faces.face import Face
 from beautygan_cli.imaging import drawing
@@ -86,7 +86,7 @@ def measure(pixels: UInt8Array, face: Face, signature: Signature) -> Quantities:
     aligned = analyse_face(pixels, face, signature.size, signature.padding)
     lab = rgb_to_lab(aligned.chip)
     return Quantities(
-        pixels=signature.size / aligned.placement.scale,
+        pixels=signature.size / aligned.crop_transform.scale,
         symmetry=_symmetry(face.landmarks),
         light=_lightness(lab, masks.cheeks_mask(aligned.landmarks, lab.shape[:2])),
         sharpness=_sharpness(aligned),
@@ -107,7 +107,7 @@ def _lightness(lab: FloatArray, mask: FloatArray) -> float:
     return float(weighted_mean(lab, mask)[0])
 
 
-def _sharpness(aligned: AlignedFace) -> float:
+def _sharpness(aligned: FaceAnalysis) -> float:
     """What a blur by one pixel takes away, to what a blur by four takes away after that, root mean squares."""
     luma = rgb_to_lab(aligned.chip)[..., 0]
     slightly, strongly = drawing.blur(luma, 1.0), drawing.blur(luma, 4.0)

@@ -23,14 +23,14 @@ PATCH_RISE = 0.2  # eye widths by which its middle lies above the eye's
 
 
 @dataclass(frozen=True, eq=False)
-class Placement:
+class CropTransform:
     """How a chip lies in its photo: a (2, 3) similarity from photo pixels to chip pixels, and the chip's side."""
 
     matrix: FloatArray
     size: int
 
     @classmethod
-    def in_itself(cls, size: int) -> Placement:
+    def in_itself(cls, size: int) -> CropTransform:
         """How a chip of so many pixels a side lies in itself, where it is all there is of a photo."""
         return cls(np.eye(2, 3, dtype=np.float32), size)
 
@@ -47,20 +47,20 @@ class Placement:
 
         return np.asarray(cv2.invertAffineTransform(self.matrix), dtype=np.float32)
 
-    def in_part(self, left: int, top: int, step: int) -> Placement:
+    def in_part(self, left: int, top: int, step: int) -> CropTransform:
         """How the same chip lies in the part of the photo that begins there, reduced by a whole number."""
         matrix = self.matrix.astype(np.float64)
         # A pixel's centre lies at its whole coordinate: a reduced one's is the middle of those that it holds.
         matrix[:, 2] += matrix[:, :2] @ (np.array([left, top]) + (step - 1) / 2)
         matrix[:, :2] *= step
-        return Placement(np.asarray(matrix, dtype=np.float32), self.size)
+        return CropTransform(np.asarray(matrix, dtype=np.float32), self.size)
 
-    def resized(self, ratio: float) -> Placement:
+    def resized(self, ratio: float) -> CropTransform:
         """How the same chip lies in the photo when that is resized to `ratio` times its width and height."""
         matrix = self.matrix.astype(np.float64)
         matrix[:, :2] /= ratio
         matrix[:, 2] += matrix[:, :2] @ np.full(2, (1 - ratio) / 2)
-        return Placement(np.asarray(matrix, dtype=np.float32), self.size)
+        return CropTransform(np.asarray(matrix, dtype=np.float32), self.size)
 
     def to_chip(self, points: NDArray[Any]) -> FloatArray:
         """(N, 2) photo points to chip points."""
@@ -77,21 +77,21 @@ class EyePatch:
     """What the photo shows around an eye, finer than a chip does: (P, P, 3) uint8 RGB, and how it lies in the photo."""
 
     pixels: UInt8Array
-    placement: Placement
+    crop_transform: CropTransform
 
 
 @dataclass(frozen=True, eq=False)
-class AlignedFace:
+class FaceAnalysis:
     """The upright square crop of a face.
 
-    chip: (size, size, 3) uint8 RGB; placement: how it lies in the photo; landmarks: (68, 2) in chip pixels; exposure:
-    times by which it must be brightened to be well lit, where that is known (see `faces/exposure.py`); eyes: the
-    image's left and right one as the photo has them, where they were asked for; known: what was worked out from all
+    chip: (size, size, 3) uint8 RGB; crop_transform: how it lies in the photo; landmarks: (68, 2) in chip pixels;
+    exposure: times by which it must be brightened to be well lit, where that is known (see `faces/exposure.py`); eyes:
+    the image's left and right one as the photo has them, where they were asked for; known: what was worked out from all
     this, by name.
     """
 
     chip: UInt8Array
-    placement: Placement
+    crop_transform: CropTransform
     landmarks: FloatArray
     exposure: float | None = None
     eyes: tuple[EyePatch, ...] = ()
@@ -105,13 +105,13 @@ class AlignedFace:
         return result
 
 
-def align(pixels: UInt8Array, face: Face, size: int, padding: float) -> AlignedFace:
+def align(pixels: UInt8Array, face: Face, size: int, padding: float) -> FaceAnalysis:
     """The chip of a face as dlib's `get_face_chip(size, padding)` lays it, but smoothly reduced.
 
     Where the chip reaches over the photo's edge, the photo's last pixels are repeated in place of dlib's black.
     """
-    placement = place(face.landmarks, size, padding)
-    return AlignedFace(crop(pixels, placement), placement, placement.to_chip(face.landmarks))
+    crop_transform = place(face.landmarks, size, padding)
+    return FaceAnalysis(crop(pixels, crop_transform), crop_transform, crop_transform.to_chip(face.landmarks))
 
 
 def eye_patches(pixels: UInt8Array, landmarks: FloatArray) -> tuple[EyePatch, EyePatch]:
@@ -132,12 +132,12 @@ def eye_patches(pixels: UInt8Array, landmarks: FloatArray) -> tuple[EyePatch, Ey
         centre = points.mean(axis=0) - turn.T @ [0, PATCH_RISE * width]
         start = (side - 1) / 2 - scale * turn @ centre
         matrix = np.column_stack([scale * turn, start]).astype(np.float32)
-        placement = Placement(matrix, side)
-        patches.append(EyePatch(crop(pixels, placement), placement))
+        crop_transform = CropTransform(matrix, side)
+        patches.append(EyePatch(crop(pixels, crop_transform), crop_transform))
     return patches[0], patches[1]
 
 
-def place(landmarks: FloatArray, size: int, padding: float) -> Placement:
+def place(landmarks: FloatArray, size: int, padding: float) -> CropTransform:
     """Where dlib puts the chip of a face with these (68, 2) landmarks."""
     import cv2
     import dlib
@@ -154,23 +154,25 @@ def place(landmarks: FloatArray, size: int, padding: float) -> Placement:
     in_photo = ((corners - centre) @ turn.T + centre) / scale
     in_chip = np.array([[0, 0], [size - 1, 0], [size - 1, size - 1]])
     matrix = cv2.getAffineTransform(in_photo.astype(np.float32), in_chip.astype(np.float32))
-    return Placement(np.asarray(matrix, dtype=np.float32), size)
+    return CropTransform(np.asarray(matrix, dtype=np.float32), size)
 
 
-def crop(pixels: NDArray[Any], placement: Placement, box: tuple[int, int, int, int] | None = None) -> UInt8Array:
-    """The (size, size, C) chip that a placement cuts out of an (H, W, C) photo, free of aliasing.
+def crop(
+    pixels: NDArray[Any], crop_transform: CropTransform, box: tuple[int, int, int, int] | None = None
+) -> UInt8Array:
+    """The (size, size, C) chip that a crop_transform cuts out of an (H, W, C) photo, free of aliasing.
 
     box: (left, top, right, bottom) in chip pixels, where a part of the chip alone is wanted.
     """
     import cv2
 
-    x, y, end, base = box or (0, 0, placement.size, placement.size)
-    reduction = max(1.0, 1.0 / max(placement.scale, 1e-6))
-    left, top, right, bottom = footprint(placement, (pixels.shape[0], pixels.shape[1]), (x, y, end, base))
+    x, y, end, base = box or (0, 0, crop_transform.size, crop_transform.size)
+    reduction = max(1.0, 1.0 / max(crop_transform.scale, 1e-6))
+    left, top, right, bottom = footprint(crop_transform, (pixels.shape[0], pixels.shape[1]), (x, y, end, base))
     left, right = divisible(left, right, pixels.shape[1], reduction)
     top, bottom = divisible(top, bottom, pixels.shape[0], reduction)
     part = pixels[top:bottom, left:right]
-    matrix = placement.matrix.astype(np.float64)
+    matrix = crop_transform.matrix.astype(np.float64)
     matrix[:, 2] += matrix[:, :2] @ (left, top) - (x, y)
     if reduction > 1:
         # Averaged over all that a chip pixel covers; the affine warp alone would skip pixels.
@@ -184,15 +186,15 @@ def crop(pixels: NDArray[Any], placement: Placement, box: tuple[int, int, int, i
 
 
 def footprint(
-    placement: Placement, shape: tuple[int, int], box: tuple[int, int, int, int] | None = None
+    crop_transform: CropTransform, shape: tuple[int, int], box: tuple[int, int, int, int] | None = None
 ) -> tuple[int, int, int, int]:
     """The box (left, top, right, bottom) of whole photo pixels that a chip covers, inside a photo of (H, W).
 
     box: in chip pixels, where it is a part of the chip that is asked for.
     """
-    x, y, end, base = box or (0, 0, placement.size, placement.size)
+    x, y, end, base = box or (0, 0, crop_transform.size, crop_transform.size)
     corners = np.array([[x, y], [end - 1, y], [end - 1, base - 1], [x, base - 1]], dtype=np.float32)
-    corners = placement.to_photo(corners)
+    corners = crop_transform.to_photo(corners)
     margin = 2  # pixels that interpolation reaches over
     left, top = np.floor(corners.min(axis=0)).astype(int) - margin
     right, bottom = np.ceil(corners.max(axis=0)).astype(int) + margin + 1

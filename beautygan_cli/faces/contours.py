@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.faces import masks
-from beautygan_cli.faces.alignment import Placement
+from beautygan_cli.faces.alignment import CropTransform
 from beautygan_cli.imaging.drawing import smooth_curve
 from beautygan_cli.types import FloatArray
 
@@ -91,36 +91,36 @@ def five_points(landmarks: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(landmarks[FIVE_OF_68], dtype=np.float64)
 
 
-def face_placement(five: NDArray[Any]) -> Placement:
+def face_placement(five: NDArray[Any]) -> CropTransform:
     """How the face's cut lies in the image in which these five points (see `five_points`) are."""
-    return Placement(_similarity(np.asarray(five, np.float64), _FIVE), FACE_SIZE)
+    return CropTransform(_similarity(np.asarray(five, np.float64), _FIVE), FACE_SIZE)
 
 
-def eye_placement(landmarks: NDArray[Any], number: int) -> Placement:
+def eye_placement(landmarks: NDArray[Any], number: int) -> CropTransform:
     """How the cut of an eye lies in the image of (68, 2) landmarks; number: 0 the image's left one, 1 the right one.
 
     The right eye's cut is a mirror image, so that each shows the outer corner at its left.
     """
     eye = np.asarray(landmarks[36:42] if number == 0 else landmarks[42:48], np.float64)
     outer, inner = (eye[0], eye[3]) if number == 0 else (eye[3], eye[0])
-    width = max(float(np.linalg.norm(inner - outer)), NARROWEST_EYE * masks.unit(landmarks))
+    width = max(float(np.linalg.norm(inner - outer)), NARROWEST_EYE * masks.interocular_distance(landmarks))
     return _patch(eye.mean(axis=0), inner - outer, EYE_SPAN / width, mirrored=number == 1)
 
 
-def mouth_placement(landmarks: NDArray[Any]) -> Placement:
+def mouth_placement(landmarks: NDArray[Any]) -> CropTransform:
     """How the cut of the mouth lies in the image of (68, 2) landmarks."""
     lips = np.asarray(landmarks[48:60], np.float64)
     across = lips[6] - lips[0]
-    width = max(float(np.linalg.norm(across)), NARROWEST_MOUTH * masks.unit(landmarks))
+    width = max(float(np.linalg.norm(across)), NARROWEST_MOUTH * masks.interocular_distance(landmarks))
     return _patch(lips.mean(axis=0), across, MOUTH_SPAN / width, mirrored=False)
 
 
-def _patch(centre: NDArray[Any], across: NDArray[Any], scale: float, *, mirrored: bool) -> Placement:
+def _patch(centre: NDArray[Any], across: NDArray[Any], scale: float, *, mirrored: bool) -> CropTransform:
     """A cut about a point in which `across` runs to the right."""
     x = across / max(float(np.linalg.norm(across)), 1e-6)
     down = np.array([x[1], -x[0]]) if mirrored else np.array([-x[1], x[0]])
     turn = scale * np.stack([x, down])
-    return Placement(_matrix(turn, (PATCH_SIZE - 1) / 2 - turn @ centre), PATCH_SIZE)
+    return CropTransform(_matrix(turn, (PATCH_SIZE - 1) / 2 - turn @ centre), PATCH_SIZE)
 
 
 def _similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> FloatArray:

@@ -13,7 +13,7 @@ from functools import reduce
 import numpy as np
 
 from beautygan_cli.faces import masks
-from beautygan_cli.faces.alignment import AlignedFace
+from beautygan_cli.faces.alignment import FaceAnalysis
 from beautygan_cli.imaging import drawing
 from beautygan_cli.types import FloatArray
 
@@ -28,12 +28,12 @@ LIGHTEST_SKIN = 215.0  # grey levels that well lit skin has at most: eyes that s
 SHOULDER = 225.0  # grey levels above which what is brightened is compressed in place of clipped
 
 
-def exposure(face: AlignedFace) -> float | None:
+def exposure(face: FaceAnalysis) -> float | None:
     """Times, 1 to MOST, by which the face must be brightened to be well lit; None where its eyes are shut or hidden."""
     import cv2
 
     eyes = masks.openings_mask(face.landmarks, (face.chip.shape[0], face.chip.shape[1]), soft=0) > 0.5
-    if eyes.sum() < LEAST_SEEN * masks.unit(face.landmarks) ** 2:
+    if eyes.sum() < LEAST_SEEN * masks.interocular_distance(face.landmarks) ** 2:
         return None
     # Noise alone would have bright pixels.
     brightness = drawing.blur(reduce(cv2.max, cv2.split(face.chip)).astype(np.float32), NOISE)
@@ -46,12 +46,12 @@ def exposure(face: AlignedFace) -> float | None:
     return float(np.clip(np.interp(own / of_skin, *LIT_EYES) / own, 1, most))
 
 
-def lit(face: AlignedFace) -> AlignedFace:
+def lit(face: FaceAnalysis) -> FaceAnalysis:
     """The face as it would be well lit, by its own `exposure` where that is set; the same object where it is lit."""
     return face.once("lit", lambda: _lit(face)) or face
 
 
-def _lit(face: AlignedFace) -> AlignedFace | None:
+def _lit(face: FaceAnalysis) -> FaceAnalysis | None:
     """The brightened face; None where it needs none."""
     times = face.exposure or exposure(face) or 1.0
     if times == 1:
@@ -62,9 +62,9 @@ def _lit(face: AlignedFace) -> AlignedFace | None:
     return replace(face, chip=np.rint(soft).astype(np.uint8), exposure=times)
 
 
-def dimmed(own: FloatArray, bright: AlignedFace, fed: FloatArray, made_up: FloatArray) -> FloatArray:
-    """The made-up chip in the photo's own light: `own` with the change from `fed` to `made_up`, as much dimmer.
+def dimmed(own: FloatArray, bright: FaceAnalysis, network_input: FloatArray, made_up: FloatArray) -> FloatArray:
+    """The made-up chip in the photo's own light: `own` with the change that the network made, as much dimmer.
 
     bright: the face as `lit` gave it; the chips are (S, S, 3) RGB 0..255.
     """
-    return np.asarray(own + (made_up - fed) / np.float32(bright.exposure or 1.0), dtype=np.float32)
+    return np.asarray(own + (made_up - network_input) / np.float32(bright.exposure or 1.0), dtype=np.float32)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.faces import alignment, contours, masks
-from beautygan_cli.faces.alignment import Placement
+from beautygan_cli.faces.alignment import CropTransform
 from beautygan_cli.model.frozen import FrozenNetwork, bundled
 from beautygan_cli.types import FloatArray, UInt8Array
 
@@ -116,18 +116,18 @@ class LandmarkNetwork:
 def _shape(
     rough: FloatArray,
     said: FloatArray,
-    place: Placement,
+    place: CropTransform,
     lines: FloatArray,
-    places: tuple[Placement, Placement, Placement],
+    places: tuple[CropTransform, CropTransform, CropTransform],
 ) -> FaceShape:
     """One face's shape from the answers of both looks: `said` in the face's cut, `lines` in those of eyes and mouth."""
     parts = (contours.LEFT_EYE, contours.RIGHT_EYE, contours.LIPS)
     fine = np.concatenate([cut.to_photo(lines[part, :2]) for cut, part in zip(places, parts, strict=True)])
     spread = np.concatenate([np.exp(lines[part, 2]) / cut.scale for cut, part in zip(places, parts, strict=True)])
     landmarks = contours.to_landmarks(rough, fine)
-    unit = masks.unit(landmarks)
-    sure = _chance(spread / unit)
-    confidence = _chance(np.exp(said[:, 2]) / place.scale / unit)
+    interocular = masks.interocular_distance(landmarks)
+    sure = _chance(spread / interocular)
+    confidence = _chance(np.exp(said[:, 2]) / place.scale / interocular)
     confidence[36:] = contours.of_landmarks(sure)
     return FaceShape(landmarks, confidence, np.asarray(fine, np.float32), sure)
 

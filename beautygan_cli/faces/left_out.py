@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from beautygan_cli.faces.alignment import AlignedFace
+from beautygan_cli.faces.alignment import FaceAnalysis
 from beautygan_cli.faces.occlusion import TOLD, covered_shares, occlusion_of
 
 FEATURES = {"an eye": ("eyes", slice(36, 48)), "the mouth": ("lips", slice(48, 60))}
@@ -20,7 +20,7 @@ class LeftOut(NamedTuple):
     phrase: str
 
 
-def covered(face: AlignedFace) -> list[LeftOut]:
+def covered(face: FaceAnalysis) -> list[LeftOut]:
     """Of an analysed face's eyes and lips those of which a tenth and more is covered."""
     shares = covered_shares(occlusion_of(face), face.landmarks)
     return [

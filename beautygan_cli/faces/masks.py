@@ -1,9 +1,9 @@
 """From 68 landmarks to soft masks: lips, eyes, brows, skin, the whole face.
 
-A mask is an (H, W) float32 of weights in [0, 1]. Landmarks are in the pixels of the image that the mask belongs to,
-in dlib's order: jaw 0-16, brows 17-26, nose 27-35, eyes 36-47, outer lips 48-59, inner lips 60-67, counted from the
-image's left. All lengths derive from `unit`, the distance between the two eyes' centres, so that a mask is the same
-at any scale.
+A mask is an (H, W) float32 of weights in [0, 1]. Landmarks are in the pixels of the image that the mask belongs to, in
+dlib's order: jaw 0-16, brows 17-26, nose 27-35, eyes 36-47, outer lips 48-59, inner lips 60-67, counted from the
+image's left. All lengths derive from `interocular_distance`, the distance between the two eyes' centres, so that a mask
+is the same at any scale.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ MIRROR = np.concatenate(
 )
 
 
-def unit(landmarks: NDArray[Any]) -> float:
+def interocular_distance(landmarks: NDArray[Any]) -> float:
     """Distance between the eyes' centres in pixels, the length that all others are given in."""
     between = (landmarks[RIGHT_EYE] - landmarks[LEFT_EYE]).sum(axis=0) / 6
     return math.hypot(*between.tolist())
@@ -267,7 +267,7 @@ def face_outline(landmarks: NDArray[Any], height: float = FOREHEAD) -> FloatArra
 @kept
 def face_mask(landmarks: NDArray[Any], shape: tuple[int, int], *, soft: float = FACE_EDGE) -> FloatArray:
     """The whole face with forehead; its edge is soft, by `soft` units, and lies inside the outline."""
-    size = unit(landmarks)
+    size = interocular_distance(landmarks)
     hard = fill(shape, face_outline(landmarks))
     # Blurring alone would reach as far out as in; the steeper curve keeps the fade within the face.
     return smoothstep(0.35, 0.95, blur(hard, soft * size))
@@ -280,7 +280,7 @@ def masked(pixels: NDArray[Any], mask: NDArray[Any]) -> FloatArray:
 
 def lips_mask(landmarks: NDArray[Any], shape: tuple[int, int], *, grow: float = 0.0, soft: float = 0.02) -> FloatArray:
     """The lips without the mouth's opening; `grow` widens the outer contour, in units."""
-    size = unit(landmarks)
+    size = interocular_distance(landmarks)
     outer = smooth_curve(landmarks[OUTER_LIPS], closed=True)
     if grow:
         outer = grown(outer, grow * size)
@@ -311,7 +311,7 @@ def teeth_mask(landmarks: NDArray[Any], lab: NDArray[Any]) -> FloatArray:
     shape = (lab.shape[0], lab.shape[1])
     if not mouth_is_open(landmarks):
         return np.zeros(shape, dtype=np.float32)
-    near = fill(shape, grown(smooth_curve(landmarks[INNER_LIPS], closed=True), 0.05 * unit(landmarks)))
+    near = fill(shape, grown(smooth_curve(landmarks[INNER_LIPS], closed=True), 0.05 * interocular_distance(landmarks)))
     ring = lips_mask(landmarks, shape, soft=0) * (1 - near)
     if ring.sum() < 1:
         return near
@@ -333,7 +333,7 @@ def eyes_mask(
         lower = smoothstep(SHADOW_BELOW, SHADOW_BELOW - 0.25, grid.below) * (grid.v <= 0)
         near = inward * np.maximum(upper * (grid.v > 0), lower) * (1 - grid.opening)
         total[grid.box] = np.maximum(total[grid.box], near)
-    return blur(total, 0.015 * unit(landmarks))
+    return blur(total, 0.015 * interocular_distance(landmarks))
 
 
 def lids_mask(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
@@ -347,7 +347,7 @@ def lids_mask(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
 
 def brows_mask(landmarks: NDArray[Any], shape: tuple[int, int], *, soft: float = 0.03) -> FloatArray:
     """The brows as strokes along their landmarks, thinner toward the tail."""
-    size = unit(landmarks)
+    size = interocular_distance(landmarks)
     outlines = [stroke(landmarks[order], size * np.array([0.05, 0.075, 0.07, 0.055, 0.025])) for order in BROWS]
     return fill(shape, *outlines, soft=soft * size)
 
@@ -356,7 +356,7 @@ def around_eyes_mask(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatAr
     """All that makeup of the eyes may have reached: lids, brows and a rim around them, without the eyeballs."""
     import cv2
 
-    size = unit(landmarks)
+    size = interocular_distance(landmarks)
     outlines = []
     for eye, brow in ((LEFT_EYE, BROWS[0]), (RIGHT_EYE, BROWS[1])):
         points = np.concatenate([landmarks[eye], landmarks[brow]]).astype(np.float32)
@@ -377,13 +377,13 @@ def openings_mask(
     total = np.zeros(shape, dtype=np.float32)
     for grid in grids or eye_grids(landmarks, shape):
         total[grid.box] = np.maximum(total[grid.box], grid.opening)
-    return blur(total, soft * unit(landmarks))
+    return blur(total, soft * interocular_distance(landmarks))
 
 
 @kept
 def skin_mask(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
     """The face without lips, mouth, eyes and brows."""
-    size = unit(landmarks)
+    size = interocular_distance(landmarks)
     mouth = fill(shape, grown(smooth_curve(landmarks[OUTER_LIPS], closed=True), 0.04 * size), soft=0.02 * size)
     grids = eye_grids(landmarks, shape)
     eyeballs = np.maximum(
@@ -420,7 +420,7 @@ def skin_distance(light: NDArray[Any], hue: NDArray[Any], spread: NDArray[Any]) 
     )
 
 
-def skin_likeness(
+def skin_probability(
     landmarks: NDArray[Any], lab: NDArray[Any], colour: tuple[NDArray[Any], NDArray[Any]] | None = None
 ) -> FloatArray:
     """How far each pixel of the L*a*b* image can be this face's skin by its colour, (H, W) in 0..1.
@@ -434,7 +434,7 @@ def skin_likeness(
     middle, spread = colour
     light = (lab[..., 0] - middle[0]) / spread[0]
     distance = skin_distance(light, skin_hue(lab, middle), spread)
-    return blur(smoothstep(FARTHEST_SKIN, FARTHEST_SKIN / 2, distance), 0.015 * unit(landmarks))
+    return blur(smoothstep(FARTHEST_SKIN, FARTHEST_SKIN / 2, distance), 0.015 * interocular_distance(landmarks))
 
 
 def cheeks_mask(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.faces import masks as region_masks
-from beautygan_cli.faces.alignment import AlignedFace
+from beautygan_cli.faces.alignment import FaceAnalysis
 from beautygan_cli.imaging import drawing
 from beautygan_cli.model.frozen import FrozenNetwork, bundled
 from beautygan_cli.types import FloatArray, UInt8Array
@@ -144,23 +144,23 @@ def spare_eyes(occlusion: FloatArray, landmarks: NDArray[Any]) -> FloatArray:
     import cv2
 
     shape = (occlusion.shape[0], occlusion.shape[1])
-    unit = region_masks.unit(landmarks)
+    interocular = region_masks.interocular_distance(landmarks)
     # Brows and eyes with a little around them: before most faces nothing is there, and no zone needs to be drawn.
     around = np.concatenate([landmarks[17:27], landmarks[36:48]])
-    left, top = np.maximum(np.floor(around.min(axis=0) - unit / 5).astype(int), 0)
-    right, bottom = np.ceil(around.max(axis=0) + unit / 5).astype(int) + 1
+    left, top = np.maximum(np.floor(around.min(axis=0) - interocular / 5).astype(int), 0)
+    right, bottom = np.ceil(around.max(axis=0) + interocular / 5).astype(int) + 1
     if not (occlusion[top:bottom, left:right] > EYES_ALONE).any():
         return occlusion
     zone = np.maximum(region_masks.around_eyes_mask(landmarks, shape), region_masks.openings_mask(landmarks, shape))
     if float((occlusion * zone).max()) <= EYES_ALONE:
         return occlusion
     count, pieces = cv2.connectedComponents((occlusion > COVERED).astype(np.uint8), connectivity=8)
-    outside = np.bincount(pieces[zone < 0.5], minlength=count) / unit**2
+    outside = np.bincount(pieces[zone < 0.5], minlength=count) / interocular**2
     goes_on = outside >= GOES_ON
     goes_on[0] = False  # the pixels that are not covered
     # Carried on a little past its edge, where the cover fades out.
     trusted = cv2.dilate(goes_on[pieces].astype(np.float32), np.ones((3, 3), np.uint8))
-    limit = 1 - (1 - EYES_ALONE) * zone * (1 - drawing.blur(trusted, 0.02 * unit))
+    limit = 1 - (1 - EYES_ALONE) * zone * (1 - drawing.blur(trusted, 0.02 * interocular))
     return np.asarray(np.minimum(occlusion, limit), dtype=np.float32)
 
 
@@ -219,7 +219,7 @@ def _of_the_package() -> OcclusionNetwork:
     return OcclusionNetwork()
 
 
-def occlusion_of(face: AlignedFace) -> FloatArray:
+def occlusion_of(face: FaceAnalysis) -> FloatArray:
     """What lies before an analysed face, (S, S) float32 in [0, 1] of its chip's size; worked out once."""
 
     def work() -> FloatArray:

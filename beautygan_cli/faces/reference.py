@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.faces import masks
-from beautygan_cli.faces.alignment import AlignedFace
+from beautygan_cli.faces.alignment import FaceAnalysis
 from beautygan_cli.faces.occlusion import occlusion_of
 from beautygan_cli.faces.warp import warp_onto
 from beautygan_cli.imaging import drawing
@@ -20,7 +20,7 @@ SHADES_REACH = 0.12  # units: what differs between the two halves over less than
 MIDDLE = 0.25  # units beside the middle of the face over which one half runs into the other
 
 
-def reference_chip(reference: AlignedFace) -> FloatArray:
+def reference_chip(reference: FaceAnalysis) -> FloatArray:
     """The reference's chip, `tidied`, (S, S, 3) RGB 0..255; worked out once."""
 
     def work() -> FloatArray:
@@ -59,7 +59,7 @@ def _evenly_lit(chip: FloatArray, mirrored: FloatArray, landmarks: NDArray[Any])
     skin = masks.face_mask(landmarks, shape)
     skin = skin * (1 - masks.openings_mask(landmarks, shape, soft=0.02))
     skin = skin * (1 - masks.lips_mask(landmarks, shape, grow=0.05, soft=0.03))
-    reach = SHADES_REACH * masks.unit(landmarks)
+    reach = SHADES_REACH * masks.interocular_distance(landmarks)
     known = np.maximum(drawing.blur(skin, reach), 0.05)
     apart = drawing.blur((mirrored - chip) * skin[..., None], reach) / known[..., None]
     seen = 1 - far_share(landmarks)  # nothing is taken from a half that is replaced
@@ -79,7 +79,7 @@ def _mouth_shut(chip: FloatArray, landmarks: NDArray[Any]) -> FloatArray:
     lips = weighted_mean(chip, masks.lips_mask(landmarks, shape, soft=0) * (1 - between))
     if not np.isfinite(lips).all():
         return chip
-    cover = drawing.blur(between, 0.015 * masks.unit(landmarks))[..., None]
+    cover = drawing.blur(between, 0.015 * masks.interocular_distance(landmarks))[..., None]
     return np.asarray(chip + cover * (lips - chip), dtype=np.float32)
 
 
@@ -92,7 +92,7 @@ def _uncovered(chip: FloatArray, landmarks: NDArray[Any], occlusion: FloatArray)
     skin = masks.skin_mask(landmarks, shape)
     # Not before lids and lips: what is filled in there would be taken for their makeup.
     covered, clear = skin * occlusion, skin * (1 - occlusion)
-    reach = 0.2 * masks.unit(landmarks)
+    reach = 0.2 * masks.interocular_distance(landmarks)
     around = drawing.blur(chip * clear[..., None], reach) / np.maximum(drawing.blur(clear, reach), 1e-3)[..., None]
     return np.asarray(chip + covered[..., None] * (around - chip), dtype=np.float32)
 
@@ -125,7 +125,7 @@ def _both_sides(chip: FloatArray, mirrored: FloatArray, landmarks: NDArray[Any])
     middle = landmarks[[27, 28, 29, 30, 33, 51, 62, 57, 8]]
     middle = middle[np.argsort(middle[:, 1], kind="stable")]
     beyond = np.arange(shape[1])[None] - np.interp(np.arange(shape[0]), middle[:, 1], middle[:, 0])[:, None]
-    reach = MIDDLE * masks.unit(landmarks)
+    reach = MIDDLE * masks.interocular_distance(landmarks)
     far = amount * drawing.smoothstep(-reach, reach, beyond * np.sign(turn(landmarks)))
     far = far * (1 - masks.lips_mask(landmarks, shape, grow=0.05, soft=0.03))
     return np.asarray(chip + far[..., None] * (mirrored - chip), dtype=np.float32)

@@ -19,7 +19,7 @@ def parted_lids(landmarks: NDArray[Any]) -> FloatArray:
     A shut eye's lids are one line. A reference bent onto both at once would show its eyeball on the lid.
     """
     result = np.array(landmarks, dtype=np.float32)
-    gap = SHUT_GAP * masks.unit(landmarks)
+    gap = SHUT_GAP * masks.interocular_distance(landmarks)
     for upper, lower, _ in masks.EYES:
         between = result[upper[-1]] - result[upper[0]]
         down = np.array([-between[1], between[0]]) / max(float(np.hypot(*between)), 1e-6)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.faces import masks
-from beautygan_cli.faces.alignment import AlignedFace
+from beautygan_cli.faces.alignment import FaceAnalysis
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab
 from beautygan_cli.types import FloatArray
 
@@ -30,7 +30,7 @@ REGIONS = (masks.lips_mask, masks.openings_mask, masks.cheeks_mask, masks.brows_
 _SHALLOWEST = 1.0  # of the mean chroma: below it a face is grey
 
 
-def is_toned(face: AlignedFace, least: float = LEAST_COLOUR) -> bool:
+def is_toned(face: FaceAnalysis, least: float = LEAST_COLOUR) -> bool:
     """Whether a face's colours follow from its lightness alone, as in black and white, sepia or a duotone.
 
     The first call for a face decides. least: LEAST_COLOUR, or LEAST_OF_PALETTE for a picture of so many colours.
@@ -53,12 +53,12 @@ def is_toned(face: AlignedFace, least: float = LEAST_COLOUR) -> bool:
     return face.once("toned", work)
 
 
-def decide(face: AlignedFace, toned: bool) -> None:
+def decide(face: FaceAnalysis, toned: bool) -> None:
     """What `is_toned` says of a face from now on."""
     face.known["toned"] = toned
 
 
-def brows_painted(face: AlignedFace) -> bool:
+def brows_painted(face: FaceAnalysis) -> bool:
     """Whether a face's brows are painted in a colour that no hair has: its hue lies far from that of shaded skin."""
 
     def work() -> bool:
@@ -72,7 +72,7 @@ def brows_painted(face: AlignedFace) -> bool:
     return face.once("brows painted", work)
 
 
-def kept(source: AlignedFace, before: FloatArray, after: FloatArray, references: Sequence[AlignedFace]) -> FloatArray:
+def kept(source: FaceAnalysis, before: FloatArray, after: FloatArray, references: Sequence[FaceAnalysis]) -> FloatArray:
     """The network's chip, (S, S, 3) RGB 0..255, with no more colour than the source or the references give ground for.
 
     before: the source's chip as the network saw it; after: what came of it.
@@ -94,7 +94,7 @@ def kept(source: AlignedFace, before: FloatArray, after: FloatArray, references:
     return np.asarray(toned_chip, dtype=np.float32)
 
 
-def _face(face: AlignedFace) -> tuple[FloatArray, NDArray[np.bool_]]:
+def _face(face: FaceAnalysis) -> tuple[FloatArray, NDArray[np.bool_]]:
     """L*a*b* of every SPARSE-th pixel of the chip, and which of them lie in the face."""
     lab = rgb_to_lab(np.ascontiguousarray(face.chip[::SPARSE, ::SPARSE]))
     inside = masks.face_mask(face.landmarks / SPARSE, (lab.shape[0], lab.shape[1])) > 0.5

@@ -171,10 +171,10 @@ class _Track:
         """Begin anew with a face that was found."""
         self.landmarks = face.landmarks
         self._speed = np.zeros_like(face.landmarks)
-        placement = alignment.place(face.landmarks, 100, 0.25)
+        crop_transform = alignment.place(face.landmarks, 100, 0.25)
         left, top, right, bottom = face.box
-        self._centre = placement.to_chip(np.array([[(left + right) / 2, (top + bottom) / 2]]))
-        self._half = (right - left) / 2 * placement.scale
+        self._centre = crop_transform.to_chip(np.array([[(left + right) / 2, (top + bottom) / 2]]))
+        self._half = (right - left) / 2 * crop_transform.scale
 
     def copy(self) -> _Track:
         """Another one at the same place."""
@@ -188,9 +188,9 @@ class _Track:
         return self._box_of(self.landmarks)
 
     def _box_of(self, landmarks: FloatArray) -> tuple[float, float, float, float]:
-        placement = alignment.place(landmarks, 100, 0.25)
-        x, y = (float(value) for value in placement.to_photo(self._centre)[0])
-        half = self._half / placement.scale
+        crop_transform = alignment.place(landmarks, 100, 0.25)
+        x, y = (float(value) for value in crop_transform.to_photo(self._centre)[0])
+        half = self._half / crop_transform.scale
         return x - half, y - half, x + half, y + half
 
     def step(self, before: UInt8Array, frame: UInt8Array, seconds: float) -> bool:
@@ -201,15 +201,15 @@ class _Track:
         carried = np.asarray(self.landmarks @ motion[:, :2].T + motion[:, 2], dtype=np.float32)
         if not _inside(carried, frame.shape[:2]):
             return False
-        unit = masks.unit(carried)
-        beside = (followed_landmarks(frame, carried) - carried) / unit
+        interocular = masks.interocular_distance(carried)
+        beside = (followed_landmarks(frame, carried) - carried) / interocular
         if float(np.linalg.norm(beside, axis=1).mean()) > STRAYED:
             return False
         # Formula: G. Casiez, N. Roussel, D. Vogel, "1 Euro Filter" (CHI 2012), in the frame that moves with the face,
         # so that a head that moves is not lagged behind.
         self._speed = self._speed + _share(SPEED_CUTOFF, seconds) * (beside / seconds - self._speed)
         cutoff = STILL + EAGERNESS * np.linalg.norm(self._speed, axis=1, keepdims=True)
-        self.landmarks = np.asarray(carried + _share(cutoff, seconds) * beside * unit, dtype=np.float32)
+        self.landmarks = np.asarray(carried + _share(cutoff, seconds) * beside * interocular, dtype=np.float32)
         return True
 
     def watch(self, frame: UInt8Array, *, patient: bool = True) -> bool:
@@ -317,7 +317,9 @@ class Steady:
             if known is not None:
                 before = known.at(face.landmarks, left, top, own.shape)
                 share = np.float32(1 - np.exp((known.time - time) / AVERAGED))
-                average = before + _news(own - before, share, masks.unit(face.landmarks)) * (own - before)
+                average = before + _news(own - before, share, masks.interocular_distance(face.landmarks)) * (
+                    own - before
+                )
                 held = np.rint(average).astype(np.uint8)
             patches[face.track] = _Patch(average, left, top, face.landmarks, time)
             steady[top:bottom, left:right] = held
@@ -351,9 +353,9 @@ class _Patch:
         return np.asarray(moved, dtype=np.float32).clip(0, 255)
 
 
-def _news(change: FloatArray, least: np.float32, unit: float) -> FloatArray:
+def _news(change: FloatArray, least: np.float32, interocular: float) -> FloatArray:
     """The weight of each new pixel in the average, (h, w, 1): `least` where it is as it was, 1 where it is not."""
-    differs = np.abs(drawing.blur(change, LOOK_BLUR * unit)).max(axis=-1)
+    differs = np.abs(drawing.blur(change, LOOK_BLUR * interocular)).max(axis=-1)
     return np.asarray(least + (1 - least) * drawing.smoothstep(SAME_LOOK, OTHER_LOOK, differs), np.float32)[..., None]
 
 

@@ -91,12 +91,12 @@ def make_a_face(landmarks: NDArray[Any]) -> bool:
     """Whether (68, 2) landmarks lie as a face's do, at whatever turn: eyes, nose and mouth in their order."""
     left, right = landmarks[36:42].mean(axis=0), landmarks[42:48].mean(axis=0)
     across = right - left
-    unit = float(np.hypot(*across))
-    if unit < 4:
+    interocular = float(np.hypot(*across))
+    if interocular < 4:
         return False
-    along = across / unit
+    along = across / interocular
     axes = np.stack([along, [-along[1], along[0]]])
-    placed = (landmarks - (left + right) / 2) @ axes.T / unit
+    placed = (landmarks - (left + right) / 2) @ axes.T / interocular
     nose, mouth = placed[33], placed[48:60].mean(axis=0)
     widths = [float(placed[outer, 0] - placed[inner, 0]) for inner, outer in ((36, 39), (42, 45))]
     return bool(

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli.faces.masks import EYES, forehead, unit
+from beautygan_cli.faces.masks import EYES, forehead, interocular_distance
 from beautygan_cli.types import FloatArray
 
 FAR_POINTS = 12  # held in place around the face, so that the spline ends there
@@ -55,7 +55,7 @@ def field_onto(landmarks: NDArray[Any], target: NDArray[Any], shape: tuple[int, 
 def control_points(landmarks: NDArray[Any]) -> NDArray[np.float64]:
     """The landmarks, the forehead and a ring of far points around the face, (87, 2)."""
     points = np.asarray(landmarks, dtype=np.float64)
-    centre, size = points[27:36].mean(axis=0), unit(landmarks)
+    centre, size = points[27:36].mean(axis=0), interocular_distance(landmarks)
     angles = np.arange(FAR_POINTS) * 2 * np.pi / FAR_POINTS
     ring = centre + FAR_RADIUS * size * np.stack([np.cos(angles), np.sin(angles)], axis=1)
     return np.concatenate([points, forehead(landmarks), ring])

@@ -35,16 +35,21 @@ LEAST_CHANGE = 4.0  # L*a*b* distance; a smaller mean change has no sure directi
 
 
 def deepen(
-    fed: NDArray[Any], made_up: NDArray[Any], landmarks: NDArray[Any], reference: NDArray[Any], worn: NDArray[Any]
+    network_input: NDArray[Any],
+    made_up: NDArray[Any],
+    landmarks: NDArray[Any],
+    reference: NDArray[Any],
+    worn: NDArray[Any],
 ) -> FloatArray:
     """The made-up chip with its lips, eyes and the shade of its skin deepened, (S, S, 3) float32 RGB 0..255.
 
-    fed, made_up: the source's chip as it went into the network and came out; landmarks: its (68, 2). reference: the
-    reference's chip, worn: its landmarks in it (the source's own, where it was warped onto them). All RGB 0..255.
+    network_input, made_up: the source's chip as it went into the network and came out; landmarks: its (68, 2).
+    reference: the reference's chip, worn: its landmarks in it (the source's own, where it was warped onto them). All
+    RGB 0..255.
     """
     import cv2
 
-    before, after, wanted = (rgb_to_lab(np.asarray(item)) for item in (fed, made_up, reference))
+    before, after, wanted = (rgb_to_lab(np.asarray(item)) for item in (network_input, made_up, reference))
     change = after - before
     shape, reference_shape = before.shape[:2], wanted.shape[:2]
     aligned = np.array_equal(landmarks, worn) and shape == reference_shape
@@ -117,7 +122,7 @@ def _lips(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
 
 def _soft_eyes(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
     """The eyes' makeup with a wide soft edge: deepened shadow must not show where its region ends."""
-    soft = drawing.blur(masks.eyes_mask(landmarks, shape), EYES_EDGE * masks.unit(landmarks))
+    soft = drawing.blur(masks.eyes_mask(landmarks, shape), EYES_EDGE * masks.interocular_distance(landmarks))
     return np.asarray(soft * (1 - masks.openings_mask(landmarks, shape)), dtype=np.float32)
 
 

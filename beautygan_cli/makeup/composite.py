@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.faces import masks
-from beautygan_cli.faces.alignment import AlignedFace, Placement, crop, footprint
+from beautygan_cli.faces.alignment import CropTransform, FaceAnalysis, crop, footprint
 from beautygan_cli.faces.occlusion import occlusion_of, refine
 from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import lab_to_rgb, linear_light, rgb_to_lab, weighted_mean
@@ -78,29 +78,29 @@ class Strengths:
 
 def paste(
     pixels: UInt8Array,
-    face: AlignedFace,
-    fed: NDArray[Any],
+    face: FaceAnalysis,
+    network_input: NDArray[Any],
     made_up: NDArray[Any],
     strengths: Strengths,
     weights: FloatArray | None = None,
 ) -> UInt8Array:
     """The photo with one face made up.
 
-    pixels: (H, W, 3) uint8 RGB, the photo; fed, made_up: (S, S, 3) RGB 0..255, the chip as it went into the network
-    and as it came out; weights: what `change_weights` gives, where it is known already. Pixels outside the face are
-    the photo's own, bit for bit; so is everything at strength 0.
+    pixels: (H, W, 3) uint8 RGB, the photo; network_input, made_up: (S, S, 3) RGB 0..255, the chip as it went into the
+    network and as it came out; weights: what `change_weights` gives, where it is known already. Pixels outside the face
+    are the photo's own, bit for bit; so is everything at strength 0.
     """
     result = pixels.copy()
     if not strengths.none:
         on_canvas = change_weights(pixels, face, strengths) if weights is None else weights
-        paste_into(result, face, fed, made_up, strengths, on_canvas)
+        paste_into(result, face, network_input, made_up, strengths, on_canvas)
     return result
 
 
 def paste_into(
     photo: UInt8Array,
-    face: AlignedFace,
-    fed: NDArray[Any],
+    face: FaceAnalysis,
+    network_input: NDArray[Any],
     made_up: NDArray[Any],
     strengths: Strengths,
     weights: FloatArray,
@@ -116,18 +116,18 @@ def paste_into(
     exact = [photo[place].astype(np.float32) for place in exactly]
 
     # On a large face the change is computed at half the photo's size: the photo's own pixels lose nothing by that.
-    step = 2 if 1 / face.placement.scale >= FINE else 1
-    canvas = mask_canvas(face.placement)
+    step = 2 if 1 / face.crop_transform.scale >= FINE else 1
+    canvas = mask_canvas(face.crop_transform)
     box = None if strengths.none else _box(canvas, weights, (photo.shape[0], photo.shape[1]), step)
     if box is None:
         return exact
     left, top, right, bottom = box
     if (right - left) % step or (bottom - top) % step:  # the whole of a photo of an odd size
         step = 1
-    change, shade = split_change(fed, made_up, face, strengths)
+    change, shade = split_change(network_input, made_up, face, strengths)
     drawn = DRAWN * masks.eyes_mask(face.landmarks, (change.shape[0], change.shape[1]))
     shares = [weights], canvas.in_part(left, top, step)
-    changes = _layers(face.chip, change, drawn), face.placement.in_part(left, top, step)
+    changes = _layers(face.chip, change, drawn), face.crop_transform.in_part(left, top, step)
     part = photo[top:bottom, left:right]
     own = part
     if step > 1:
@@ -180,7 +180,7 @@ def _take_exact(
         inside += more[row : row + last - first, column : column + end - start]
 
 
-Layers = tuple[list[FloatArray], Placement]  # images, and how they lie in what is made up
+Layers = tuple[list[FloatArray], CropTransform]  # images, and how they lie in what is made up
 
 
 def _paint_all(
@@ -227,7 +227,9 @@ def _paint(
     cv2.copyTo(_to_bytes(whole), within, own)
 
 
-def _box(canvas: Placement, weights: FloatArray, shape: tuple[int, int], step: int) -> tuple[int, int, int, int] | None:
+def _box(
+    canvas: CropTransform, weights: FloatArray, shape: tuple[int, int], step: int
+) -> tuple[int, int, int, int] | None:
     """The part (left, top, right, bottom) of a photo of (H, W) outside which no weight is left.
 
     Its sides are multiples of `step`, 1 or 2, where the photo has room for that.
@@ -254,7 +256,7 @@ def _to_bytes(values: FloatArray) -> UInt8Array:
 
 
 def split_change(
-    fed: NDArray[Any], made_up: NDArray[Any], face: AlignedFace, strengths: Strengths
+    network_input: NDArray[Any], made_up: NDArray[Any], face: FaceAnalysis, strengths: Strengths
 ) -> tuple[FloatArray, FloatArray]:
     """The network's change as what is painted, (S, S, 3), and the shade of the whole face, (3,), in grey levels.
 
@@ -263,7 +265,7 @@ def split_change(
     """
     import cv2
 
-    before, after = np.asarray(fed, dtype=np.float32), np.asarray(made_up, dtype=np.float32)
+    before, after = np.asarray(network_input, dtype=np.float32), np.asarray(made_up, dtype=np.float32)
     skin = masks.skin_mask(face.landmarks, (before.shape[0], before.shape[1]))
     own, full = weighted_mean(before, skin), weighted_mean(after, skin)
     if not np.isfinite(own).all():  # no skin in sight
@@ -275,7 +277,7 @@ def split_change(
     # Around the face may be a mask's grey, which must not shine in: what is known within goes on over the edge.
     face_alone = masks.face_mask(face.landmarks, (before.shape[0], before.shape[1]))
     inside = cv2.merge([drawing.smoothstep(0.9, 1, face_alone)] * 3)
-    reach = LIGHT_BLUR * masks.unit(face.landmarks)
+    reach = LIGHT_BLUR * masks.interocular_distance(face.landmarks)
     known = np.maximum(cv2.merge([drawing.blur(inside[..., 0], reach)] * 3), np.float32(1e-3))
     light = cv2.multiply(drawing.blur(after * inside, reach) / known, (*map(float, dimming), 0.0))
     change = after + light - cv2.add(before, (*map(float, shade), 0.0))
@@ -284,11 +286,11 @@ def split_change(
 
 
 def shade_density(
-    fed: NDArray[Any], made_up: NDArray[Any], face: AlignedFace, strengths: Strengths
+    network_input: NDArray[Any], made_up: NDArray[Any], face: FaceAnalysis, strengths: Strengths
 ) -> NDArray[np.float64]:
     """What the whole face's shade, as `split_change` gives it, divides linear red, green and blue by: its logarithm."""
-    skin = masks.skin_mask(face.landmarks, (fed.shape[0], fed.shape[1]))
-    own, full = weighted_mean(np.asarray(fed), skin), weighted_mean(np.asarray(made_up), skin)
+    skin = masks.skin_mask(face.landmarks, (network_input.shape[0], network_input.shape[1]))
+    own, full = weighted_mean(np.asarray(network_input), skin), weighted_mean(np.asarray(made_up), skin)
     if not np.isfinite(own).all():
         return np.zeros(3)
     both = np.stack([own, _bounded_skin(own, full, strengths.skin)])
@@ -305,29 +307,29 @@ def _bounded_skin(own: NDArray[Any], full: NDArray[Any], strength: float) -> NDA
     return np.asarray(lab_to_rgb((lab_own + moved)[None, None])[0, 0], dtype=np.float64)
 
 
-def mask_canvas(placement: Placement) -> Placement:
+def mask_canvas(crop_transform: CropTransform) -> CropTransform:
     """Where masks are drawn: the chip and MARGIN around it, at MASK_SCALE of its size or PHOTO_SCALE of the photo's.
 
     Its size is even.
     """
-    scale = _mask_scale(placement)
-    margin = round(MARGIN * placement.size * scale)
-    matrix = placement.matrix * np.float32(scale)
+    scale = _mask_scale(crop_transform)
+    margin = round(MARGIN * crop_transform.size * scale)
+    matrix = crop_transform.matrix * np.float32(scale)
     # A pixel's centre lies at its whole coordinate: scaled, that is half a pixel off.
     matrix[:, 2] += margin + (scale - 1) / 2
-    return Placement(matrix, 2 * (round(placement.size * scale / 2) + margin))
+    return CropTransform(matrix, 2 * (round(crop_transform.size * scale / 2) + margin))
 
 
-def _mask_scale(placement: Placement) -> float:
+def _mask_scale(crop_transform: CropTransform) -> float:
     """Pixels of the mask canvas to a chip's pixel."""
-    return min(MASK_SCALE, max(LEAST_MASK_SCALE, PHOTO_SCALE / placement.scale))
+    return min(MASK_SCALE, max(LEAST_MASK_SCALE, PHOTO_SCALE / crop_transform.scale))
 
 
-def _halved(canvas: Placement) -> Placement:
+def _halved(canvas: CropTransform) -> CropTransform:
     """The same canvas with half as many pixels a side."""
     matrix = canvas.matrix / np.float32(2)
     matrix[:, 2] -= 0.25
-    return Placement(matrix, canvas.size // 2)
+    return CropTransform(matrix, canvas.size // 2)
 
 
 class _Surroundings(NamedTuple):
@@ -350,7 +352,7 @@ class _Surroundings(NamedTuple):
         return _Surroundings(box, *planes)
 
 
-def change_weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths, *, remove: bool = False) -> FloatArray:
+def change_weights(pixels: UInt8Array, face: FaceAnalysis, strengths: Strengths, *, remove: bool = False) -> FloatArray:
     """How much each place of the mask canvas takes, (S', S', 2) float32 in 0..1.
 
     First of what is painted: lips, eyes, brows and skin by their strengths, one running softly into the other. Second
@@ -359,9 +361,9 @@ def change_weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths, 
     """
     import cv2
 
-    canvas = mask_canvas(face.placement)
+    canvas = mask_canvas(face.crop_transform)
     weights = np.zeros((canvas.size, canvas.size, 2), dtype=np.float32)
-    landmarks = canvas.to_chip(face.placement.to_photo(face.landmarks))
+    landmarks = canvas.to_chip(face.crop_transform.to_photo(face.landmarks))
     whole = _around(canvas.size, masks.face_outline(landmarks), 2.0)
     if whole is None:
         return weights
@@ -369,13 +371,13 @@ def change_weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths, 
     halved_landmarks = np.asarray((landmarks + 0.5) / 2 - 0.5, dtype=np.float32)
     known = _surroundings(pixels, face, _halved(canvas), halved_landmarks, whole)
     bare = known.face * known.seen
-    scale = _mask_scale(face.placement)
-    ramp = _chip_ramp(face.placement, canvas.size // 2, scale / 2)[known.box]
+    scale = _mask_scale(face.crop_transform)
+    ramp = _chip_ramp(face.crop_transform, canvas.size // 2, scale / 2)[known.box]
     # The shade fades out over more of jaw and temples than paint does, into a neck that keeps its own.
     halved = np.stack([strengths.skin * bare * ramp, np.minimum(bare, known.face_edge)], axis=-1)
     weights[whole] = cv2.resize(halved.astype(np.float32), None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
-    ramp = _chip_ramp(face.placement, canvas.size, scale)
-    length = masks.unit(landmarks)
+    ramp = _chip_ramp(face.crop_transform, canvas.size, scale)
+    length = masks.interocular_distance(landmarks)
     lips = _around(canvas.size, landmarks[masks.OUTER_LIPS], LIPS_REACH * length)
     eyes = _around(canvas.size, landmarks[EYES_AND_BROWS], EYES_REACH * length)
     for box in filter(None, (lips, eyes)):
@@ -386,7 +388,7 @@ def change_weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths, 
 
 
 def _surroundings(
-    pixels: UInt8Array, face: AlignedFace, canvas: Placement, landmarks: FloatArray, whole: Box
+    pixels: UInt8Array, face: FaceAnalysis, canvas: CropTransform, landmarks: FloatArray, whole: Box
 ) -> _Surroundings:
     """On the halved canvas; whole: the face's box on the canvas itself."""
     box = (_half(whole[0]), _half(whole[1]))
@@ -395,10 +397,10 @@ def _surroundings(
     shown = crop(pixels, canvas, (columns.start, rows.start, columns.stop, rows.stop))
     lab = rgb_to_lab(shown)
     landmarks = landmarks - np.array([columns.start, rows.start], dtype=np.float32)
-    occlusion = refine(_on_canvas(occlusion_of(face), face.placement, canvas, box), shown)
+    occlusion = refine(_on_canvas(occlusion_of(face), face.crop_transform, canvas, box), shown)
     colour = masks.skin_colour(landmarks, lab)
     # What the network takes for a cover and is of the skin's own colour would show as a patch, were it left out.
-    seen = np.asarray(1 - occlusion * (1 - masks.skin_likeness(landmarks, lab, colour)), np.float32)
+    seen = np.asarray(1 - occlusion * (1 - masks.skin_probability(landmarks, lab, colour)), np.float32)
     return _Surroundings(
         box,
         masks.face_mask(landmarks, shape),
@@ -407,12 +409,12 @@ def _surroundings(
     )
 
 
-def _kept_for_eyes(face: AlignedFace, canvas: Placement, box: Box, seen: FloatArray) -> FloatArray:
+def _kept_for_eyes(face: FaceAnalysis, canvas: CropTransform, box: Box, seen: FloatArray) -> FloatArray:
     face.known["seen"] = (canvas, box, seen)
     return seen
 
 
-def seen_in(face: AlignedFace, box: Box) -> FloatArray:
+def seen_in(face: FaceAnalysis, box: Box) -> FloatArray:
     """How far a box of the photo shows the face and nothing before it, (H, W) in 0..1, once its weights are drawn."""
     import cv2
 
@@ -426,11 +428,11 @@ def seen_in(face: AlignedFace, box: Box) -> FloatArray:
     return np.asarray(cv2.warpAffine(seen, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
-def _on_canvas(mask: FloatArray, placement: Placement, canvas: Placement, box: Box) -> FloatArray:
+def _on_canvas(mask: FloatArray, crop_transform: CropTransform, canvas: CropTransform, box: Box) -> FloatArray:
     """A mask of a chip's size on a box of the canvas; past the chip's edge its last values go on."""
     import cv2
 
-    both = [np.vstack([item.matrix, [0, 0, 1]]).astype(np.float64) for item in (canvas, placement)]
+    both = [np.vstack([item.matrix, [0, 0, 1]]).astype(np.float64) for item in (canvas, crop_transform)]
     matrix = (both[0] @ np.linalg.inv(both[1]))[:2]
     matrix[:, 2] -= (box[1].start, box[0].start)
     size = (box[1].stop - box[1].start, box[0].stop - box[0].start)
@@ -456,7 +458,7 @@ def _overlap(first: Box, second: Box | None) -> bool:
 
 def _detail(
     pixels: UInt8Array,
-    canvas: Placement,
+    canvas: CropTransform,
     landmarks: NDArray[Any],
     box: Box,
     known: _Surroundings,
@@ -468,7 +470,7 @@ def _detail(
     rows, columns = box
     shape = (rows.stop - rows.start, columns.stop - columns.start)
     landmarks = landmarks - np.array([columns.start, rows.start], dtype=np.float32)
-    length = masks.unit(landmarks)
+    length = masks.interocular_distance(landmarks)
     on_brows = strengths.brows or 0.0
     lips = masks.lips_mask(landmarks, shape, grow=0.02, soft=0.02)
     eyes = brows = around_eyes = kept = np.zeros(shape, dtype=np.float32)
@@ -501,12 +503,12 @@ def _detail(
     return np.asarray(np.clip(painted, 0, 1) * inside, np.float32), np.asarray(shade, np.float32)
 
 
-def _chip_ramp(placement: Placement, canvas: int, scale: float) -> FloatArray:
+def _chip_ramp(crop_transform: CropTransform, canvas: int, scale: float) -> FloatArray:
     """1 within the chip, 0 outside it, falling over EDGE_RAMP inside: a face may go on where the chip ends.
 
     Of a canvas of so many pixels a side, `scale` of them to a chip's.
     """
-    chip = placement.size * scale
+    chip = crop_transform.size * scale
     margin = (canvas - chip) / 2
     place = np.arange(canvas)
     depth = np.minimum(place - margin, canvas - 1 - margin - place) / (EDGE_RAMP * chip)

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli.faces.alignment import AlignedFace
+from beautygan_cli.faces.alignment import FaceAnalysis
 from beautygan_cli.model.features import Features
 from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.types import FloatArray
@@ -26,12 +26,12 @@ class _Kept:
     """Features of faces, for as long as the faces are there and the room lasts."""
 
     def __init__(self) -> None:
-        self.features: WeakKeyDictionary[AlignedFace, Features] = WeakKeyDictionary()
+        self.features: WeakKeyDictionary[FaceAnalysis, Features] = WeakKeyDictionary()
         self.lock = threading.Lock()
 
     def of(
         self,
-        faces: Sequence[AlignedFace],
+        faces: Sequence[FaceAnalysis],
         chips: Sequence[NDArray[Any]],
         encode: Callable[[NDArray[Any]], Features],
     ) -> Features:
@@ -73,7 +73,7 @@ def _as_a_whole(session: MakeupSession) -> bool:
 
 def transfer(
     session: MakeupSession,
-    pairs: Sequence[tuple[AlignedFace, AlignedFace]],
+    pairs: Sequence[tuple[FaceAnalysis, FaceAnalysis]],
     sources: Sequence[NDArray[Any]],
     references: Sequence[NDArray[Any]],
 ) -> FloatArray:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from beautygan_cli.errors import ModelError
 from beautygan_cli.faces import masks
-from beautygan_cli.faces.alignment import AlignedFace, EyePatch
+from beautygan_cli.faces.alignment import EyePatch, FaceAnalysis
 from beautygan_cli.faces.reference import far_share, turn
 from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import DARKEST, linear_light, log_light, weighted_mean
@@ -61,16 +61,16 @@ class EyeLayer:
 
 
 def eye_layers(
-    faces: Sequence[AlignedFace], fed: NDArray[Any], bared: NDArray[Any]
+    faces: Sequence[FaceAnalysis], network_input: NDArray[Any], bared: NDArray[Any]
 ) -> list[tuple[EyeLayer, EyeLayer] | None]:
     """The layers of each reference's left and right eye; of a turned face the near eye's serves both.
 
-    fed, bared: (N, S, S, 3) RGB 0..255, their chips as the makeup model saw them, and with their makeup off. None where
-    a face came without its photo's own pixels, or its cheeks, by which its light is known, are out of sight.
+    network_input, bared: (N, S, S, 3) RGB 0..255, their chips as the makeup model saw them, and with their makeup off.
+    None where a face came without its photo's own pixels, or its cheeks, by which its light is known, are out of sight.
     """
     seen = [
         look_at(face, before, after) if face.eyes else None
-        for face, before, after in zip(faces, fed, bared, strict=True)
+        for face, before, after in zip(faces, network_input, bared, strict=True)
     ]
     eyes = [eye for both in seen if both is not None for eye in both]
     if not eyes:
@@ -97,22 +97,22 @@ class SeenEye:
     removed: FloatArray
 
 
-def look_at(face: AlignedFace, fed: NDArray[Any], bared: NDArray[Any]) -> tuple[SeenEye, SeenEye] | None:
+def look_at(face: FaceAnalysis, network_input: NDArray[Any], bared: NDArray[Any]) -> tuple[SeenEye, SeenEye] | None:
     """Both eyes of a face as the network that reads pigment sees them; None where the cheeks are out of sight.
 
-    fed, bared: its chip (S, S, 3) RGB 0..255 as the makeup model saw it, and with its makeup off.
+    network_input, bared: its chip (S, S, 3) RGB 0..255 as the makeup model saw it, and with its makeup off.
     """
     cheeks = cheeks_light(face.chip, face.landmarks)
     if cheeks is None:
         return None
-    change = fitted_change(face.chip, np.asarray(bared, np.float32) - np.asarray(fed, np.float32))
-    shade = _shade(fed, bared, masks.cheeks_mask(face.landmarks, (face.chip.shape[0], face.chip.shape[1])))
+    change = fitted_change(face.chip, np.asarray(bared, np.float32) - np.asarray(network_input, np.float32))
+    shade = _shade(network_input, bared, masks.cheeks_mask(face.landmarks, (face.chip.shape[0], face.chip.shape[1])))
     left, right = (_seen(face, patch, number, cheeks, change, shade) for number, patch in enumerate(face.eyes))
     return left, right
 
 
 def _seen(
-    face: AlignedFace,
+    face: FaceAnalysis,
     patch: EyePatch,
     number: int,
     cheeks: FloatArray,
@@ -131,7 +131,7 @@ def _seen(
     places, room = cells(landmarks, number, SHAPE)
     # A pixel's centre lies at its whole coordinate.
     worn = np.asarray(_sampled(pixels, np.asarray((places + 0.5) * scale - 0.5, np.float32)), np.uint8)
-    in_chip = face.placement.to_chip(patch.placement.to_photo(places.reshape(-1, 2))).reshape(places.shape)
+    in_chip = face.crop_transform.to_chip(patch.crop_transform.to_photo(places.reshape(-1, 2))).reshape(places.shape)
     *linear, low, high = [_sampled(layer, in_chip) for layer in change]
     whole = np.dstack([worn, np.ones(worn.shape[:2], np.float32)]).astype(np.float32)
     moved = np.stack([(slopes * whole).sum(axis=-1) for slopes in linear], axis=-1)
@@ -140,13 +140,13 @@ def _seen(
     return SeenEye(worn, cheeks, room, np.asarray(removed, np.float32))
 
 
-def _shade(fed: NDArray[Any], bared: NDArray[Any], skin: FloatArray) -> FloatArray:
+def _shade(network_input: NDArray[Any], bared: NDArray[Any], skin: FloatArray) -> FloatArray:
     """The density of the skin as a whole, (3,): foundation, which is not the eyes'."""
-    both = [weighted_mean(log_light(item), skin) for item in (bared, fed)]
+    both = [weighted_mean(log_light(item), skin) for item in (bared, network_input)]
     return np.asarray(both[0] - both[1], np.float32)
 
 
-def drawn_layers(bare: AlignedFace, worn: AlignedFace) -> tuple[EyeLayer, EyeLayer]:
+def drawn_layers(bare: FaceAnalysis, worn: FaceAnalysis) -> tuple[EyeLayer, EyeLayer]:
     """The layers of a face's left and right eye whose makeup was drawn: exact, since the face is known without it.
 
     bare, worn: the same face, from photos of the same size, with the same landmarks.
@@ -189,9 +189,9 @@ def window_of(room: FloatArray, shape: tuple[int, int] = SHAPE) -> FloatArray:
     return _window(u, v[:, None], room)
 
 
-def _in_patch(face: AlignedFace, patch: EyePatch) -> FloatArray:
+def _in_patch(face: FaceAnalysis, patch: EyePatch) -> FloatArray:
     """The face's landmarks in the pixels of an eye's patch."""
-    return patch.placement.to_chip(face.placement.to_photo(face.landmarks))
+    return patch.crop_transform.to_chip(face.crop_transform.to_photo(face.landmarks))
 
 
 def _shape_of(width: float) -> tuple[int, int]:
@@ -208,7 +208,7 @@ def _sampled(picture: NDArray[Any], places: FloatArray) -> NDArray[Any]:
     return np.asarray(cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
 
-def _layer(face: AlignedFace, number: int, seen: UInt8Array, density: FloatArray) -> EyeLayer:
+def _layer(face: FaceAnalysis, number: int, seen: UInt8Array, density: FloatArray) -> EyeLayer:
     """The layer of an eye as finely as its photo shows it; density: as the network read it off `seen`."""
     patch = face.eyes[number]
     landmarks = _in_patch(face, patch)
@@ -244,7 +244,7 @@ def _refined(density: FloatArray, coarse: FloatArray, fine: FloatArray) -> Float
     return np.asarray(slope * fine + start, dtype=np.float32)
 
 
-def _by_near_eye(face: AlignedFace, left: EyeLayer, right: EyeLayer) -> tuple[EyeLayer, EyeLayer]:
+def _by_near_eye(face: FaceAnalysis, left: EyeLayer, right: EyeLayer) -> tuple[EyeLayer, EyeLayer]:
     """The two layers of a face, the far eye's of a turned one by the near eye's."""
     far = far_share(face.landmarks)
     if far <= 0:
@@ -289,7 +289,7 @@ def weighted(parts: Sequence[tuple[tuple[EyeLayer, EyeLayer], float]]) -> tuple[
     return mixed
 
 
-def usable(session: MakeupSession, example: tuple[AlignedFace, AlignedFace]) -> bool:
+def usable(session: MakeupSession, example: tuple[FaceAnalysis, FaceAnalysis]) -> bool:
     """Whether the model takes makeup off well enough to read pigment by it; measured once, on a face that is known.
 
     example: a bare face, and the same made up.
@@ -307,31 +307,31 @@ _measuring = threading.Lock()
 _known_usable: WeakKeyDictionary[MakeupSession, bool] = WeakKeyDictionary()
 
 
-def _explained(session: MakeupSession, bare: AlignedFace, worn: AlignedFace) -> float:
+def _explained(session: MakeupSession, bare: FaceAnalysis, worn: FaceAnalysis) -> float:
     """The share of the lids' pigment, in density, that the model's removal takes off the face; below 0 it adds some."""
-    fed, clean = (face.chip.astype(np.float32) for face in (worn, bare))
+    network_input, clean = (face.chip.astype(np.float32) for face in (worn, bare))
     if session.signature.mask:
-        inside = masks.face_mask(worn.landmarks, (fed.shape[0], fed.shape[1]))
-        fed, clean = masks.masked(fed, inside), masks.masked(clean, inside)
+        inside = masks.face_mask(worn.landmarks, (network_input.shape[0], network_input.shape[1]))
+        network_input, clean = masks.masked(network_input, inside), masks.masked(clean, inside)
     try:
-        bared = session.remove(fed[None], clean[None])[0]
+        bared = session.remove(network_input[None], clean[None])[0]
     except ModelError:
         return 0.0
-    lids = masks.lids_mask(worn.landmarks, (fed.shape[0], fed.shape[1]))[..., None]
-    true, left = log_light(clean) - log_light(fed), log_light(clean) - log_light(bared)
+    lids = masks.lids_mask(worn.landmarks, (network_input.shape[0], network_input.shape[1]))[..., None]
+    true, left = log_light(clean) - log_light(network_input), log_light(clean) - log_light(bared)
     return 1 - float((np.abs(left) * lids).sum() / max(float((np.abs(true) * lids).sum()), 1e-6))
 
 
-def places(face: AlignedFace, shape: tuple[int, int]) -> tuple[Box, Box]:
+def places(face: FaceAnalysis, shape: tuple[int, int]) -> tuple[Box, Box]:
     """The rows and columns of a photo of (H, W) that the layers of a face's left and right eye may change."""
-    landmarks = face.placement.to_photo(face.landmarks)
+    landmarks = face.crop_transform.to_photo(face.landmarks)
     left, right = (masks.eye_frame(landmarks, number).box(ACROSS, UP, shape) for number in (0, 1))
     return left, right
 
 
 def lay_on(
     photo: UInt8Array,
-    face: AlignedFace,
+    face: FaceAnalysis,
     boxes: Sequence[Box],
     own: Sequence[UInt8Array],
     painted: Sequence[FloatArray],
@@ -345,7 +345,7 @@ def lay_on(
     as `composite.paste_into` gives it exactly; strength: of the eyes' makeup, 0..1; ground:
     (3,) density of the shade that the whole face takes.
     """
-    landmarks = face.placement.to_photo(face.landmarks)
+    landmarks = face.crop_transform.to_photo(face.landmarks)
     for number, (box, before, after, layer) in enumerate(zip(boxes, own, painted, layers, strict=True)):
         corner = np.array([box[1].start, box[0].start])
         within = np.asarray(landmarks - corner, dtype=np.float32)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from beautygan_cli.errors import FaceError, ModelError
 from beautygan_cli.faces import detection, exposure, occlusion, tone
 from beautygan_cli.faces import masks as region_masks
-from beautygan_cli.faces.alignment import AlignedFace
+from beautygan_cli.faces.alignment import FaceAnalysis
 from beautygan_cli.faces.analysis import analyse_face
 from beautygan_cli.faces.face import Face
 from beautygan_cli.faces.reference import reference_chip
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     PhotoLike = str | Path | Photo | NDArray[np.uint8] | bytes | IO[bytes] | Image.Image
 
 
-Mix = tuple[tuple[AlignedFace, float], ...]
+Mix = tuple[tuple[FaceAnalysis, float], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +55,7 @@ class Wearing:
     brows: Mix = ()  # the eyes' where empty
 
     @classmethod
-    def all_of(cls, face: AlignedFace) -> Wearing:
+    def all_of(cls, face: FaceAnalysis) -> Wearing:
         """All of one face's makeup."""
         mix = ((face, 1.0),)
         return cls(lips=mix, eyes=mix, skin=mix)
@@ -67,7 +67,7 @@ class Wearing:
         return {region: mix for region, mix in parts.items() if mix}
 
     @property
-    def face(self) -> AlignedFace:
+    def face(self) -> FaceAnalysis:
         """The face to show where there is room for one: the heaviest of the first region that wears something."""
         return max(next(iter(self.mixes.values())), key=lambda item: item[1])[0]
 
@@ -77,21 +77,21 @@ class Wearing:
         return any(tone.brows_painted(face) for face, _ in self.eyes if not isinstance(face, DrawnFace))
 
     @property
-    def photographed(self) -> list[tuple[str, AlignedFace]]:
+    def photographed(self) -> list[tuple[str, FaceAnalysis]]:
         """Region and face of all that is worn as a photo shows it, without what is drawn."""
         worn = [(region, face) for region, mix in self.mixes.items() for face, _ in mix]
         return [(region, face) for region, face in worn if not isinstance(face, DrawnFace)]
 
 
 @dataclass(frozen=True, eq=False)
-class DrawnFace(AlignedFace):
+class DrawnFace(FaceAnalysis):
     """The bare face that comes with the package, wearing a style that was drawn on it, as a reference.
 
     What it wears is drawn on other faces, too, in place of being transferred. bare: the same face without it, by which
     the layer of its eyes is known; None where the network's size is fine enough for them.
     """
 
-    bare: AlignedFace | None = None
+    bare: FaceAnalysis | None = None
     style: Style = field(default_factory=Style)
 
 
@@ -121,8 +121,8 @@ def transfer(
     pixels = _pixels(source)
     aligned = find_faces(pixels, session.signature, _name(source), which=which)
     wearing, usual = _worn(look, session.signature)
-    spare = not isinstance(source, (Photo, np.ndarray))
-    return apply_look(pixels, aligned, wearing, strengths or usual, session, spare=spare, in_colour=in_colour)
+    in_place = not isinstance(source, (Photo, np.ndarray))
+    return apply_look(pixels, aligned, wearing, strengths or usual, session, in_place=in_place, in_colour=in_colour)
 
 
 def remove(
@@ -144,29 +144,31 @@ def remove(
     pixels = _pixels(source)
     aligned = find_faces(pixels, session.signature, _name(source), which=which)
     wearing, _ = _worn(bare_face() if bare is None else bare, session.signature)
-    spare = not isinstance(source, (Photo, np.ndarray))
-    return apply_look(pixels, aligned, wearing, strengths or Strengths(skin=1.0), session, remove=True, spare=spare)
+    in_place = not isinstance(source, (Photo, np.ndarray))
+    return apply_look(
+        pixels, aligned, wearing, strengths or Strengths(skin=1.0), session, remove=True, in_place=in_place
+    )
 
 
 def apply_look(
     pixels: UInt8Array,
-    aligned: Sequence[AlignedFace],
+    aligned: Sequence[FaceAnalysis],
     wearing: Wearing,
     strengths: Strengths,
     session: MakeupSession,
     *,
     remove: bool = False,
-    spare: bool,
+    in_place: bool,
     in_colour: bool = False,
 ) -> UInt8Array:
-    """The photo with all its faces in one look; `remove` and `spare` as in `apply`, `in_colour` as in `make_up`."""
+    """The photo with all its faces in one look; `remove` and `in_place` as in `apply`, `in_colour` as in `make_up`."""
     strengths = strengths.decided(wearing.brows_painted)
     # The network leaves a part of the processor idle: masks are drawn beside it.
     with ThreadPoolExecutor(1) as beside:
         masks = beside.submit(lambda: [_weights(pixels, face, strengths, remove) for face in aligned])
         made = make_up([(face, wearing) for face in aligned], session, remove=remove, in_colour=in_colour)
         masks.result()
-    return apply(pixels, aligned, made, strengths, remove=remove, spare=spare)
+    return apply(pixels, aligned, made, strengths, remove=remove, in_place=in_place)
 
 
 def _made_up_face() -> Path:
@@ -179,9 +181,9 @@ def bare_face() -> Path:
     return Path(__file__).resolve().parent.parent / "bare_face.jpg"
 
 
-def wear(look: Look, faces_of: Callable[[Path], AlignedFace], signature: Signature) -> Wearing:
+def wear(look: Look, faces_of: Callable[[Path], FaceAnalysis], signature: Signature) -> Wearing:
     """The look with its photos' faces, each asked for once, and with one face that wears all that is drawn."""
-    known: dict[Path | Drawn, AlignedFace] = {path: faces_of(path) for path in look.references}
+    known: dict[Path | Drawn, FaceAnalysis] = {path: faces_of(path) for path in look.references}
     if look.drawn:
         known |= dict.fromkeys(look.drawn, drawn_face(look.style, signature)[0])
     parts = {region: part for region in REGIONS if (part := look.part(region))}
@@ -195,19 +197,19 @@ def drawn_face(style: Style, signature: Signature) -> tuple[DrawnFace, UInt8Arra
     bare = _bare_pair(signature)[0]
     photo = np.asarray(np.rint(rendering.render(pixels, found.landmarks, style)), dtype=np.uint8)
     worn = analyse_face(photo, found, signature.size, signature.padding)
-    face = DrawnFace(worn.chip, worn.placement, bare.landmarks, bare.exposure, worn.eyes, bare=bare, style=style)
+    face = DrawnFace(worn.chip, worn.crop_transform, bare.landmarks, bare.exposure, worn.eyes, bare=bare, style=style)
     return face, photo
 
 
 def sketched(look: Look, signature: Signature) -> Wearing:
     """A look that is drawn throughout, without the layer of its eyes: for small pictures, and there at once."""
     bare = _bare_pair(signature)[0]
-    face = DrawnFace(bare.chip, bare.placement, bare.landmarks, bare.exposure, style=look.style)
+    face = DrawnFace(bare.chip, bare.crop_transform, bare.landmarks, bare.exposure, style=look.style)
     return Wearing(**{region: ((face, 1.0),) for region in REGIONS if look.part(region)})
 
 
 def _worn(look: PhotoLike | Look, signature: Signature) -> tuple[Wearing, Strengths]:
-    def face_of(photo: PhotoLike) -> AlignedFace:
+    def face_of(photo: PhotoLike) -> FaceAnalysis:
         return find_faces(_pixels(photo), signature, _name(photo), which="largest")[0]
 
     if isinstance(look, (str, Path)) and Path(look).suffix.lower() == SUFFIX:
@@ -224,7 +226,7 @@ def find_faces(
     *,
     which: str = "all",
     go_on: Callable[[], None] = lambda: None,
-) -> list[AlignedFace]:
+) -> list[FaceAnalysis]:
     """The aligned faces of an (H, W, 3) uint8 RGB photo, largest first; FaceError, naming the photo, without one.
 
     which: "largest", or "all" but those that `find_subjects` leaves alone. go_on: called again and again meanwhile; may
@@ -240,7 +242,7 @@ def find_subjects(
     *,
     which: str = "all",
     go_on: Callable[[], None] = lambda: None,
-) -> tuple[list[AlignedFace], int]:
+) -> tuple[list[FaceAnalysis], int]:
     """As `find_faces`, and how many faces beside them are left alone.
 
     Those are far smaller than the largest, or without colour beside faces in colour: bystanders, statues, prints.
@@ -261,12 +263,12 @@ def find_subjects(
 class Made:
     """What the network made of one face.
 
-    fed, made_up: its chip as it went in and as it came out, (S, S, 3) float32 RGB 0..255; eyes: the pigment of its
-    left and right eye, None where the network's own change is all there is; brows_painted: whether they come along by
-    default.
+    network_input, made_up: its chip as it went in and as it came out, (S, S, 3) float32 RGB 0..255; eyes: the pigment
+    of its left and right eye, None where the network's own change is all there is; brows_painted: whether they come
+    along by default.
     """
 
-    fed: FloatArray
+    network_input: FloatArray
     made_up: FloatArray
     eyes: tuple[EyeLayer, EyeLayer] | None = None
     brows_painted: bool = False
@@ -276,13 +278,13 @@ class Made:
 class _Job:
     """What one face takes of one mix: chips as they go into the network, (S, S, 3) float32 RGB 0..255 each."""
 
-    source: AlignedFace
+    source: FaceAnalysis
     mix: Mix
     chips: list[tuple[FloatArray, FloatArray]]
 
 
 def make_up(
-    pairs: Sequence[tuple[AlignedFace, AlignedFace | Wearing]],
+    pairs: Sequence[tuple[FaceAnalysis, FaceAnalysis | Wearing]],
     session: MakeupSession,
     *,
     remove: bool = False,
@@ -361,16 +363,16 @@ def _pigment(mixes: Sequence[Mix], session: MakeupSession) -> dict[Mix, tuple[Ey
     }
 
 
-def bared(faces: Sequence[AlignedFace], session: MakeupSession) -> tuple[NDArray[Any], NDArray[Any]]:
+def bared(faces: Sequence[FaceAnalysis], session: MakeupSession) -> tuple[NDArray[Any], NDArray[Any]]:
     """The faces' chips as the network sees them, and with their makeup off, (N, S, S, 3) RGB 0..255 each."""
     example = _bare_pair(session.signature)[0]
     chips = [network_chips(face, example, session.signature) for face in faces]
-    fed, bare = (np.stack(side) for side in zip(*chips, strict=True))
-    return fed, session.remove(fed, bare)
+    network_input, bare = (np.stack(side) for side in zip(*chips, strict=True))
+    return network_input, session.remove(network_input, bare)
 
 
 @lru_cache(maxsize=4)
-def _bare_pair(signature: Signature) -> tuple[AlignedFace, AlignedFace]:
+def _bare_pair(signature: Signature) -> tuple[FaceAnalysis, FaceAnalysis]:
     """The bare face that comes with the package, and the same made up."""
     bare, face = _bare_photo()
     worn = read_photo(_made_up_face()).pixels
@@ -408,8 +410,8 @@ def _bare_photo() -> tuple[UInt8Array, Face]:
 def _run(jobs: Sequence[_Job], session: MakeupSession, remove: bool) -> list[FloatArray]:
     """The network's chip for each job, with its makeup as deep as the reference's."""
     if remove:
-        fed, bare = (np.stack(chips) for chips in zip(*(job.chips[0] for job in jobs), strict=True))
-        chips = session.remove(fed, bare)
+        network_input, bare = (np.stack(chips) for chips in zip(*(job.chips[0] for job in jobs), strict=True))
+        chips = session.remove(network_input, bare)
         return [colour_correction.bared(chip, job.source.landmarks) for chip, job in zip(chips, jobs, strict=True)]
     drawn = {id(job): _drawn(job) for job in jobs if _is_drawn(job.mix)}
     single = [job for job in jobs if len(job.mix) == 1 and id(job) not in drawn]
@@ -469,7 +471,7 @@ def _joined(before: FloatArray, worn: Mapping[str, FloatArray], landmarks: NDArr
     return np.asarray(result + around_lips * (lips - result), dtype=np.float32)
 
 
-def _chips(source: AlignedFace, reference: AlignedFace, signature: Signature) -> tuple[FloatArray, FloatArray]:
+def _chips(source: FaceAnalysis, reference: FaceAnalysis, signature: Signature) -> tuple[FloatArray, FloatArray]:
     """`network_chips`, but for a drawn style the source's own chip alone."""
     if isinstance(reference, DrawnFace):
         chip = _fed(source, signature)
@@ -477,7 +479,7 @@ def _chips(source: AlignedFace, reference: AlignedFace, signature: Signature) ->
     return network_chips(source, reference, signature)
 
 
-def network_chips(source: AlignedFace, reference: AlignedFace, signature: Signature) -> tuple[FloatArray, FloatArray]:
+def network_chips(source: FaceAnalysis, reference: FaceAnalysis, signature: Signature) -> tuple[FloatArray, FloatArray]:
     """The two chips as the model wants them, (S, S, 3) float32 RGB 0..255, warped and masked as its signature says."""
     shape = (signature.size, signature.size)
     if signature.warp_reference:
@@ -490,7 +492,7 @@ def network_chips(source: AlignedFace, reference: AlignedFace, signature: Signat
     return _fed(source, signature), second
 
 
-def _fed(source: AlignedFace, signature: Signature) -> FloatArray:
+def _fed(source: FaceAnalysis, signature: Signature) -> FloatArray:
     """The source's chip as the model wants it."""
     chip = source.chip.astype(np.float32)
     if signature.mask:
@@ -500,34 +502,34 @@ def _fed(source: AlignedFace, signature: Signature) -> FloatArray:
 
 def apply(
     pixels: UInt8Array,
-    aligned: Sequence[AlignedFace],
+    aligned: Sequence[FaceAnalysis],
     made: Sequence[Made],
     strengths: Strengths,
     *,
     remove: bool = False,
-    spare: bool = False,
+    in_place: bool = False,
 ) -> UInt8Array:
     """The photo with each of its faces made up, the smallest first, so that a larger one before it wins.
 
-    made: of each face, as `make_up` gives it; `remove`: as there. `spare`: in `pixels` itself, which are of
+    made: of each face, as `make_up` gives it; `remove`: as there. `in_place`: in `pixels` itself, which are of
     no further use, since a large photo is slow to copy.
     """
     asked = [strengths.decided(item.brows_painted) for item in made]
     weights = [_weights(pixels, face, one, remove) for face, one in zip(aligned, asked, strict=True)]
-    result = pixels if spare else pixels.copy()
+    result = pixels if in_place else pixels.copy()
     for face, item, strengths, share in reversed(list(zip(aligned, made, asked, weights, strict=True))):
         if item.eyes is None or strengths.eyes <= 0:
-            composite.paste_into(result, face, item.fed, item.made_up, strengths, share)
+            composite.paste_into(result, face, item.network_input, item.made_up, strengths, share)
             continue
         places = eye_layer.places(face, (result.shape[0], result.shape[1]))
         before = [result[place].copy() for place in places]
-        painted = composite.paste_into(result, face, item.fed, item.made_up, strengths, share, places)
-        ground = composite.shade_density(item.fed, item.made_up, face, strengths)
+        painted = composite.paste_into(result, face, item.network_input, item.made_up, strengths, share, places)
+        ground = composite.shade_density(item.network_input, item.made_up, face, strengths)
         eye_layer.lay_on(result, face, places, before, painted, item.eyes, strengths.eyes, ground)
     return result
 
 
-def _weights(pixels: UInt8Array, face: AlignedFace, strengths: Strengths, remove: bool) -> FloatArray:
+def _weights(pixels: UInt8Array, face: FaceAnalysis, strengths: Strengths, remove: bool) -> FloatArray:
     """A face's weights, which are the same with every reference; the last ones are kept."""
     asked = (strengths, remove)
     known = face.known.get("weights")

@@ -56,11 +56,11 @@ class _Face:
     def __init__(self, lab: FloatArray, landmarks: NDArray[Any]) -> None:
         self.shape = (lab.shape[0], lab.shape[1])
         self.landmarks = np.asarray(landmarks, dtype=np.float32)
-        self.unit = masks.unit(landmarks)
+        self.interocular = masks.interocular_distance(landmarks)
         self.eyes = masks.eye_grids(landmarks, self.shape, whole=True)
-        self.openings = blur(np.maximum(self.eyes[0].opening, self.eyes[1].opening), 0.008 * self.unit)
+        self.openings = blur(np.maximum(self.eyes[0].opening, self.eyes[1].opening), 0.008 * self.interocular)
         self.mask = masks.face_mask(landmarks, self.shape, soft=0.12)
-        self.teeth = blur(masks.teeth_mask(landmarks, lab), 0.008 * self.unit)
+        self.teeth = blur(masks.teeth_mask(landmarks, lab), 0.008 * self.interocular)
         self.mouth = drawing.fill(self.shape, drawing.smooth_curve(landmarks[masks.OUTER_LIPS], closed=True))
         rows, columns = np.mgrid[: self.shape[0], : self.shape[1]].astype(np.float32)
         self.rows, self.columns = rows, columns
@@ -69,8 +69,8 @@ class _Face:
         """An oriented Gaussian, its two sigmas in units."""
         along = along / max(float(np.linalg.norm(along)), 1e-6)
         x, y = self.columns - centre[0], self.rows - centre[1]
-        far = (x * along[0] + y * along[1]) / (long * self.unit)
-        wide = (-x * along[1] + y * along[0]) / (short * self.unit)
+        far = (x * along[0] + y * along[1]) / (long * self.interocular)
+        wide = (-x * along[1] + y * along[0]) / (short * self.interocular)
         return np.asarray(np.exp(-(far**2 + wide**2) / 2), dtype=np.float32)
 
 
@@ -79,7 +79,7 @@ def _cover(lab: FloatArray, face: _Face, colour: Colour, density: NDArray[Any], 
 
     Fine detail is what a small blur takes away; it is laid back on top, as makeup follows pores and creases.
     """
-    smooth = blur(lab[..., 0], 0.05 * face.unit)
+    smooth = blur(lab[..., 0], 0.05 * face.interocular)
     detail = (lab[..., 0] - smooth) * texture
     target = np.empty_like(lab)
     # A part of the skin's own light and shade shows through even opaque pigment.
@@ -104,14 +104,14 @@ def _finish(lab: FloatArray, face: _Face, finish: Finish) -> FloatArray:
 
     points = face.landmarks
     skin = face.mask * (1 - face.openings) * (1 - face.mouth)
-    skin = blur(skin, 0.01 * face.unit)
+    skin = blur(skin, 0.01 * face.interocular)
     if finish.even > 0:
         mean = weighted_mean(lab, skin).astype(np.float32)
         # Blotches are what an edge-keeping blur takes away at a fifth of a unit; pores stay, being finer.
         half = cv2.resize(lab, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-        size = max(2, int(0.05 * face.unit))
+        size = max(2, int(0.05 * face.interocular))
         smooth = cv2.resize(cv2.bilateralFilter(half, 2 * size + 1, 9, size), face.shape[::-1])
-        wide = blur(smooth, 0.25 * face.unit)
+        wide = blur(smooth, 0.25 * face.interocular)
         evened = smooth + 0.5 * (np.clip(mean - wide, -8, 8)) * np.array([0.35, 1, 1], dtype=np.float32)
         evened[..., 0] += 0.55 * (lab[..., 0] - smooth[..., 0])
         lab = lab + (finish.even * skin)[..., None] * (evened - lab)
@@ -167,7 +167,7 @@ def _blush(lab: FloatArray, face: _Face, blush: Blush) -> FloatArray:
 def _brows(lab: FloatArray, face: _Face, brows: Brows) -> FloatArray:
     stroke = masks.brows_mask(face.landmarks, face.shape, soft=0.035)
     # Hair takes more than the skin between: the darker a pixel against its surroundings, the denser.
-    hair = smoothstep(-1, 9, blur(lab[..., 0], 0.12 * face.unit) - lab[..., 0])
+    hair = smoothstep(-1, 9, blur(lab[..., 0], 0.12 * face.interocular) - lab[..., 0])
     return _cover(lab, face, brows.colour, stroke * brows.amount * (0.45 + 0.55 * hair), texture=1.0)
 
 
@@ -224,7 +224,7 @@ def _liner(lab: FloatArray, face: _Face, liner: Liner, rng: np.random.Generator)
     for grid, orders in zip(face.eyes, EYE_CURVES, strict=True):
         upper = drawing.smooth_curve(face.landmarks[orders[0]])
         lower = drawing.smooth_curve(face.landmarks[orders[1]])
-        soft = max(0.35, 0.006 * face.unit)
+        soft = max(0.35, 0.006 * face.interocular)
         line = drawing.fill(face.shape, _upper_line(upper, grid, liner), soft=soft)
         # The line sits on the lid: a hair's breadth may cover the eyeball's rim, no more.
         line = line * (1 - 0.8 * blur(_shrunk_opening(grid), soft))
@@ -296,7 +296,7 @@ def _lashes(
 def _lipstick(lab: FloatArray, face: _Face, lipstick: Lipstick) -> FloatArray:
     lips = masks.lips_mask(face.landmarks, face.shape, grow=lipstick.overdrawn, soft=0.012)
     lips = lips * (1 - face.teeth)
-    inside = blur(lips, 0.05 * face.unit)
+    inside = blur(lips, 0.05 * face.interocular)
     depth = smoothstep(0.45, 0.95, inside)  # 0 at the edge, 1 in the middle
     density = lips * lipstick.amount * (1 - lipstick.ombre * (1 - depth))
     middle = float(weighted_mean(lab[..., :1], lips)[0]) if lips.sum() > 0 else 50.0
@@ -325,7 +325,7 @@ def paint_layer(landmarks: NDArray[Any], shape: tuple[int, int], style: Style) -
     if paint is None:
         return layer
     rng = np.random.default_rng(style.seed + 2)
-    size = masks.unit(landmarks)
+    size = masks.interocular_distance(landmarks)
     places = _paint_places(landmarks, paint, rng)
     for number, place in enumerate(places):
         outline = _paint_shape(place, paint, size, rng)
@@ -348,7 +348,7 @@ def _paint_places(landmarks: NDArray[Any], paint: Paint, rng: np.random.Generato
     """Where on the face each piece of paint is, (2,) pixels; freckles and gems lie together, the rest anywhere."""
     outline = masks.face_outline(landmarks)
     middle = np.asarray(landmarks[29], dtype=np.float64)
-    size = masks.unit(landmarks)
+    size = masks.interocular_distance(landmarks)
     if paint.kind in ("freckles", "gems"):
         anchors = (
             landmarks[[29, 30, 41, 46, 2, 14]] if paint.kind == "freckles" else landmarks[[41, 46, 36, 45, 17, 26]]
@@ -380,7 +380,7 @@ def _paint_shape(place: NDArray[Any], paint: Paint, size: float, rng: np.random.
 def _painted(lab: FloatArray, face: _Face, layer: FloatArray) -> FloatArray:
     """The face with a layer of paint on its skin, brows and lips; eyeballs and teeth stay clear."""
     density = layer[..., 3] * face.mask * (1 - face.openings) * (1 - face.teeth)
-    smooth = blur(lab[..., 0], 0.05 * face.unit)
+    smooth = blur(lab[..., 0], 0.05 * face.interocular)
     target = layer[..., :3].copy()
     target[..., 0] += (lab[..., 0] - smooth) * 0.8
     return np.asarray(lab + density[..., None] * (target - lab), dtype=np.float32)

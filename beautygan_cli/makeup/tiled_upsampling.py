@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from beautygan_cli.faces.alignment import Placement
+from beautygan_cli.faces.alignment import CropTransform
 from beautygan_cli.types import FloatArray
 
 
@@ -18,18 +18,20 @@ class Laid:
     the image's, where nothing is lost yet.
     """
 
-    def __init__(self, layers: Sequence[FloatArray], placement: Placement, box: tuple[int, int, int, int]) -> None:
-        """placement: how the images lie in the photo; box: (left, top, right, bottom) of the photo.
+    def __init__(
+        self, layers: Sequence[FloatArray], crop_transform: CropTransform, box: tuple[int, int, int, int]
+    ) -> None:
+        """crop_transform: how the images lie in the photo; box: (left, top, right, bottom) of the photo.
 
         Four channels of one image are laid in the time of two.
         """
         import cv2
 
         left, top, right, bottom = box
-        self.step = 2 ** int(np.log2(max(1.0, 1 / placement.scale)))
+        self.step = 2 ** int(np.log2(max(1.0, 1 / crop_transform.scale)))
         # A cell more on each side, so that the box's edge is interpolated as its middle is.
         width, height = (-(-length // self.step) + 2 for length in (right - left, bottom - top))
-        matrix = placement.matrix.astype(np.float64)
+        matrix = crop_transform.matrix.astype(np.float64)
         first = np.array([left, top]) - (self.step + 1) / 2
         matrix[:, 2] += matrix[:, :2] @ first
         matrix[:, :2] *= self.step

@@ -259,7 +259,7 @@ def about(state: State) -> dict[str, Any]:
 def told(kept: Kept) -> dict[str, Any]:
     """What the page needs to know of a photo: its key, size, faces and the middle of the largest one, 0 to 1."""
     height, width = kept.photo.pixels.shape[:2]
-    x, y = kept.full.faces[0].placement.to_photo(kept.full.faces[0].landmarks).mean(axis=0)
+    x, y = kept.full.faces[0].crop_transform.to_photo(kept.full.faces[0].landmarks).mean(axis=0)
     return {
         "key": kept.key,
         "name": kept.name,

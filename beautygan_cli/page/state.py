@@ -21,7 +21,7 @@ from beautygan_cli.batch.naming import output_name
 from beautygan_cli.batch.options import RunConfig
 from beautygan_cli.errors import BeautyGANError, LookError, PhotoError
 from beautygan_cli.faces import alignment, detection, left_out
-from beautygan_cli.faces.alignment import AlignedFace, Placement
+from beautygan_cli.faces.alignment import CropTransform, FaceAnalysis
 from beautygan_cli.makeup import look as looks
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.composite import Strengths
@@ -90,7 +90,7 @@ class View:
     """A photo or a part of it at some size, (H, W, 3) uint8 RGB, and its faces as they lie in it, largest first."""
 
     pixels: UInt8Array
-    faces: Sequence[AlignedFace]
+    faces: Sequence[FaceAnalysis]
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +132,7 @@ class State:
         self.session, self.carried = session, tuple(carried)
         self.config = config or RunConfig(Path())
         self.problems: list[str] = []
-        self._faces: dict[Path, AlignedFace] = {}
+        self._faces: dict[Path, FaceAnalysis] = {}
         self._photos: OrderedDict[str, Kept] = OrderedDict()
         self._wearings: OrderedDict[Worn, Wearing] = OrderedDict()
         self._keeping = threading.Lock()  # of photos, held for a moment, so that what is quick waits for no work
@@ -283,7 +283,7 @@ class State:
             usable.append(Choice(look.name, look.about, option, look, photographed))
         return usable
 
-    def _face_in(self, path: Path) -> AlignedFace:
+    def _face_in(self, path: Path) -> FaceAnalysis:
         photo = detection.decided(read_photo(path, max_pixels=self.config.max_pixels))
         return pipeline.find_faces(photo.pixels, self.session.signature, printable(path), which="largest")[0]
 
@@ -335,20 +335,20 @@ def _plain(name: str) -> str:
     return PurePath(base).stem[: LONGEST_NAME - len(suffix)] + suffix or "photo"
 
 
-def _notes(photo: Photo, faces: Sequence[AlignedFace]) -> list[str]:
+def _notes(photo: Photo, faces: Sequence[FaceAnalysis]) -> list[str]:
     phrases = list(photo.notes)
     height, width = photo.pixels.shape[:2]
     for number, face in enumerate(faces, start=1):
-        landmarks = face.placement.to_photo(face.landmarks)
+        landmarks = face.crop_transform.to_photo(face.landmarks)
         found = [*left_out.outside(landmarks, (height, width)), *left_out.covered(face)]
         of = f"face {number}: " if len(faces) > 1 else ""
         phrases += [of + item.phrase for item in found]
     return list(dict.fromkeys(phrases))
 
 
-def _lying(face: AlignedFace, placement: Placement) -> AlignedFace:
+def _lying(face: FaceAnalysis, crop_transform: CropTransform) -> FaceAnalysis:
     """The same face where another view shows it, with what is known of its chip; nothing was laid on it yet."""
-    moved = replace(face, placement=placement)
+    moved = replace(face, crop_transform=crop_transform)
     moved.known.update(face.known)
     return moved
 
@@ -359,10 +359,10 @@ def _reduced(view: View, longest: int) -> View:
 
     ratio = longest / max(view.pixels.shape[:2])
     if ratio >= 1:
-        return View(view.pixels, [_lying(face, face.placement) for face in view.faces])
+        return View(view.pixels, [_lying(face, face.crop_transform) for face in view.faces])
     size = [max(1, round(side * ratio)) for side in view.pixels.shape[1::-1]]
     pixels = cv2.resize(view.pixels, size, interpolation=cv2.INTER_AREA)
-    faces = [_lying(face, face.placement.resized(ratio)) for face in view.faces]
+    faces = [_lying(face, face.crop_transform.resized(ratio)) for face in view.faces]
     return View(np.asarray(pixels, dtype=np.uint8), faces)
 
 
@@ -370,12 +370,12 @@ def _face_alone(view: View) -> View:
     """What the photo shows around its largest face, no larger than THUMBNAIL."""
     face = view.faces[0]
     height, width = view.pixels.shape[:2]
-    left, top, right, bottom = alignment.footprint(face.placement, (height, width))
+    left, top, right, bottom = alignment.footprint(face.crop_transform, (height, width))
     side = min(height, width, round(AROUND_FACE * max(right - left, bottom - top)))
     x = int(np.clip((left + right - side) // 2, 0, width - side))
     y = int(np.clip((top + bottom - side) // 2, 0, height - side))
     part = view.pixels[y : y + side, x : x + side]
-    return _reduced(View(part, [_lying(face, face.placement.in_part(x, y, 1))]), THUMBNAIL)
+    return _reduced(View(part, [_lying(face, face.crop_transform.in_part(x, y, 1))]), THUMBNAIL)
 
 
 def _jpeg(pixels: UInt8Array, quality: int) -> bytes:

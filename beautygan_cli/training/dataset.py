@@ -143,11 +143,11 @@ def _read(path: Path) -> Person | None:
     if not found:
         return None
     face = found[0]
-    placement = alignment.place(face.landmarks, CHIP_SIZE, CHIP_PADDING)
-    chip = alignment.crop(pixels, placement)
-    landmarks = placement.to_chip(face.landmarks)
+    crop_transform = alignment.place(face.landmarks, CHIP_SIZE, CHIP_PADDING)
+    chip = alignment.crop(pixels, crop_transform)
+    landmarks = crop_transform.to_chip(face.landmarks)
     template = path.with_suffix(".tem")
-    curves = contours_of(placement.to_chip(read_template(template))) if template.is_file() else None
+    curves = contours_of(crop_transform.to_chip(read_template(template))) if template.is_file() else None
     exact = landmarks if curves is None else contours.to_landmarks(landmarks, curves)
     return Person(f"{path.parent.name}/{path.stem}", balanced(chip, landmarks), landmarks, exact, curves)
 

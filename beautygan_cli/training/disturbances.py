@@ -31,15 +31,15 @@ def eye_paint(pixels: FloatArray, landmarks: FloatArray, rng: np.random.Generato
 def face_paint(pixels: FloatArray, landmarks: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Stripes, dots and patches of paint anywhere on the face; pores and light show through: not a cover."""
     shape = (pixels.shape[0], pixels.shape[1])
-    unit = masks.unit(landmarks)
+    interocular = masks.interocular_distance(landmarks)
     outlines = []
     size = rng.uniform(0.01, 0.3)
     for _ in range(int(rng.integers(1, 7))):
-        place = landmarks[int(rng.integers(0, 68))] * 0.6 + landmarks[30] * 0.4 + rng.normal(0, 0.25 * unit, 2)
+        place = landmarks[int(rng.integers(0, 68))] * 0.6 + landmarks[30] * 0.4 + rng.normal(0, 0.25 * interocular, 2)
         angle = np.linspace(0, 2 * np.pi, 20, endpoint=False)
         stretch = rng.uniform(0.3, 3.0)
         turn = rng.uniform(0, np.pi)
-        x, y = size * unit * stretch * np.cos(angle), size * unit / stretch * np.sin(angle)
+        x, y = size * interocular * stretch * np.cos(angle), size * interocular / stretch * np.sin(angle)
         outlines.append(
             place + np.column_stack([x * np.cos(turn) - y * np.sin(turn), x * np.sin(turn) + y * np.cos(turn)])
         )
@@ -56,7 +56,7 @@ def face_paint(pixels: FloatArray, landmarks: FloatArray, rng: np.random.Generat
 
 def shine(pixels: FloatArray, landmarks: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Shine on forehead, nose or cheeks, as a flash leaves it."""
-    size = masks.unit(landmarks)
+    size = masks.interocular_distance(landmarks)
     rows, columns = np.mgrid[: pixels.shape[0], : pixels.shape[1]].astype(np.float32)
     total = np.zeros(rows.shape, dtype=np.float32)
     for _ in range(int(rng.integers(1, 5))):
@@ -74,24 +74,30 @@ def shine(pixels: FloatArray, landmarks: FloatArray, rng: np.random.Generator) -
 def shaded(pixels: FloatArray, landmarks: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Shade beside the nose, in the sockets, under the lip and along a cheek, its edge sharp or soft: not a cover."""
     shape = (pixels.shape[0], pixels.shape[1])
-    unit = masks.unit(landmarks)
+    interocular = masks.interocular_distance(landmarks)
     mask = np.zeros(shape, dtype=np.float32)
     side = int(rng.choice([-1, 1]))
     ridge, wing = landmarks[27:31], landmarks[35 if side > 0 else 31]
-    beside = np.stack([ridge[0], ridge[1], ridge[3], wing, (wing + ridge[1]) / 2 + np.array([side * 0.12 * unit, 0])])
+    beside = np.stack(
+        [ridge[0], ridge[1], ridge[3], wing, (wing + ridge[1]) / 2 + np.array([side * 0.12 * interocular, 0])]
+    )
     eyes = [landmarks[eye] for eye in (masks.LEFT_EYE, masks.RIGHT_EYE)]
     reaching = rng.uniform(0, 0.8) * (landmarks[54 if side > 0 else 48] - wing)
-    beside = np.concatenate([beside, (wing + reaching + np.array([side * rng.uniform(0, 0.3) * unit, 0]))[None]])
-    places = [beside + rng.normal(0, 0.05 * unit, beside.shape)]
+    beside = np.concatenate([beside, (wing + reaching + np.array([side * rng.uniform(0, 0.3) * interocular, 0]))[None]])
+    places = [beside + rng.normal(0, 0.05 * interocular, beside.shape)]
     for eye, brow in zip(eyes, (landmarks[17:22], landmarks[22:27]), strict=True):
-        places.append(np.concatenate([brow, eye[[0, 3]] + rng.normal(0, 0.08 * unit, (2, 2))]))
-    places.append(np.concatenate([landmarks[55:60], landmarks[55:60] + np.array([0, rng.uniform(0.05, 0.3) * unit])]))
+        places.append(np.concatenate([brow, eye[[0, 3]] + rng.normal(0, 0.08 * interocular, (2, 2))]))
+    places.append(
+        np.concatenate([landmarks[55:60], landmarks[55:60] + np.array([0, rng.uniform(0.05, 0.3) * interocular])])
+    )
     for place in places:
         if rng.random() < 0.45:
             import cv2
 
             outline = cv2.convexHull(place.astype(np.float32))[:, 0]
-            one = drawing.fill(shape, drawing.smooth_curve(outline, closed=True), soft=rng.uniform(0.008, 0.06) * unit)
+            one = drawing.fill(
+                shape, drawing.smooth_curve(outline, closed=True), soft=rng.uniform(0.008, 0.06) * interocular
+            )
             mask = np.maximum(mask, one * rng.uniform(0.3, 0.85))
     warm = np.array([0.9, 1.0, 1.05], np.float32)  # the red of the skin is what is left of it in shade
     return np.asarray(pixels * (1 - mask[..., None] * warm * np.float32(0.95)), dtype=np.float32).clip(0, 255)

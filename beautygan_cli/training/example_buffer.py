@@ -25,8 +25,8 @@ RESTING = 0.25  # share of its time in which a worker goes on once the ring is f
 
 
 @dataclass(frozen=True)
-class BankPlan:
-    """What a bank holds: how many sets, for which model, from which seed, and what is varied in them."""
+class BufferPlan:
+    """What a buffer holds: how many sets, for which model, from which seed, and what is varied in them."""
 
     folder: Path
     count: int
@@ -43,10 +43,10 @@ class BankPlan:
         return Signature(size=self.size, padding=self.padding, warp_reference=self.warp_reference, mask=self.mask)
 
 
-class Bank:
-    """The arrays of a bank, open for reading while its workers write."""
+class Buffer:
+    """The arrays of a buffer, open for reading while its workers write."""
 
-    def __init__(self, plan: BankPlan) -> None:
+    def __init__(self, plan: BufferPlan) -> None:
         self.plan = plan
         self.arrays = {name: _open(plan, name, create=True) for name in CHANNELS}
         self._workers: list[multiprocessing.process.BaseProcess] = []
@@ -86,21 +86,21 @@ class Bank:
         return {name: np.stack([array[place] for place in places]) for name, array in self.arrays.items()}
 
 
-def fill(plan: BankPlan, people: list[Person]) -> Bank:
-    """A whole bank drawn in this process, for validation; one that is there already is taken as it is."""
-    bank = Bank(plan)
-    if len(bank.filled) < plan.count:
+def fill(plan: BufferPlan, people: list[Person]) -> Buffer:
+    """A whole buffer drawn in this process, for validation; one that is there already is taken as it is."""
+    buffer = Buffer(plan)
+    if len(buffer.filled) < plan.count:
         for place in range(plan.count):
-            _put(bank.arrays, place, _draw(plan, people, 0, place))
+            _put(buffer.arrays, place, _draw(plan, people, 0, place))
         _note(plan, 0, plan.count)
-    return bank
+    return buffer
 
 
-def _draw(plan: BankPlan, people: list[Person], turn: int, place: int) -> TrainingSet:
+def _draw(plan: BufferPlan, people: list[Person], turn: int, place: int) -> TrainingSet:
     return make_set(people, np.random.default_rng([plan.seed, turn, place]), plan.signature, varied=plan.varied)
 
 
-def _work(plan: BankPlan, people: list[Person], worker: int, workers: int, parent: int) -> None:
+def _work(plan: BufferPlan, people: list[Person], worker: int, workers: int, parent: int) -> None:
     import cv2
 
     cv2.setNumThreads(1)
@@ -124,7 +124,7 @@ def _put(arrays: dict[str, UInt8Array], place: int, item: TrainingSet) -> None:
         array[place] = getattr(item, name)
 
 
-def _open(plan: BankPlan, name: str, *, create: bool) -> UInt8Array:
+def _open(plan: BufferPlan, name: str, *, create: bool) -> UInt8Array:
     shape = (plan.count, plan.size, plan.size, CHANNELS[name])
     file = plan.folder / f"{name}.npy"
     if create and not file.is_file():
@@ -133,14 +133,14 @@ def _open(plan: BankPlan, name: str, *, create: bool) -> UInt8Array:
     return np.lib.format.open_memmap(file, mode="r+")
 
 
-def _progress(plan: BankPlan, worker: int) -> int:
+def _progress(plan: BufferPlan, worker: int) -> int:
     try:
         return int((plan.folder / f"done.{worker}").read_text())
     except (OSError, ValueError):
         return 0
 
 
-def _note(plan: BankPlan, worker: int, done: int) -> None:
+def _note(plan: BufferPlan, worker: int, done: int) -> None:
     file = plan.folder / f"done.{worker}"
     part = file.with_name(f"part.{worker}")
     part.write_text(str(done))

@@ -299,7 +299,7 @@ def _shining(pixels: FloatArray, landmarks: FloatArray, rng: np.random.Generator
     """The face with shine on forehead, nose or cheeks, as a flash or a window leaves it, on two of five faces."""
     if rng.random() > 0.4:
         return pixels
-    size = region_masks.unit(landmarks)
+    size = region_masks.interocular_distance(landmarks)
     rows, columns = np.mgrid[: pixels.shape[0], : pixels.shape[1]].astype(np.float32)
     shine = np.zeros(rows.shape, dtype=np.float32)
     places = np.concatenate([landmarks[[29, 30, 8, 1, 15]], (landmarks[[41, 46]] + landmarks[[31, 35]]) / 2])
@@ -364,7 +364,7 @@ def _through_jpeg(pixels: FloatArray, quality: int) -> FloatArray:
 def random_cover(landmarks: FloatArray, size: int, rng: np.random.Generator) -> FloatArray:
     """Something before the face, (S, S, 4) float32: RGB 0..255 and its opacity 0..1."""
     kind = rng.choice(["hair", "hair", "glasses", "blob"])
-    length = region_masks.unit(landmarks)
+    length = region_masks.interocular_distance(landmarks)
     if kind == "glasses":
         return _glasses(landmarks, size, length, rng)
     if kind == "blob":
@@ -444,7 +444,7 @@ def _over(pixels: FloatArray, layer: FloatArray) -> FloatArray:
 
 
 def _jittered(landmarks: FloatArray, rng: np.random.Generator) -> FloatArray:
-    noise = rng.normal(0, LANDMARK_NOISE * region_masks.unit(landmarks), landmarks.shape)
+    noise = rng.normal(0, LANDMARK_NOISE * region_masks.interocular_distance(landmarks), landmarks.shape)
     return (landmarks + noise).astype(np.float32)
 
 

@@ -32,7 +32,7 @@ from beautygan_cli.model.tf_runtime import quiet_tensorflow
 from beautygan_cli.photos.photo import read_photo
 from beautygan_cli.training import dataset, disturbances, examples, occluders, small_network, validation
 from beautygan_cli.training.dataset import Person
-from beautygan_cli.training.small_network import ExampleBank, Progress, convolution, cosine, restore_state, save_state
+from beautygan_cli.training.small_network import ExampleBuffer, Progress, convolution, cosine, restore_state, save_state
 from beautygan_cli.types import FloatArray, UInt8Array
 
 CHANNELS = (24, 40, 64, 96)  # of the network at 1/2, 1/4, 1/8 and 1/16 of its size: 0.39 million weights in all
@@ -64,7 +64,7 @@ class Settings:
     batch: int = 8
     rate: float = 2e-3
     warm_up: int = 100
-    bank: int = 3000  # eyes in memory, the oldest replaced as new ones are drawn
+    buffer: int = 3000  # eyes in memory, the oldest replaced as new ones are drawn
     ready: int = 150  # eyes to wait for before the first step
     workers: int = 1
     threads: int = 1
@@ -137,13 +137,13 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
         given = [
             (settings.faces, str(work), [settings.seed, progress.step, number]) for number in range(settings.workers)
         ]
-        bank: ExampleBank[Example] = ExampleBank(_draw, given, settings.bank, settings.ready)
+        buffer: ExampleBuffer[Example] = ExampleBuffer(_draw, given, settings.buffer, settings.ready)
         rng = np.random.default_rng([settings.seed, progress.step])
         saved = told = time.monotonic()
         losses: list[float] = []
         while (share := progress.seconds / (settings.minutes * 60)) < 1.0:
             began = time.monotonic()
-            feed = _feed(bank.pick(rng, settings.batch), (relative, hints, truth, window))
+            feed = _feed(buffer.pick(rng, settings.batch), (relative, hints, truth, window))
             feed[learning.rate] = settings.rate * min(1.0, (progress.step + 1) / settings.warm_up) * cosine(share)
             value, _ = session.run([loss, learning.step], feed)
             losses.append(float(value))
@@ -155,7 +155,7 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
                 told = now
                 say(
                     f"step {progress.step}  {100 * share:.1f} %  loss {np.mean(losses):.4f}  "
-                    f"{speed:.2f} steps/s  {bank.drawn} eyes"
+                    f"{speed:.2f} steps/s  {buffer.drawn} eyes"
                 )
                 losses.clear()
             if now - saved > settings.save_every:
@@ -164,7 +164,7 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
                 export(session.run(learning.averages), settings, progress, out)
                 say(_summary(*validate(lambda seen, hint: session.run(answer, {relative: seen, hints: hint}), checks)))
         save_state(session, learning.saver, progress, work)
-        bank.stop()
+        buffer.stop()
         export(session.run(learning.averages), settings, progress, out)
     say("done")
     return out
@@ -260,10 +260,10 @@ def cut_out(pixels: UInt8Array, landmarks: FloatArray, exact: FloatArray, studio
     """The part of a photo around the face, reduced where the face is larger than LARGEST."""
     import cv2
 
-    unit = masks.unit(landmarks)
-    scale = min(1.0, LARGEST / unit)
-    side = int(AROUND * unit * scale)
-    centre = scale * (landmarks[36:48].mean(axis=0) + np.array([0, BELOW * unit]))
+    interocular = masks.interocular_distance(landmarks)
+    scale = min(1.0, LARGEST / interocular)
+    side = int(AROUND * interocular * scale)
+    centre = scale * (landmarks[36:48].mean(axis=0) + np.array([0, BELOW * interocular]))
     if scale < 1:
         pixels = np.asarray(cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
     shift = side / 2 - centre
@@ -350,7 +350,7 @@ def make_examples(
     if seen is None:
         return []
     result = []
-    marks = face.placement.to_photo(face.landmarks)
+    marks = face.crop_transform.to_photo(face.landmarks)
     for number, shown in enumerate(seen):
         cells, _ = eye_layer.cells(marks, number, SHAPE)
         truth = cv2.remap(density, cells[..., 0], cells[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -365,10 +365,10 @@ def make_examples(
 
 def _mistaken(landmarks: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Landmarks as wrong as they are in photos: eyes and brows as wholes, and each point."""
-    unit = masks.unit(landmarks)
-    moved = landmarks + rng.normal(0, LANDMARK_ERROR * unit, landmarks.shape)
+    interocular = masks.interocular_distance(landmarks)
+    moved = landmarks + rng.normal(0, LANDMARK_ERROR * interocular, landmarks.shape)
     for points, error in ((masks.LEFT_EYE, EYE_ERROR), (masks.RIGHT_EYE, EYE_ERROR), (slice(17, 27), BROW_ERROR)):
-        moved[points] += rng.normal(0, error * unit, 2)
+        moved[points] += rng.normal(0, error * interocular, 2)
     return np.asarray(moved, dtype=np.float32)
 
 

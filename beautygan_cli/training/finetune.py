@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from beautygan_cli.errors import BeautyGANError, DatasetError, ModelError
 from beautygan_cli.faces import alignment, detection
 from beautygan_cli.faces import masks as region_masks
-from beautygan_cli.faces.alignment import AlignedFace
+from beautygan_cli.faces.alignment import FaceAnalysis
 from beautygan_cli.faces.analysis import analyse_face
 from beautygan_cli.makeup.pipeline import network_chips
 from beautygan_cli.model.signature import Signature
@@ -26,7 +26,7 @@ from beautygan_cli.photos.find import find_photos
 from beautygan_cli.photos.photo import read_photo
 from beautygan_cli.training import dataset, examples, losses, train
 from beautygan_cli.training.dataset import Person
-from beautygan_cli.training.example_buffer import Bank, BankPlan, fill
+from beautygan_cli.training.example_buffer import Buffer, BufferPlan, fill
 from beautygan_cli.training.train import Progress, Tower
 from beautygan_cli.training.trainable import Trainable, load_values
 from beautygan_cli.types import UInt8Array
@@ -51,7 +51,7 @@ class Tuning:
     rate: float = 2e-4  # the BeautyGAN paper's
     warm_up: int = 50
     clip: float = 5.0
-    bank: int = 4096
+    buffer: int = 4096
     workers: int = 1
     without: tuple[str, ...] = ()  # of pairs.VARIATIONS: what isn't varied in the sets to train on
     seed: int = 1
@@ -74,19 +74,19 @@ def finetune(tuning: Tuning, *, resume: bool = False, say: Callable[[str], None]
     learners, held = dataset.split(dataset.load(Path(tuning.faces), work / "people.npz"))
     photos = _photos(tuning.makeup, learners, signature) if tuning.makeup else None
     say(f"{len(learners)} photos to train on, {len(held)} held out, {len(photos.made_up) if photos else 0} made up")
-    plan = BankPlan(
-        folder=work / "bank",
-        count=tuning.bank,
+    plan = BufferPlan(
+        folder=work / "buffer",
+        count=tuning.buffer,
         size=signature.size,
         padding=signature.padding,
         warp_reference=signature.warp_reference,
         mask=signature.mask,
         seed=tuning.seed,
     )
-    checks = max(1, min(VALIDATION_SETS, tuning.bank) // size) * size  # whole batches, for graphs that take no others
+    checks = max(1, min(VALIDATION_SETS, tuning.buffer) // size) * size  # whole batches, for graphs that take no others
     check = fill(replace(plan, folder=work / "validation", count=checks, seed=tuning.seed + 1), held)
-    bank = Bank(replace(plan, varied=examples.all_but(tuning.without)))
-    bank.start(dataset.evened(learners), tuning.workers)
+    buffer = Buffer(replace(plan, varied=examples.all_but(tuning.without)))
+    buffer.start(dataset.evened(learners), tuning.workers)
     try:
         graph = tf.Graph()
         with graph.as_default():
@@ -103,7 +103,7 @@ def finetune(tuning: Tuning, *, resume: bool = False, say: Callable[[str], None]
             progress = _restored(session, saver, work, say) if resume else Progress()
             rng = np.random.default_rng([tuning.seed, progress.step])
             say("at the start: " + train.validate(session, tower, check, out, size))
-            bank.wait_for(READY)
+            buffer.wait_for(READY)
             clock = _Clock(tuning.save_every)
             while (share := _share(tuning, progress)) < 1.0:
                 feed: dict[Any, Any] = {rate: tuning.rate * max(0.01, 0.5 * (1 + float(np.cos(np.pi * share))))}
@@ -113,7 +113,7 @@ def finetune(tuning: Tuning, *, resume: bool = False, say: Callable[[str], None]
                     feed.update((unpaired.feeds[name], values) for name, values in sets.items())
                     clock.note(session.run([unpaired.losses, unpaired.step], feed)[0])
                 else:
-                    sets = bank.batch(rng.choice(bank.filled, size))
+                    sets = buffer.batch(rng.choice(buffer.filled, size))
                     feed.update((tower.feeds[name], values) for name, values in sets.items())
                     clock.note({"drawn": session.run([tower.loss, tower.step_both], feed)[0]})
                 progress.step += 1
@@ -124,7 +124,7 @@ def finetune(tuning: Tuning, *, resume: bool = False, say: Callable[[str], None]
                     _save(session, saver, tower, check, start, tuning, progress, say)
             _save(session, saver, tower, check, start, tuning, progress, say)
     finally:
-        bank.stop()
+        buffer.stop()
     return out
 
 
@@ -162,7 +162,7 @@ def _claim(tuning: Tuning, start: Trainable, work: Path, resume: bool) -> None:
                 f"{work} holds a run {'with' if before.get('makeup') else 'without'} --makeup; do as then"
             )
     else:
-        for old in (work / "bank", work / "validation"):
+        for old in (work / "buffer", work / "validation"):
             shutil.rmtree(old, ignore_errors=True)
         for file in (*work.glob("state-*"), *work.glob("checkpoint"), *work.glob("progress.json")):
             file.unlink()
@@ -301,32 +301,38 @@ def _unpaired(tuning: Tuning, start: Trainable, rate: Any, count: int) -> Unpair
     xs, ys, reference_again, source_again = (_pictures(start, item) for item in (*outputs, *back))
 
     judged = {
-        "judge_made_up": (losses.judge(reference, "judge_made_up"), losses.judge(xs, "judge_made_up")),
-        "judge_bare": (losses.judge(source, "judge_bare"), losses.judge(ys, "judge_bare")),
+        "discriminator_made_up": (
+            losses.discriminator(reference, "discriminator_made_up"),
+            losses.discriminator(xs, "discriminator_made_up"),
+        ),
+        "discriminator_bare": (
+            losses.discriminator(source, "discriminator_bare"),
+            losses.discriminator(ys, "discriminator_bare"),
+        ),
     }
     parts = {
         "makeup": losses.makeup_loss(xs, reference, masks, reference_masks, count),
         "cycle": losses.CYCLE_WEIGHT * losses.cycle_loss(source, reference, source_again, reference_again),
-        "adversarial": losses.ADVERSARIAL_WEIGHT * sum(losses.fooling_loss(fake) for _, fake in judged.values()),
+        "adversarial": losses.ADVERSARIAL_WEIGHT * sum(losses.generator_loss(fake) for _, fake in judged.values()),
         "structure": losses.STRUCTURE_WEIGHT
         * (losses.structure_loss(xs, source) + losses.structure_loss(ys, reference)),
     }
     together = parts["makeup"] + parts["cycle"] + trust * parts["adversarial"] + parts["structure"]
-    telling = sum(losses.judging_loss(real, fake) for real, fake in judged.values())
-    judges = [v for v in tf.compat.v1.trainable_variables() if v.op.name.split("/")[0] in judged]
+    discriminating = sum(losses.discriminator_loss(real, fake) for real, fake in judged.values())
+    discriminators = [v for v in tf.compat.v1.trainable_variables() if v.op.name.split("/")[0] in judged]
     steps = [
         _step(_optimiser(generator, "optimiser"), losses.UNPAIRED_WEIGHT * together, rate, tuning, start),
-        _step(_optimiser(judges, "judging"), telling, rate, tuning, start),
+        _step(_optimiser(discriminators, "discriminating"), discriminating, rate, tuning, start),
     ]
-    return Unpaired(feeds, trust, parts | {"judges": telling}, tf.group(*steps))
+    return Unpaired(feeds, trust, parts | {"discriminators": discriminating}, tf.group(*steps))
 
 
 @dataclass(frozen=True)
 class Photos:
     """Bare faces and made-up ones, aligned for the model."""
 
-    bare: list[AlignedFace]
-    made_up: list[AlignedFace]
+    bare: list[FaceAnalysis]
+    made_up: list[FaceAnalysis]
 
     def draw(self, count: int, signature: Signature, rng: np.random.Generator) -> dict[str, UInt8Array]:
         """`count` random pairs as the network sees them, (N, S, S, 3) uint8 RGB, each face mirrored or not.
@@ -336,9 +342,9 @@ class Photos:
         sets: dict[str, list[UInt8Array]] = {"source": [], "reference": [], "masks": [], "reference_masks": []}
         for _ in range(count):
             source, reference = (_perhaps_mirrored(_one_of(kind, rng), rng) for kind in (self.bare, self.made_up))
-            fed, look = network_chips(source, reference, signature)
+            network_input, look = network_chips(source, reference, signature)
             worn_by = source if signature.warp_reference else reference
-            sets["source"].append(to_uint8(fed))
+            sets["source"].append(to_uint8(network_input))
             sets["reference"].append(to_uint8(look))
             sets["masks"].append(masks_of_regions(source.landmarks, signature.size))
             sets["reference_masks"].append(masks_of_regions(worn_by.landmarks, signature.size))
@@ -355,16 +361,16 @@ def masks_of_regions(landmarks: NDArray[Any], size: int) -> UInt8Array:
     return to_uint8(np.stack([lips, eyes, skin], axis=-1) * 255)
 
 
-def _one_of(faces_: list[AlignedFace], rng: np.random.Generator) -> AlignedFace:
+def _one_of(faces_: list[FaceAnalysis], rng: np.random.Generator) -> FaceAnalysis:
     return faces_[int(rng.integers(len(faces_)))]
 
 
-def _perhaps_mirrored(face: AlignedFace, rng: np.random.Generator) -> AlignedFace:
+def _perhaps_mirrored(face: FaceAnalysis, rng: np.random.Generator) -> FaceAnalysis:
     if rng.random() < 0.5:
         return face
     landmarks = region_masks.mirrored(face.landmarks, face.chip.shape[1])
     chip = np.ascontiguousarray(face.chip[:, ::-1])
-    return AlignedFace(chip, face.placement, landmarks)
+    return FaceAnalysis(chip, face.crop_transform, landmarks)
 
 
 def _photos(folder: str, learners: list[Person], signature: Signature) -> Photos:
@@ -375,13 +381,13 @@ def _photos(folder: str, learners: list[Person], signature: Signature) -> Photos
         raise DatasetError(f"{folder} holds no photo with a face to be found; give made-up photos to --makeup")
     bare = []
     for person in learners:
-        placement = alignment.place(person.landmarks, signature.size, signature.padding)
-        chip = alignment.crop(person.chip, placement)
-        bare.append(AlignedFace(chip, placement, placement.to_chip(person.landmarks)))
+        crop_transform = alignment.place(person.landmarks, signature.size, signature.padding)
+        chip = alignment.crop(person.chip, crop_transform)
+        bare.append(FaceAnalysis(chip, crop_transform, crop_transform.to_chip(person.landmarks)))
     return Photos(bare, worn)
 
 
-def _aligned(path: Path, signature: Signature) -> AlignedFace | None:
+def _aligned(path: Path, signature: Signature) -> FaceAnalysis | None:
     try:
         pixels = read_photo(path).pixels
     except BeautyGANError:
@@ -442,7 +448,7 @@ def _save(
     session: Any,
     saver: Any,
     tower: Tower,
-    check: Bank,
+    check: Buffer,
     start: Trainable,
     tuning: Tuning,
     progress: Progress,

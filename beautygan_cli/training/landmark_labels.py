@@ -83,7 +83,7 @@ def labels_of(people: Sequence[Person], mesh: NDArray[Any], held: Sequence[Perso
         carried = rest(shape[0])
         # The steadied reading can be wrong where the first one was right, on faces that are hard to read.
         near = min((read, person.landmarks), key=lambda said: float(np.median(_apart(said, carried))))
-        agreed = float(np.median(_apart(near, carried))) < AGREED * masks.unit(near)
+        agreed = float(np.median(_apart(near, carried))) < AGREED * masks.interocular_distance(near)
         whole = np.zeros((68, 2))
         whole[:36] = (near[:36] + carried) / 2 if agreed else carried
         points.append(contours.to_landmarks(whole, curve))
@@ -118,7 +118,7 @@ def read_again(person: Person) -> tuple[FloatArray, float]:
             readings.append((said - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T)
     middle = np.asarray(np.median(readings, axis=0), np.float32)
     spread = float(np.linalg.norm(np.array(readings) - middle, axis=2).mean())
-    return middle, spread / masks.unit(middle)
+    return middle, spread / masks.interocular_distance(middle)
 
 
 def _box(landmarks: NDArray[Any]) -> tuple[float, float, float, float]:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.faces import alignment, contours, masks
-from beautygan_cli.faces.alignment import Placement
+from beautygan_cli.faces.alignment import CropTransform
 from beautygan_cli.faces.warp import FAR_RADIUS, field_onto, spline
 from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.drawing import blur
@@ -30,7 +30,7 @@ from beautygan_cli.model.signature import Signature
 from beautygan_cli.model.tf_runtime import quiet_tensorflow
 from beautygan_cli.training import disturbances, occluders, small_network
 from beautygan_cli.training.dataset import Person, load, split
-from beautygan_cli.training.small_network import ExampleBank, Progress, convolution, cosine, restore_state, save_state
+from beautygan_cli.training.small_network import ExampleBuffer, Progress, convolution, cosine, restore_state, save_state
 from beautygan_cli.types import FloatArray, UInt8Array
 
 FACE_FOLD, FACE_CHANNELS = 4, (32, 40, 64)  # pixels of each side that become channels first; channels at each size
@@ -63,7 +63,7 @@ class Settings:
     batch: int = 8
     rate: float = 1.5e-3
     warm_up: int = 200
-    bank: int = 5000  # examples in memory, the oldest replaced as new ones are drawn
+    buffer: int = 5000  # examples in memory, the oldest replaced as new ones are drawn
     ready: int = 200  # examples to wait for before the first step
     workers: int = 1
     threads: int = 1
@@ -132,13 +132,13 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
             (settings.faces, settings.labels, str(work), [settings.seed, progress.step, number])
             for number in range(settings.workers)
         ]
-        bank: ExampleBank[Example] = ExampleBank(_draw, given, settings.bank, settings.ready)
+        buffer: ExampleBuffer[Example] = ExampleBuffer(_draw, given, settings.buffer, settings.ready)
         rng = np.random.default_rng([settings.seed, progress.step])
         saved = told = time.monotonic()
         losses: list[Any] = []
         while (share := progress.seconds / (settings.minutes * 60)) < 1.0:
             began = time.monotonic()
-            batch = _batch(bank.pick(rng, settings.batch), rng)
+            batch = _batch(buffer.pick(rng, settings.batch), rng)
             feed: dict[Any, Any] = {feeds[name]: values for name, values in batch.items()}
             feed[learning.rate] = settings.rate * min(1.0, (progress.step + 1) / settings.warm_up) * cosine(share)
             values, _ = session.run([parts, learning.step], feed)
@@ -152,7 +152,7 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
                 means = "  ".join(f"{value:.3f}" for value in np.mean(losses, axis=0))
                 say(
                     f"step {progress.step}  {100 * share:.1f} %  face, eyes, mouth: {means}  "
-                    f"{speed:.2f} steps/s  {bank.drawn} examples"
+                    f"{speed:.2f} steps/s  {buffer.drawn} examples"
                 )
                 losses.clear()
             if now - saved > settings.save_every:
@@ -162,7 +162,7 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
                 export(weights, settings, progress, out)
                 say(_summary(validate(weights, held, labels)))
         save_state(session, learning.saver, progress, work)
-        bank.stop()
+        buffer.stop()
         weights = session.run(learning.averages)
         export(weights, settings, progress, out)
         say(_summary(validate(weights, held, labels)))
@@ -344,8 +344,10 @@ def make_example(
 def _cut(canvas: UInt8Array, points: FloatArray, trust: tuple[float, float], rng: np.random.Generator) -> Example:
     """The example's cuts, laid as roughly as they will be in use."""
     marks = points[:68]
-    unit = masks.unit(marks)
-    five = contours.five_points(marks) + rng.normal(0, 0.025 * unit, (5, 2)) + rng.normal(0, 0.03 * unit, 2)
+    interocular = masks.interocular_distance(marks)
+    five = (
+        contours.five_points(marks) + rng.normal(0, 0.025 * interocular, (5, 2)) + rng.normal(0, 0.03 * interocular, 2)
+    )
     face = _wider(contours.face_placement(five))
     wandering = []
     for part in (slice(36, 42), slice(42, 48), slice(48, 68)):
@@ -376,10 +378,10 @@ def _cut(canvas: UInt8Array, points: FloatArray, trust: tuple[float, float], rng
     )
 
 
-def _wider(placement: Placement) -> Placement:
-    matrix = placement.matrix.copy()
+def _wider(crop_transform: CropTransform) -> CropTransform:
+    matrix = crop_transform.matrix.copy()
     matrix[:, 2] += MARGIN
-    return Placement(matrix, placement.size + 2 * MARGIN)
+    return CropTransform(matrix, crop_transform.size + 2 * MARGIN)
 
 
 def morph(
@@ -422,11 +424,11 @@ def posed(chip: FloatArray, points: FloatArray, rng: np.random.Generator) -> tup
     import cv2
 
     marks = points[:68]
-    unit = masks.unit(marks)
+    interocular = masks.interocular_distance(marks)
     left, right = marks[masks.LEFT_EYE].mean(axis=0), marks[masks.RIGHT_EYE].mean(axis=0)
     tilt = float(np.arctan2(right[1] - left[1], right[0] - left[0]))
     angle = -tilt + np.radians(rng.normal(0, 15 if rng.random() < 0.2 else 5))
-    scale = CANVAS_UNIT / unit * np.exp(rng.normal(0, 0.08))
+    scale = CANVAS_UNIT / interocular * np.exp(rng.normal(0, 0.08))
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     turn = turn @ np.array([[np.exp(rng.normal(0, 0.05)), rng.normal(0, 0.05)], [0, 1]])
     aim = np.array([CANVAS / 2, 0.38 * CANVAS]) + rng.normal(0, 0.02 * CANVAS, 2)
@@ -471,7 +473,7 @@ def _turn(
     wanted = turned_points(marks, yaw, pitch)
     around = np.arange(16) * 2 * np.pi / 16
     ring = np.stack([np.cos(around), np.sin(around)], axis=1)
-    ring = marks[27:36].mean(axis=0) + FAR_RADIUS * masks.unit(marks) * ring
+    ring = marks[27:36].mean(axis=0) + FAR_RADIUS * masks.interocular_distance(marks) * ring
     given, moved = np.concatenate([marks, ring]), np.concatenate([wanted, ring])
     cell = 8
     places = [(np.arange(-1, -(-length // cell) + 1) + 0.5) * cell - 0.5 for length in shape]
@@ -484,16 +486,16 @@ def _turn(
 
 def turned_points(landmarks: NDArray[Any], yaw: float, pitch: float) -> NDArray[np.float64]:
     """The (68, 2) landmarks of an upright head turned by so many degrees to the side and down."""
-    unit = masks.unit(landmarks)
+    interocular = masks.interocular_distance(landmarks)
     middle = np.asarray(landmarks, np.float64)[27:36].mean(axis=0)
-    x, y = (landmarks - middle).T / unit
+    x, y = (landmarks - middle).T / interocular
     z = DEPTH + 0.5  # the neck, about which a head turns, lies further back, so that the face moves as a whole too
     side, down = np.radians(yaw), np.radians(pitch)
     x, z = x * np.cos(side) + z * np.sin(side), z * np.cos(side) - x * np.sin(side)
     y = y * np.cos(down) + z * np.sin(down)
     result = np.stack([x, y], axis=1)
     result -= result[27:36].mean(axis=0)
-    return np.asarray(middle + unit * result)
+    return np.asarray(middle + interocular * result)
 
 
 def _through(matrix: NDArray[Any], points: NDArray[Any]) -> NDArray[np.float64]:
@@ -507,7 +509,7 @@ def lowered_lid(
     """The eye (0: the image's left one) with its upper lid stretched down by `share` of its opening, lashes with it."""
     import cv2
 
-    unit = masks.unit(points[:68])
+    interocular = masks.interocular_distance(points[:68])
     dense = points[68:][contours.LEFT_EYE if number == 0 else contours.RIGHT_EYE].astype(np.float64)
     upper, lower = dense[contours.UPPER_LID], dense[contours.LOWER_LID]
     if upper[0, 0] > upper[-1, 0]:
@@ -516,8 +518,8 @@ def lowered_lid(
         return pixels, points  # turned so far that no column crosses the eye once
     left, right = int(upper[0, 0]) - 2, int(upper[-1, 0]) + 3
     brow = points[17:22] if number == 0 else points[22:27]
-    room = float(np.clip(upper[:, 1].min() - brow[:, 1].max(), 0.1 * unit, 0.4 * unit))
-    top, bottom = int(upper[:, 1].min() - room) - 2, int(lower[:, 1].max() + 0.1 * unit) + 3
+    room = float(np.clip(upper[:, 1].min() - brow[:, 1].max(), 0.1 * interocular, 0.4 * interocular))
+    top, bottom = int(upper[:, 1].min() - room) - 2, int(lower[:, 1].max() + 0.1 * interocular) + 3
     if left < 2 or top < 2 or right > CANVAS - 2 or bottom > CANVAS - 2:
         return pixels, points
     rows, columns = np.mgrid[top:bottom, left:right].astype(np.float32)
@@ -525,14 +527,14 @@ def lowered_lid(
     lid = np.interp(x, *drawing.smooth_curve(upper).T.astype(np.float64))
     rim = np.maximum(np.interp(x, *drawing.smooth_curve(lower).T.astype(np.float64)), lid)
     aim = lid + share * (rim - lid)
-    edge = 0.02 * unit  # lashes lie below the lid's edge, and are carried along
+    edge = 0.02 * interocular  # lashes lie below the lid's edge, and are carried along
     start = lid - room
     stretched = start + (rows - start) * (lid + edge - start) / (aim + edge - start)
     source = np.where(rows < start, rows, stretched)
     skin = cv2.remap(pixels, columns, source.astype(np.float32), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     # The lashes are dark along the lid's edge wherever that lies, and darkest on a shut eye.
-    dark = np.exp(-(((rows - aim) / (rng.uniform(0.012, 0.03) * unit)) ** 2))
-    wide = np.clip((rim - lid) / (0.05 * unit), 0, 1)
+    dark = np.exp(-(((rows - aim) / (rng.uniform(0.012, 0.03) * interocular)) ** 2))
+    wide = np.clip((rim - lid) / (0.05 * interocular), 0, 1)
     dark = (dark * wide * rng.uniform(0, 0.75) * share)[..., None]
     skin = skin * (1 - dark) + dark * np.array([38, 26, 22], np.float32)
     over = drawing.smoothstep(0.6, -0.6, rows - aim - edge)[..., None]
@@ -554,21 +556,21 @@ def opened_mouth(pixels: FloatArray, points: FloatArray, rng: np.random.Generato
     """The mouth opened by its lower lip and chin, with teeth or without; points with it."""
     import cv2
 
-    unit = masks.unit(points[:68])
+    interocular = masks.interocular_distance(points[:68])
     lips = points[68:][contours.LIPS].astype(np.float64)
     top, low = lips[contours.INNER_TOP], lips[contours.INNER_BOTTOM]
     width = float(lips[6, 0] - lips[0, 0])
-    if width < 0.4 * unit or np.any(np.diff(low[:, 0]) <= 0) or np.any(np.diff(top[:, 0]) <= 0):
+    if width < 0.4 * interocular or np.any(np.diff(low[:, 0]) <= 0) or np.any(np.diff(top[:, 0]) <= 0):
         return pixels, points
-    gap = float(rng.uniform(0.04, 0.4)) * unit
-    reach = 1.1 * unit
+    gap = float(rng.uniform(0.04, 0.4)) * interocular
+    reach = 1.1 * interocular
     rows, columns = np.mgrid[:CANVAS, :CANVAS].astype(np.float32)
 
     def moved_by(x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
         """How far down a point at or under the lower lip goes."""
         across = np.clip(1 - ((x - (lips[0, 0] + lips[6, 0]) / 2) / (0.52 * width)) ** 2, 0, None) ** 0.8
         under = y - np.interp(x, low[:, 0], low[:, 1])
-        fall = np.clip(1 - np.maximum(under - 0.45 * unit, 0) / reach, 0, 1)
+        fall = np.clip(1 - np.maximum(under - 0.45 * interocular, 0) / reach, 0, 1)
         return np.asarray(gap * across * fall)
 
     source = rows
@@ -583,12 +585,12 @@ def opened_mouth(pixels: FloatArray, points: FloatArray, rng: np.random.Generato
     skin = pixels[int(points[33, 1])][int(points[33, 0])].mean()
     inner = np.zeros_like(pixels) + np.array([0.28, 0.14, 0.13], np.float32) * skin * np.float32(rng.uniform(0.3, 1.1))
     if rng.random() < 0.6:
-        tall = rng.uniform(0.04, 0.16) * unit
+        tall = rng.uniform(0.04, 0.16) * interocular
         teeth = drawing.smoothstep(1.0, -1.0, rows - upper - tall)[..., None] * np.float32(rng.uniform(0.6, 1.0))
-        pattern = 0.85 + 0.15 * np.abs(np.sin((columns - lips[0, 0]) * np.pi / (0.1 * unit)))[..., None]
+        pattern = 0.85 + 0.15 * np.abs(np.sin((columns - lips[0, 0]) * np.pi / (0.1 * interocular)))[..., None]
         inner = inner + teeth * (np.minimum(235, rng.uniform(1.1, 1.8) * skin) * pattern * [1.0, 0.97, 0.88] - inner)
     if rng.random() < 0.6:
-        high, middle = rng.uniform(0.05, 0.3) * unit, (lips[0, 0] + lips[6, 0]) / 2
+        high, middle = rng.uniform(0.05, 0.3) * interocular, (lips[0, 0] + lips[6, 0]) / 2
         rise = high * np.sqrt(np.clip(1 - ((columns - middle) / (rng.uniform(0.25, 0.5) * width)) ** 2, 0, 1))
         tongue = drawing.smoothstep(-2.0, 2.0, rows - edge + rise)[..., None] * rng.uniform(0.3, 1)
         colour = np.array([0.75, 0.42, 0.4], np.float32) * rng.uniform(0.7, 1.3, 3).astype(np.float32)
@@ -597,7 +599,9 @@ def opened_mouth(pixels: FloatArray, points: FloatArray, rng: np.random.Generato
     hole = hole * inside_x[..., None] * (edge - upper > 1)[..., None]
     was_open = (rows > upper) & (rows < seam) & inside_x
     result = pixels * (1 - below) + lower_part * below
-    keep = blur(was_open.astype(np.float32), 0.6)[..., None] if float(np.max(seam - upper)) > 0.04 * unit else 0.0
+    keep = (
+        blur(was_open.astype(np.float32), 0.6)[..., None] if float(np.max(seam - upper)) > 0.04 * interocular else 0.0
+    )
     result = result * (1 - hole * (1 - keep)) + inner * hole * (1 - keep)
     moved = points.copy()
     ids = np.r_[55:60, 65:68, 6:11, 68 + 32 + np.r_[12:22]]
@@ -721,10 +725,10 @@ def validate(weights: dict[str, Any], held: Sequence[Person], labels: dict[str, 
                     ]
                 )
                 true = labels[person.name]
-                unit = masks.unit(true.points[:68])
+                interocular = masks.interocular_distance(true.points[:68])
                 for name, part in (("jaw", slice(0, 17)), ("brows", slice(17, 27)), ("nose", slice(27, 36))):
                     away = np.linalg.norm(rough[part] - true.points[:68][part], axis=1)
-                    found.setdefault(name, []).append(100 * float(away.mean()) / unit)
+                    found.setdefault(name, []).append(100 * float(away.mean()) / interocular)
                 if true.trust[0] >= 1:
                     whole = contours.to_landmarks(rough, dense)
                     for name, values in landmark_errors(whole, true.points[68:]).items():

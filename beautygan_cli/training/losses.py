@@ -22,7 +22,7 @@ WINDOW = 9  # pixels, of the structure loss's windows: about a lash's length at 
 STEADY = 0.5 * (0.03 * 2.0) ** 2  # C3 = C2 / 2 of SSIM, C2 = (0.03 L)^2, with the range L = 2: noise isn't structure
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
-JUDGE_WIDTH = 32  # channels of a discriminator's first layer
+DISCRIMINATOR_WIDTH = 32  # channels of a discriminator's first layer
 JUDGE_SPREAD = 0.02  # of its first weights, as in Isola et al. 2017, section 6.2
 
 
@@ -103,21 +103,21 @@ def structure_loss(result: Any, original: Any) -> Any:
     return tf.reduce_mean(1.0 - (covariance + STEADY) / deviations)
 
 
-def fooling_loss(judged: Any) -> Any:
+def generator_loss(judged: Any) -> Any:
     """The generator's part of the least-squares adversarial loss (Mao et al. 2017): zero where all looks real."""
     import tensorflow as tf
 
     return tf.reduce_mean(tf.square(judged - 1.0))
 
 
-def judging_loss(real: Any, fake: Any) -> Any:
+def discriminator_loss(real: Any, fake: Any) -> Any:
     """The discriminator's part: zero where real is told from fake everywhere."""
     import tensorflow as tf
 
     return tf.reduce_mean(tf.square(real - 1.0)) + tf.reduce_mean(tf.square(fake))
 
 
-def judge(pictures: Any, name: str) -> Any:
+def discriminator(pictures: Any, name: str) -> Any:
     """A small PatchGAN discriminator (Isola et al. 2017): near 1 where a patch of 46 pixels looks real, else near 0.
 
     pictures: (N, S, S, 3) in [-1, 1]; gives (N, S / 8, S / 8, 1). Called again by the same name it reuses its
@@ -129,7 +129,7 @@ def judge(pictures: Any, name: str) -> Any:
     values = pictures
     with v1.variable_scope(name, reuse=v1.AUTO_REUSE, use_resource=True):
         for number, (channels, stride) in enumerate(
-            ((JUDGE_WIDTH, 2), (2 * JUDGE_WIDTH, 2), (4 * JUDGE_WIDTH, 2), (1, 1))
+            ((DISCRIMINATOR_WIDTH, 2), (2 * DISCRIMINATOR_WIDTH, 2), (4 * DISCRIMINATOR_WIDTH, 2), (1, 1))
         ):
             kernel = v1.get_variable(
                 f"{number}/kernel",

@@ -94,19 +94,19 @@ class FaceFrame:
     y: FloatArray
     origin: NDArray[np.float64]
     along: NDArray[np.float64]
-    unit: float
+    interocular: float
 
     @staticmethod
     def of(landmarks: NDArray[Any], size: int) -> FaceFrame:
         """The frame of a face with these (68, 2) landmarks in an image of size x size."""
         left, right = (np.asarray(landmarks[eye], np.float64).mean(axis=0) for eye in (slice(36, 42), slice(42, 48)))
-        unit = float(np.linalg.norm(right - left))
-        along = (right - left) / unit
+        interocular = float(np.linalg.norm(right - left))
+        along = (right - left) / interocular
         origin = (left + right) / 2
         columns, rows = np.meshgrid(np.arange(size) - origin[0], np.arange(size) - origin[1])
-        x = (columns * along[0] + rows * along[1]) / unit
-        y = (rows * along[0] - columns * along[1]) / unit
-        return FaceFrame(x.astype(np.float32), y.astype(np.float32), origin, along, unit)
+        x = (columns * along[0] + rows * along[1]) / interocular
+        y = (rows * along[0] - columns * along[1]) / interocular
+        return FaceFrame(x.astype(np.float32), y.astype(np.float32), origin, along, interocular)
 
     @property
     def size(self) -> int:
@@ -117,7 +117,7 @@ class FaceFrame:
         """(N, 2) points of the frame in pixels."""
         points = np.asarray(points, dtype=np.float64)
         down = np.array([-self.along[1], self.along[0]])
-        return np.asarray(self.origin + self.unit * (points[:, :1] * self.along + points[:, 1:] * down))
+        return np.asarray(self.origin + self.interocular * (points[:, :1] * self.along + points[:, 1:] * down))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -149,8 +149,8 @@ def hair_of(person: Person) -> list[FloatArray]:
     found = []
     for place in ((-0.35, -1.35), (0.35, -1.35), (0.0, -1.45), (-1.35, -0.4), (1.35, -0.4), (-1.4, 0.4), (1.4, 0.4)):
         centre = frame.to_pixels([place])[0]
-        patch = _upright(lab[..., 0], centre, half=round(0.36 * frame.unit))
-        middle = _cut(lab, centre, half=round(0.36 * frame.unit))
+        patch = _upright(lab[..., 0], centre, half=round(0.36 * frame.interocular))
+        middle = _cut(lab, centre, half=round(0.36 * frame.interocular))
         if patch is None or middle is None:
             continue
         distance = np.abs((np.median(middle, axis=(0, 1)) - skin[0]) / skin[1]).max()
@@ -248,13 +248,15 @@ def _hair_colour(rng: Generator) -> tuple[float, float, float, float]:
     return rng.uniform(20, 75), rng.uniform(6, 12), chroma * np.cos(hue), chroma * np.sin(hue)
 
 
-def _hair_pixels(across: FloatArray, down: FloatArray, unit: float, textures: Textures, rng: Generator) -> FloatArray:
+def _hair_pixels(
+    across: FloatArray, down: FloatArray, interocular: float, textures: Textures, rng: Generator
+) -> FloatArray:
     """(S, S, 3) RGB of hair whose strands run along `down`; both coordinates are in interocular distances."""
     import cv2
 
     light, spread, a, b = _hair_colour(rng)
     patch = textures.hair[int(rng.integers(len(textures.hair)))]
-    scale = unit * rng.uniform(0.8, 1.5)
+    scale = interocular * rng.uniform(0.8, 1.5)
     offset = rng.uniform(0, 200, 2)
     # Strands go on for longer than the patch is high: it is stretched along them and mirrored at its ends.
     texture = cv2.remap(
@@ -304,13 +306,13 @@ def _shadow(opacity: FloatArray, frame: FaceFrame, rng: Generator) -> Layer:
     import cv2
 
     move = rng.normal(0, 0.05, 2) + np.array([0, 0.04])
-    matrix = np.array([[1, 0, move[0] * frame.unit], [0, 1, move[1] * frame.unit]])
+    matrix = np.array([[1, 0, move[0] * frame.interocular], [0, 1, move[1] * frame.interocular]])
     moved = cv2.warpAffine(
         opacity, matrix, opacity.shape[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     strength = rng.uniform(0.0, 0.45) if rng.random() < 0.8 else 0.0
     dark = np.full((*opacity.shape, 3), (30, 14, 8), np.float32)
-    return Layer(dark, blur(moved, rng.uniform(0.02, 0.08) * frame.unit) * np.float32(strength), hides=False)
+    return Layer(dark, blur(moved, rng.uniform(0.02, 0.08) * frame.interocular) * np.float32(strength), hides=False)
 
 
 def _fringe(frame: FaceFrame, textures: Textures, rng: Generator) -> list[Layer]:
@@ -331,7 +333,7 @@ def _fringe(frame: FaceFrame, textures: Textures, rng: Generator) -> list[Layer]
     opacity = smoothstep(-soft, soft, edge - frame.y)
     opacity = _thinned(opacity, across, (frame.y + 1.2) / np.maximum(edge + 1.2, 0.2), rng)
     opacity *= np.float32(rng.uniform(0.85, 1.0))
-    hair = Layer(_hair_pixels(across, frame.y, frame.unit, textures, rng), opacity)
+    hair = Layer(_hair_pixels(across, frame.y, frame.interocular, textures, rng), opacity)
     return [_shadow(opacity, frame, rng), hair]
 
 
@@ -351,7 +353,7 @@ def _curtain(frame: FaceFrame, textures: Textures, rng: Generator) -> list[Layer
         opacity = _thinned(opacity, across, 1 - across / 0.4, rng)
         if rng.random() < 0.5:  # it ends above the shoulder
             opacity *= smoothstep(0.1, -0.1, frame.y - rng.uniform(0.6, 2.2) + 0.1 * _noise(across, rng))
-        pixels = _hair_pixels(across, frame.y, frame.unit, textures, rng)
+        pixels = _hair_pixels(across, frame.y, frame.interocular, textures, rng)
         colour = pixels if colour is None else colour
         layers += [_shadow(opacity, frame, rng), Layer(colour, opacity)]
     return layers
@@ -441,7 +443,7 @@ def _glasses(frame: FaceFrame, textures: Textures, rng: Generator, dark_lenses: 
     eyes = [np.array([side * apart, drop + side * tilt]) for side in (-1, 1)]
     rims = [centre + rim * [side, 1] for centre, side in zip(eyes, (-1, 1), strict=True)]
     thin = rng.random() < 0.55
-    width = (rng.uniform(0.010, 0.03) if thin else rng.uniform(0.03, 0.095)) * frame.unit
+    width = (rng.uniform(0.010, 0.03) if thin else rng.uniform(0.03, 0.095)) * frame.interocular
     lines: list[NDArray[Any]] = []
     style = rng.choice(["full", "upper", "rimless"], p=[0.68, 0.18, 0.14])
     for line in rims:
@@ -467,10 +469,10 @@ def _glasses(frame: FaceFrame, textures: Textures, rng: Generator, dark_lenses: 
     ]
     pixels, opacity = _lines(frame, [frame.to_pixels(line) for line in lines], widths, colours)
     if not thin and rng.random() < 0.4:  # tortoiseshell
-        spots = blur(rng.normal(0, 1, pixels.shape[:2]).astype(np.float32), 0.03 * frame.unit)
+        spots = blur(rng.normal(0, 1, pixels.shape[:2]).astype(np.float32), 0.03 * frame.interocular)
         pixels = pixels * (1 + 0.5 * np.clip(spots / max(float(spots.std()), 1e-6), -1, 1.5)[..., None])
     if rng.random() < 0.6:  # light on the frame
-        shine = blur(rng.normal(0, 1, pixels.shape[:2]).astype(np.float32), 0.06 * frame.unit)
+        shine = blur(rng.normal(0, 1, pixels.shape[:2]).astype(np.float32), 0.06 * frame.interocular)
         shine = smoothstep(1.0, 2.0, shine / max(float(shine.std()), 1e-6)) * rng.uniform(0.3, 0.9)
         pixels = pixels + shine[..., None] * (250 - pixels)
     frame_opacity = opacity * np.float32(
@@ -493,7 +495,7 @@ def _glasses(frame: FaceFrame, textures: Textures, rng: Generator, dark_lenses: 
         bright = np.full((*shape, 3), rng.choice([20.0, 235.0]), np.float32)
         layers.append(Layer(bright, edge * np.float32(rng.uniform(0.1, 0.5)), hides=False))
     if rng.random() < 0.5:
-        glare = blur(rng.normal(0, 1, shape).astype(np.float32), rng.uniform(0.06, 0.2) * frame.unit)
+        glare = blur(rng.normal(0, 1, shape).astype(np.float32), rng.uniform(0.06, 0.2) * frame.interocular)
         glare = smoothstep(0.8, 1.6, glare / max(float(glare.std()), 1e-6)) * lens * np.float32(rng.uniform(0.1, 0.7))
         layers.append(Layer(np.full((*shape, 3), rng.uniform(215, 255), np.float32), glare, hides=False))
     layers.append(Layer(np.asarray(np.clip(pixels, 0, 255), np.float32), np.asarray(frame_opacity, np.float32)))
@@ -559,7 +561,7 @@ def _hand(frame: FaceFrame, textures: Textures, rng: Generator) -> list[Layer]:
         knuckle = tip - direction * length * 0.5 + beside * rng.normal(0, 0.06)
         root = tip - direction * length + beside * rng.normal(0, 0.08)
         curve = frame.to_pixels(drawing.smooth_curve(np.stack([root, knuckle, tip]), steps=10))
-        outline = drawing.stroke(curve, frame.unit * width * np.array([1.1, 1.0, 0.95, 0.95, 0.85, 0.55]))
+        outline = drawing.stroke(curve, frame.interocular * width * np.array([1.1, 1.0, 0.95, 0.95, 0.85, 0.55]))
         finger = _shaded_shape(frame, outline, skin, rng, rng.uniform(8, 24))
         layers += [_shadow(finger.opacity, frame, rng), finger]
         if rng.random() < 0.5:
@@ -572,7 +574,9 @@ def _hand(frame: FaceFrame, textures: Textures, rng: Generator) -> list[Layer]:
                 else np.array([rng.uniform(20, 80), *rng.normal(0, 30, 2)])
             )
             layers.append(
-                _shaded_shape(frame, drawing.stroke(nail, frame.unit * width * np.array([0.5, 0.6, 0.4])), lab, rng, 6)
+                _shaded_shape(
+                    frame, drawing.stroke(nail, frame.interocular * width * np.array([0.5, 0.6, 0.4])), lab, rng, 6
+                )
             )
     if rng.random() < 0.7:
         palm = target - direction * 1.5 + beside * rng.normal(0, 0.1)
@@ -592,7 +596,7 @@ def _cloth(frame: FaceFrame, rng: Generator) -> FloatArray:
     shape = (frame.size, frame.size)
     hue, chroma = rng.uniform(0, 2 * np.pi), rng.uniform(0, 45) * (rng.random() < 0.6)
     light = rng.uniform(8, 95)
-    folds = blur(rng.normal(0, 1, shape).astype(np.float32), rng.uniform(0.08, 0.3) * frame.unit)
+    folds = blur(rng.normal(0, 1, shape).astype(np.float32), rng.uniform(0.08, 0.3) * frame.interocular)
     folds = folds / max(float(folds.std()), 1e-6) * rng.uniform(1, 7)
     weave = rng.normal(0, rng.uniform(0, 4), shape)
     angle, length = rng.uniform(0, np.pi), rng.uniform(0.04, 0.3)
@@ -644,7 +648,7 @@ def _microphone(frame: FaceFrame, textures: Textures, rng: Generator) -> list[La
     foot = head + np.array([side * rng.uniform(0.1, 1.0), 1.6])
     dark = np.array([rng.uniform(5, 35), *rng.normal(0, 2, 2)])
     handle = drawing.stroke(
-        frame.to_pixels(drawing.smooth_curve(np.stack([head, foot]))), frame.unit * radius * np.array([0.7, 0.6])
+        frame.to_pixels(drawing.smooth_curve(np.stack([head, foot]))), frame.interocular * radius * np.array([0.7, 0.6])
     )
     angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     ball = frame.to_pixels(head + radius * np.column_stack([np.cos(angle), np.sin(angle) * rng.uniform(0.9, 1.2)]))
@@ -668,7 +672,7 @@ def _veil(frame: FaceFrame, textures: Textures, rng: Generator) -> list[Layer]:
     net = np.maximum(
         *(smoothstep(1 - 2 * line, 1 - line, np.abs(np.sin(v / pitch * np.pi + np.pi / 2))) for v in (first, second))
     )
-    flowers = blur(rng.normal(0, 1, shape).astype(np.float32), rng.uniform(0.04, 0.1) * frame.unit)
+    flowers = blur(rng.normal(0, 1, shape).astype(np.float32), rng.uniform(0.04, 0.1) * frame.interocular)
     flowers = smoothstep(0.9, 1.2, flowers / max(float(flowers.std()), 1e-6)) * (rng.random() < 0.5)
     edge = rng.uniform(-0.4, 2.3) + 0.15 * _noise(frame.x, rng, 0.1, 0.6) + rng.normal(0, 0.3) * frame.x
     within = smoothstep(0.03, -0.03, frame.y - edge)

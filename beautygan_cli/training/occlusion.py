@@ -31,7 +31,7 @@ from beautygan_cli.model.tf_runtime import quiet_tensorflow
 from beautygan_cli.training import disturbances, occluders, small_network
 from beautygan_cli.training.dataset import STUDIO, Person, load, split
 from beautygan_cli.training.small_network import (
-    ExampleBank,
+    ExampleBuffer,
     Progress,
     convolution,
     cosine,
@@ -67,7 +67,7 @@ class Settings:
     batch: int = 8
     rate: float = 2e-3
     warm_up: int = 100
-    bank: int = 4000  # examples in memory, the oldest replaced as new ones are drawn
+    buffer: int = 4000  # examples in memory, the oldest replaced as new ones are drawn
     ready: int = 200  # examples to wait for before the first step
     workers: int = 1
     threads: int = 1
@@ -131,7 +131,7 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
         if not progress.relabelled:
             rules = by_rule(learners)
             _keep(work, rules)
-        bank: ExampleBank[Example] | None = None
+        buffer: ExampleBuffer[Example] | None = None
         rng = np.random.default_rng([settings.seed, progress.step])
         saved = told = time.monotonic()
         losses: list[float] = []
@@ -141,17 +141,17 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
                 weights = session.run(learning.averages)
                 _keep(work, by_network(weights, learners, rules))
                 progress.relabelled = True
-                if bank is not None:
-                    bank.stop()
-                bank = None
+                if buffer is not None:
+                    buffer.stop()
+                buffer = None
                 say("the network has labelled the photos")
-            if bank is None:
+            if buffer is None:
                 given = [
                     (settings.faces, str(work), [settings.seed, progress.step, number])
                     for number in range(settings.workers)
                 ]
-                bank = ExampleBank(_draw, given, settings.bank, settings.ready)
-            batch = _batch(bank.pick(rng, settings.batch), rng)
+                buffer = ExampleBuffer(_draw, given, settings.buffer, settings.ready)
+            batch = _batch(buffer.pick(rng, settings.batch), rng)
             feed: dict[Any, Any] = {feeds[name]: values for name, values in batch.items()}
             feed[gain] = _random_gain(rng, settings.batch)
             feed[learning.rate] = settings.rate * min(1.0, (progress.step + 1) / settings.warm_up) * cosine(share)
@@ -165,7 +165,7 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
                 told = now
                 say(
                     f"step {progress.step}  {100 * share:.1f} %  loss {np.mean(losses):.4f}  "
-                    f"{speed:.2f} steps/s  {bank.drawn} examples"
+                    f"{speed:.2f} steps/s  {buffer.drawn} examples"
                 )
                 losses.clear()
             if now - saved > settings.save_every:
@@ -174,8 +174,8 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
                 export(session.run(learning.averages), settings, progress, out)
                 say(_summary(validate(session, answer, feeds, gain, checks)))
         save_state(session, learning.saver, progress, work)
-        if bank is not None:
-            bank.stop()
+        if buffer is not None:
+            buffer.stop()
         export(session.run(learning.averages), settings, progress, out)
     say("done")
     return out
@@ -260,7 +260,7 @@ def _rule(person: Person) -> UInt8Array:
     shape = lab.shape[:2]
     points = person.landmarks
     frame = occluders.FaceFrame.of(points, shape[0])
-    likeness = masks.skin_likeness(points, lab)
+    skin_probability = masks.skin_probability(points, lab)
     face = drawing.fill(shape, masks.face_outline(points))
     core = drawing.fill(
         shape, drawing.smooth_curve(points[30] + 0.84 * (masks.face_outline(points, 0.4) - points[30]), closed=True)
@@ -271,18 +271,18 @@ def _rule(person: Person) -> UInt8Array:
     # Lids, brows, lips and beards differ from skin by nature. Before them a studio portrait has nothing, an everyday
     # one has glasses in one of four: there the label counts for little.
     inside = core > 0.5
-    weight[inside & ((features > 0.5) | (likeness > 0.3))] = 1.0 if studio else 0.15
-    weight[inside & (likeness > 0.7)] = 1.0 if studio else 0.45
+    weight[inside & ((features > 0.5) | (skin_probability > 0.3))] = 1.0 if studio else 0.15
+    weight[inside & (skin_probability > 0.7)] = 1.0 if studio else 0.45
     label = np.zeros(shape, dtype=np.float32)
     rim = (face > 0.5) & ~inside & (frame.y < 0.2)
-    hair = (rim | (face < 0.5)) & (likeness < 0.03)
+    hair = (rim | (face < 0.5)) & (skin_probability < 0.03)
     label[hair] = 1.0
     weight[hair] = 0.6
-    weight[rim & (likeness > 0.85)] = 0.25  # pale hair has the hue of skin
-    weight[(face < 0.5) & (likeness > 0.85)] = 0.6  # neck and ears
+    weight[rim & (skin_probability > 0.85)] = 0.25  # pale hair has the hue of skin
+    weight[(face < 0.5) & (skin_probability > 0.85)] = 0.6  # neck and ears
     jaw = (face > 0.5) & ~inside & (frame.y >= 0.2)
     weight[jaw] = 0.4 if studio else 0.1
-    weight[jaw & (likeness > 0.3)] = JAW
+    weight[jaw & (skin_probability > 0.3)] = JAW
     return _packed(label, weight)
 
 
@@ -384,7 +384,7 @@ def make_example(
     )
     pixels = disturbances.camera(pixels, rng)
     marks = ((marks + 0.5) * (SIZE / CANVAS) - 0.5).astype(np.float32)
-    marks = marks + rng.normal(0, 0.012 * masks.unit(marks), marks.shape).astype(np.float32)
+    marks = marks + rng.normal(0, 0.012 * masks.interocular_distance(marks), marks.shape).astype(np.float32)
     face = masks.face_mask(marks, (SIZE, SIZE))
     share = float((face * hides).sum() / face.sum())
     small = min(SMALL_MOST, SMALL_COVER / max(share, 1e-3)) - 1 if share < SMALL_COVER else 0.0

@@ -152,7 +152,7 @@ def export(build: Callable[[], None], weights: Mapping[str, Any], signature: Sig
     Signature(**{**asdict(signature), "sha256": digest}).save(out)
 
 
-class ExampleBank(Generic[Example]):
+class ExampleBuffer(Generic[Example]):
     """Examples drawn by processes of their own while the network learns, the oldest replaced by the newest.
 
     draw: a module's function that puts examples into the queue that it is given first, until it is stopped; arguments:

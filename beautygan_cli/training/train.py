@@ -20,7 +20,7 @@ from beautygan_cli.model.tf_runtime import quiet_tensorflow
 from beautygan_cli.photos.photo import Photo, write_photo
 from beautygan_cli.training import examples, networks
 from beautygan_cli.training.dataset import evened, load, split
-from beautygan_cli.training.example_buffer import Bank, BankPlan, fill
+from beautygan_cli.training.example_buffer import Buffer, BufferPlan, fill
 
 REGION_WEIGHT = 3.0  # lips and eyes count four times the rest: they are small, and they are what one looks at
 WORN_WEIGHT = 6.0  # by the target's own change: L1 alone draws dark lids and liner at half their depth
@@ -55,7 +55,7 @@ class Settings:
     padding: float = 0.35
     warp_reference: bool = True
     mask: bool = True
-    bank: int = 4096
+    buffer: int = 4096
     workers: int = 1
     without: tuple[str, ...] = ()  # of pairs.VARIATIONS: what isn't varied in the sets to train on
     seed: int = 1
@@ -87,13 +87,13 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
     work = out / "training"
     work.mkdir(parents=True, exist_ok=True)
     if not resume:  # sets of another run may be of another size, seed or folder of faces
-        for old in ("bank", "validation"):
+        for old in ("buffer", "validation"):
             shutil.rmtree(work / old, ignore_errors=True)
     learners, held = split(load(Path(settings.faces), work / "people.npz"))
     say(f"{len(learners)} photos to train on, {len(held)} held out")
-    plan = BankPlan(
-        folder=work / "bank",
-        count=settings.bank,
+    plan = BufferPlan(
+        folder=work / "buffer",
+        count=settings.buffer,
         size=settings.size,
         padding=settings.padding,
         warp_reference=settings.warp_reference,
@@ -101,11 +101,11 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
         seed=settings.seed,
     )
     check = fill(
-        replace(plan, folder=work / "validation", count=min(VALIDATION_SETS, settings.bank), seed=settings.seed + 1),
+        replace(plan, folder=work / "validation", count=min(VALIDATION_SETS, settings.buffer), seed=settings.seed + 1),
         held,
     )
-    bank = Bank(replace(plan, varied=examples.all_but(settings.without)))
-    bank.start(evened(learners), settings.workers)
+    buffer = Buffer(replace(plan, varied=examples.all_but(settings.without)))
+    buffer.start(evened(learners), settings.workers)
 
     graph = tf.Graph()
     with graph.as_default():
@@ -125,16 +125,16 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
             progress = Progress(**json.loads((work / "progress.json").read_text()))
             say(f"going on from step {progress.step}")
         rng = np.random.default_rng([settings.seed, progress.step])
-        bank.wait_for(READY)
+        buffer.wait_for(READY)
         saved = told = time.monotonic()
         losses: list[float] = []
         while (share := progress.share(settings)) < 1.0:
             began = time.monotonic()
             coarse = share < settings.coarse_share
             tower = towers[coarse]
-            filled = bank.filled
+            filled = buffer.filled
             chosen = rng.choice(filled, settings.coarse_batch if coarse else settings.fine_batch)
-            feed: dict[Any, Any] = {tower.feeds[name]: values for name, values in bank.batch(chosen).items()}
+            feed: dict[Any, Any] = {tower.feeds[name]: values for name, values in buffer.batch(chosen).items()}
             feed[rate] = _rate(settings, progress, share)
             loss, _ = session.run([tower.loss, tower.step_both], feed)
             losses.append(float(loss))
@@ -156,7 +156,7 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
         save_state(session, saver, progress, work)
         say(validate(session, towers[False], check, out))
         export(session, towers[False].averages, settings, progress, out)
-    bank.stop()
+    buffer.stop()
     return out
 
 
@@ -338,7 +338,7 @@ def save_state(session: Any, saver: Any, progress: Progress, work: Path) -> None
     part.replace(work / "progress.json")
 
 
-def validate(session: Any, tower: Tower, check: Bank, out: Path, batch: int = 8) -> str:
+def validate(session: Any, tower: Tower, check: Buffer, out: Path, batch: int = 8) -> str:
     """The mean error on held-out people, with a picture of the first sets, by the weights of this moment."""
     errors, identities, rows = [], [], []
     for start in range(0, check.plan.count, batch):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from beautygan_cli.errors import DatasetError
 from beautygan_cli.evaluation.metrics import Subject, subject
 from beautygan_cli.faces import alignment
-from beautygan_cli.faces.alignment import Placement
+from beautygan_cli.faces.alignment import CropTransform
 from beautygan_cli.makeup import rendering
 from beautygan_cli.makeup.style import Style
 from beautygan_cli.model.signature import Signature
@@ -80,9 +80,9 @@ class _Canvas:
 
     def __init__(self, bare: Bare) -> None:
         photo, signature = bare.photo, Signature()
-        placement = alignment.place(photo.face.landmarks, signature.size, signature.padding)
-        half = signature.size / 2 / placement.scale
-        centre = placement.to_photo(np.full((1, 2), (signature.size - 1) / 2, dtype=np.float32))[0]
+        crop_transform = alignment.place(photo.face.landmarks, signature.size, signature.padding)
+        half = signature.size / 2 / crop_transform.scale
+        centre = crop_transform.to_photo(np.full((1, 2), (signature.size - 1) / 2, dtype=np.float32))[0]
         height, width = photo.pixels.shape[:2]
         self.left, self.top = (max(0, round(float(v) - half)) for v in centre)
         self.right, self.bottom = min(width, round(centre[0] + half)), min(height, round(centre[1] + half))
@@ -111,6 +111,6 @@ def paths_of(folder: Path) -> dict[str, Path]:
 def bare_of(person: Person, path: Path) -> Bare:
     """A held-out person's photo at its own size, colours balanced as in training."""
     photo = subject(read_photo(path).pixels, printable(path))
-    placement: Placement = alignment.place(photo.face.landmarks, CHIP_SIZE, CHIP_PADDING)
+    crop_transform: CropTransform = alignment.place(photo.face.landmarks, CHIP_SIZE, CHIP_PADDING)
     balanced = dataset.balanced(photo.pixels, photo.face.landmarks)
-    return Bare(Subject(photo.name, balanced, photo.face), placement.to_photo(person.exact))
+    return Bare(Subject(photo.name, balanced, photo.face), crop_transform.to_photo(person.exact))

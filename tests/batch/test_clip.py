@@ -182,9 +182,9 @@ def test_landmarks_keep_up_with_a_mouth_that_moves(photos):
     bent = (warp.warp_onto(pixels, rest, landmarks, pixels.shape[:2]) for landmarks in true)
     frames = [np.clip(frame + rng.normal(0, NOISE, frame.shape), 0, 255).astype(np.uint8) for frame in bent]
     seen, _ = follow(frames)
-    unit = masks.unit(rest)
+    interocular = masks.interocular_distance(rest)
     tracked, detected = (
-        np.array([np.linalg.norm(a - b, axis=1)[mouth].mean() / unit for a, b in zip(found, true, strict=True)])
+        np.array([np.linalg.norm(a - b, axis=1)[mouth].mean() / interocular for a, b in zip(found, true, strict=True)])
         for found in ([face[0].landmarks for face in seen], [detection.detect(frame)[0].landmarks for frame in frames])
     )
     assert (tracked < detected + 0.025).all()

@@ -410,8 +410,8 @@ def test_a_lid_that_stayed_bare_is_said_of_that_result_alone(place, session, tmp
         [(Found(p := place("look.jpg", "worn"), PurePath()), Look.of(p))], session.signature, measure=True
     )
     before, face = source.photo.pixels, source.aligned[0]
-    after = pipeline.apply_look(before, [face], looks[0].wearing, looks[0].look.strengths, session, spare=False)
-    middle = int(face.placement.to_photo(face.landmarks)[27, 0])
+    after = pipeline.apply_look(before, [face], looks[0].wearing, looks[0].look.strengths, session, in_place=False)
+    middle = int(face.crop_transform.to_photo(face.landmarks)[27, 0])
     half = np.concatenate([before[:, :middle], after[:, middle:]], axis=1)
     said = [batch_result.measure(source, looks[0], [Photo(pixels=pixels)])[1] for pixels in (after, half)]
     assert "one eyelid took much less makeup than the other" not in said[0]

@@ -113,7 +113,7 @@ def test_after_prepare_the_first_result_waits_for_no_network(place, model, monke
 
 
 @pytest.mark.parametrize(("spare", "copies"), [(True, 0), (False, 1)])
-def test_a_result_takes_no_more_copies_of_the_photo_than_it_needs(place, session, spare, copies):
+def test_a_result_takes_no_more_copies_of_the_photo_than_it_needs(place, session, in_place, copies):
     """A photo that is wanted again is copied once for each result, one of no further use not at all."""
     import cv2
 
@@ -123,12 +123,12 @@ def test_a_result_takes_no_more_copies_of_the_photo_than_it_needs(place, session
     for margin in (1500, 3000):  # the same face in a larger photo: what grows with the photo is a copy of it
         pixels = cv2.copyMakeBorder(small, margin, 0, margin, 0, cv2.BORDER_REPLICATE)
         face = pipeline.find_faces(small, session.signature, "a")[0]
-        moved = face.placement.matrix.copy()
+        moved = face.crop_transform.matrix.copy()
         moved[:, 2] -= moved[:, :2] @ (margin, margin)
-        face = replace(face, placement=replace(face.placement, matrix=moved))
+        face = replace(face, crop_transform=replace(face.crop_transform, matrix=moved))
         made = pipeline.make_up([(face, look)], session)
         tracemalloc.start()
-        pipeline.apply(pixels, [face], made, Strengths(), spare=spare)
+        pipeline.apply(pixels, [face], made, Strengths(), in_place=in_place)
         peaks.append((tracemalloc.get_traced_memory()[1], pixels.nbytes))
         tracemalloc.stop()
     (first, of_first), (second, of_second) = peaks

@@ -56,10 +56,10 @@ def made_up(face: metrics.Subject) -> np.ndarray:
     skin = masks.face_mask(points, shape) * (1 - masks.openings_mask(points, shape))
     skin *= 1 - drawing.fill(shape, drawing.smooth_curve(points[masks.OUTER_LIPS], closed=True))
     cropped = faults.crop_face(face)
-    covered = cv2.warpAffine(cropped.occlusion, cropped.placement.inverse, shape[::-1], borderValue=1.0)
-    likeness = masks.skin_likeness(face.face.landmarks, rgb_to_lab(face.pixels))
+    covered = cv2.warpAffine(cropped.occlusion, cropped.crop_transform.inverse, shape[::-1], borderValue=1.0)
+    skin_probability = masks.skin_probability(face.face.landmarks, rgb_to_lab(face.pixels))
     lab = rgb_to_lab(face.pixels)
-    lab[..., 0] += 6 * skin * (1 - covered) * (likeness > 0.2)
+    lab[..., 0] += 6 * skin * (1 - covered) * (skin_probability > 0.2)
     paler = np.rint(lab_to_rgb(lab)).astype(np.uint8)
     return darkened(paler, black_lid(face, 0) + black_lid(face, 1))
 
@@ -132,7 +132,7 @@ def test_a_reference_with_one_bare_lid_excuses_it(source, good):
 
 def test_a_patch_left_out_is_seen(source, reference, good):
     points = source.face.landmarks
-    size = masks.unit(points)
+    size = masks.interocular_distance(points)
     left, top = (points[2] + points[31]) / 2 - 0.3 * size
     box = np.s_[int(top) : int(top + 0.6 * size), int(left) : int(left + 0.6 * size)]
     result = good.copy()
@@ -151,10 +151,10 @@ def test_paint_on_the_eyeballs_is_seen(source, reference, good):
 
 def test_paint_on_hair_is_seen(source, reference, good):
     cropped = faults.crop_face(source)
-    covered = cv2.warpAffine(cropped.occlusion, cropped.placement.inverse, good.shape[1::-1])
+    covered = cv2.warpAffine(cropped.occlusion, cropped.crop_transform.inverse, good.shape[1::-1])
     lab = rgb_to_lab(good)
-    likeness = masks.skin_likeness(source.face.landmarks, rgb_to_lab(source.pixels))
-    hair = np.maximum(covered > 0.5, likeness < 0.4)
+    skin_probability = masks.skin_probability(source.face.landmarks, rgb_to_lab(source.pixels))
+    hair = np.maximum(covered > 0.5, skin_probability < 0.4)
     lab[..., 0] += 8 * hair
     names, _ = found(source, reference, np.rint(lab_to_rgb(lab)).astype(np.uint8))
     assert "hair" in names

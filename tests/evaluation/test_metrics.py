@@ -34,11 +34,11 @@ def other(photos):
     return metrics.read_subject(photos("worn", 1))
 
 
-def whole(shape, unit=60.0):
+def whole(shape, interocular=60.0):
     """Masks that take in all of an image."""
     ones = np.ones(shape, np.float32)
     regions_ = dict.fromkeys(metrics.REGIONS, ones)
-    return FaceMasks((0, 0, shape[1], shape[0]), regions_, ones, np.zeros_like(ones), unit)
+    return FaceMasks((0, 0, shape[1], shape[0]), regions_, ones, np.zeros_like(ones), interocular)
 
 
 def in_lab(pixels, mask, shift):
@@ -101,7 +101,9 @@ def test_detail_counts_the_same_at_any_size_of_the_photo(subject):
     def correlation(scale):
         size = (round(subject.pixels.shape[1] * scale), round(subject.pixels.shape[0] * scale))
         pixels = cv2.resize(subject.pixels, size, interpolation=cv2.INTER_CUBIC)
-        blurred = np.rint(drawing.blur(pixels.astype(np.float32), 0.02 * scale * subject.masks.unit)).astype(np.uint8)
+        blurred = np.rint(
+            drawing.blur(pixels.astype(np.float32), 0.02 * scale * subject.masks.interocular_distance)
+        ).astype(np.uint8)
         masks = metrics.face_masks((subject.face.landmarks + 0.5) * scale - 0.5, pixels.shape[:2])
         return metrics.detail_correlation(pixels, blurred, masks)
 
@@ -181,9 +183,9 @@ def test_the_regions_lie_where_the_face_has_them(subject):
         rows, columns = np.nonzero(mask > 0.5)
         return np.array([columns.mean() + left, rows.mean() + top])
 
-    landmarks, unit = subject.face.landmarks, subject.masks.unit
+    landmarks, interocular = subject.face.landmarks, subject.masks.interocular_distance
     lips, lids = centre(subject.masks.regions["lips"]), centre(subject.masks.regions["lids"])
-    assert np.linalg.norm(lips - landmarks[48:60].mean(axis=0)) < 0.1 * unit
+    assert np.linalg.norm(lips - landmarks[48:60].mean(axis=0)) < 0.1 * interocular
     eyes, brows = landmarks[36:48].mean(axis=0), landmarks[17:27].mean(axis=0)
     assert brows[1] < lids[1] < eyes[1]
 

@@ -72,7 +72,7 @@ def test_landmarks_are_in_the_pixels_of_the_photo_whatever_its_size(
     large = cv2.resize(alma, None, fx=2.5, fy=2.5, interpolation=cv2.INTER_CUBIC)
     found = detection.detect(large)[0]
     error = np.linalg.norm(found.landmarks / 2.5 - alma_face.landmarks, axis=1)
-    assert error.mean() < 0.015 * masks.unit(alma_face.landmarks)
+    assert error.mean() < 0.015 * masks.interocular_distance(alma_face.landmarks)
 
 
 def test_a_far_face_is_found_on_a_larger_copy(alma: np.ndarray, alma_face: detection.Face) -> None:
@@ -188,8 +188,8 @@ def test_the_chip_is_the_one_that_dlib_cuts(alma: np.ndarray, alma_face: detecti
 
 
 def test_placement_there_and_back_gives_the_same_points(alma_face: detection.Face) -> None:
-    placement = alignment.place(alma_face.landmarks, 256, 0.35)
-    back = placement.to_photo(placement.to_chip(alma_face.landmarks))
+    crop_transform = alignment.place(alma_face.landmarks, 256, 0.35)
+    back = crop_transform.to_photo(crop_transform.to_chip(alma_face.landmarks))
     assert np.abs(back - alma_face.landmarks).max() < 1e-2
 
 
@@ -206,17 +206,17 @@ def test_crop_of_a_large_photo_does_not_alias() -> None:
     # Single-pixel stripes, four to a chip pixel: plain interpolation would pick some, averaging gives their mean.
     stripes = np.zeros((1600, 1600, 3), dtype=np.uint8)
     stripes[:, ::2] = 255
-    placement = alignment.Placement(np.array([[0.25, 0, -72], [0, 0.25, -72]], dtype=np.float32), 256)
-    chip = alignment.crop(stripes, placement)
+    crop_transform = alignment.CropTransform(np.array([[0.25, 0, -72], [0, 0.25, -72]], dtype=np.float32), 256)
+    chip = alignment.crop(stripes, crop_transform)
     assert np.abs(chip.astype(int) - 127).max() <= 3
 
 
 def test_crop_keeps_places_when_it_reduces() -> None:
     rows, columns = np.mgrid[:1600, :1600]
     ramp = np.dstack([columns / 8, rows / 8, rows * 0]).astype(np.uint8)
-    placement = alignment.Placement(np.array([[0.25, 0, -72], [0, 0.25, -72]], dtype=np.float32), 256)
-    chip = alignment.crop(ramp, placement).astype(float)
-    points = placement.to_photo(np.array([[10, 20], [128, 128], [240, 250]], dtype=np.float32))
+    crop_transform = alignment.CropTransform(np.array([[0.25, 0, -72], [0, 0.25, -72]], dtype=np.float32), 256)
+    chip = alignment.crop(ramp, crop_transform).astype(float)
+    points = crop_transform.to_photo(np.array([[10, 20], [128, 128], [240, 250]], dtype=np.float32))
     for (x, y), (photo_x, photo_y) in zip([(10, 20), (128, 128), (240, 250)], points, strict=True):
         assert abs(chip[y, x, 0] - photo_x / 8) < 1
         assert abs(chip[y, x, 1] - photo_y / 8) < 1
@@ -240,7 +240,7 @@ def test_every_unaligned_selfie_has_its_face_where_the_template_says(path: Path)
     clicked = read_template(path.with_suffix(".tem"))
     pupils = found[0].landmarks[36:42].mean(axis=0), found[0].landmarks[42:48].mean(axis=0)
     for pupil, point in zip(pupils, clicked[:2], strict=True):
-        assert np.linalg.norm(pupil - point) < 0.12 * masks.unit(found[0].landmarks)
+        assert np.linalg.norm(pupil - point) < 0.12 * masks.interocular_distance(found[0].landmarks)
 
 
 def test_a_doubtful_hit_counts_only_where_the_cnn_sees_a_face_too(

@@ -22,7 +22,7 @@ BARE = sorted((SAMPLES / "no_makeup").glob("*.jpg"))
 LOOKS = sorted((SAMPLES / "makeup").glob("*.jpg"))
 
 
-def aligned(pixels: np.ndarray) -> alignment.AlignedFace:
+def aligned(pixels: np.ndarray) -> alignment.FaceAnalysis:
     return alignment.align(pixels, detection.detect(pixels)[0], 256, 0.35)
 
 

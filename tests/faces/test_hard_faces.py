@@ -17,7 +17,7 @@ from conftest import SAMPLES, SHARED
 from hard_faces import Bare, Hard
 
 from beautygan_cli.faces import detection, masks, shut_eyes
-from beautygan_cli.faces.alignment import AlignedFace
+from beautygan_cli.faces.alignment import FaceAnalysis
 from beautygan_cli.imaging.colour import rgb_to_lab
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.composite import Strengths
@@ -75,7 +75,7 @@ class Looks:
             self.known[id(pixels)] = pixels, difference  # the photo, too, lest its id be given to another
         return self.known[id(pixels)][1]
 
-    def made_up(self, pixels: np.ndarray, look: AlignedFace) -> np.ndarray:
+    def made_up(self, pixels: np.ndarray, look: FaceAnalysis) -> np.ndarray:
         """The photo with its face wearing a look."""
         found = pipeline.find_faces(pixels, self.session.signature, "the photo", which="largest")
         made = pipeline.make_up([(found[0], look)], self.session)
@@ -201,9 +201,9 @@ def test_the_lids_of_a_shut_eye_lie_on_its_lashes_a_little_apart() -> None:
     found = detection.detect(bare.pixels)[0].landmarks
     parted = shut_eyes.parted_lids(found)
     for upper, lower in (([37, 38], [41, 40]), ([43, 44], [47, 46])):
-        assert np.abs(found[upper] - bare.landmarks[upper])[:, 1].max() < 0.035 * bare.unit
+        assert np.abs(found[upper] - bare.landmarks[upper])[:, 1].max() < 0.035 * bare.interocular
         assert np.array_equal(parted[upper], found[upper])
-        gaps = (parted[lower] - parted[upper])[:, 1] / bare.unit
+        gaps = (parted[lower] - parted[upper])[:, 1] / bare.interocular
         assert gaps.min() > 0.9 * shut_eyes.SHUT_GAP
         assert gaps.max() < 2 * shut_eyes.SHUT_GAP
 

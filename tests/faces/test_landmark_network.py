@@ -36,7 +36,7 @@ def found(pixels: np.ndarray, start: np.ndarray) -> np.ndarray:
 
 def apart(first: np.ndarray, second: np.ndarray, numbers: np.ndarray | slice = slice(68)) -> float:
     """The mean distance of landmarks, in units."""
-    return float(np.linalg.norm((first - second)[numbers], axis=1).mean()) / masks.unit(first)
+    return float(np.linalg.norm((first - second)[numbers], axis=1).mean()) / masks.interocular_distance(first)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -44,7 +44,7 @@ def test_the_start_may_be_a_twentieth_off_without_moving_the_eyes(name: str, sta
     pixels, start = photo(name), starts[name]
     middle = found(pixels, start)
     rng = np.random.default_rng(0)
-    moved = start + rng.normal(0, 0.05 * masks.unit(middle), (5, 2))
+    moved = start + rng.normal(0, 0.05 * masks.interocular_distance(middle), (5, 2))
     assert apart(middle, found(pixels, moved), EYES) < 0.01
     assert apart(middle, found(pixels, moved)) < 0.025
 

@@ -44,14 +44,14 @@ def people():
 def frame_of(landmarks):
     """The x and y of each pixel in interocular distances, around the middle between the eyes."""
     middle = (landmarks[36:42].mean(axis=0) + landmarks[42:48].mean(axis=0)) / 2
-    unit = masks.unit(landmarks)
+    interocular = masks.interocular_distance(landmarks)
     columns, rows = np.meshgrid(np.arange(SIZE), np.arange(SIZE))
-    return (columns - middle[0]) / unit, (rows - middle[1]) / unit
+    return (columns - middle[0]) / interocular, (rows - middle[1]) / interocular
 
 
 def in_pixels(landmarks, points):
     middle = (landmarks[36:42].mean(axis=0) + landmarks[42:48].mean(axis=0)) / 2
-    return middle + np.asarray(points, float) * masks.unit(landmarks)
+    return middle + np.asarray(points, float) * masks.interocular_distance(landmarks)
 
 
 def laid(chip, mask, colour):

@@ -18,15 +18,15 @@ PHOTOS = sorted(SAMPLES.glob("*/*.jpg"))
 LOOK = SAMPLES / "makeup" / "plum.jpg"
 
 
-def aligned(hard: hard_faces.Hard) -> alignment.AlignedFace:
+def aligned(hard: hard_faces.Hard) -> alignment.FaceAnalysis:
     return alignment.align(hard.pixels, detection.Face((0, 0, 1, 1), hard.bare.landmarks), 256, 0.35)
 
 
-def frontal(photo: hard_faces.Bare) -> alignment.AlignedFace:
+def frontal(photo: hard_faces.Bare) -> alignment.FaceAnalysis:
     return aligned(hard_faces.Hard(photo.pixels, photo, np.zeros(photo.shape, np.float32)))
 
 
-def mirror_image(face: alignment.AlignedFace) -> alignment.AlignedFace:
+def mirror_image(face: alignment.FaceAnalysis) -> alignment.FaceAnalysis:
     chip = np.ascontiguousarray(face.chip[:, ::-1])
     return replace(face, chip=chip, landmarks=masks.mirrored(face.landmarks, chip.shape[1]))
 
@@ -58,21 +58,21 @@ def lids(chip: np.ndarray, landmarks: np.ndarray) -> list[np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def bare() -> alignment.AlignedFace:
+def bare() -> alignment.FaceAnalysis:
     photo = hard_faces.read(SAMPLES / "no_makeup" / "bea.jpg", 640)
     return alignment.align(photo.pixels, detection.Face((0, 0, 1, 1), photo.landmarks), 256, 0.35)
 
 
-def apart(source: alignment.AlignedFace, look: alignment.AlignedFace, session: MakeupSession) -> float:
+def apart(source: alignment.FaceAnalysis, look: alignment.FaceAnalysis, session: MakeupSession) -> float:
     """How differently a look makes up the two lids of a face: CIEDE2000, less what they differ by of their own."""
     made = pipeline.make_up([(source, look)], session)
     left, right = lids(made[0].made_up, source.landmarks)
-    return float(ciede2000(left, right)) - float(ciede2000(*lids(made[0].fed, source.landmarks)))
+    return float(ciede2000(left, right)) - float(ciede2000(*lids(made[0].network_input, source.landmarks)))
 
 
 @pytest.mark.parametrize("flip", [False, True], ids=["right", "left"])
 def test_a_reference_under_light_from_a_side_makes_up_both_lids_alike(
-    flip: bool, bare: alignment.AlignedFace, session: MakeupSession
+    flip: bool, bare: alignment.FaceAnalysis, session: MakeupSession
 ) -> None:
     look = frontal(hard_faces.read(LOOK, 640))
     dark = np.linspace(0, 1, 256)[None, :, None] * np.array([0.85, 0.75, 0.3])
@@ -88,11 +88,11 @@ FAINT = pytest.mark.xfail(
 
 @pytest.mark.parametrize("flip", [pytest.param(False, marks=FAINT), True], ids=["right", "left"])
 def test_a_smudge_on_the_far_lid_of_a_turned_reference_does_not_come_along(
-    flip: bool, bare: alignment.AlignedFace, session: MakeupSession
+    flip: bool, bare: alignment.FaceAnalysis, session: MakeupSession
 ) -> None:
-    def with_smudge(look: alignment.AlignedFace) -> alignment.AlignedFace:
+    def with_smudge(look: alignment.FaceAnalysis) -> alignment.FaceAnalysis:
         """The look with its right lid, or left for `flip`, under a dark green smudge."""
-        size = masks.unit(look.landmarks)
+        size = masks.interocular_distance(look.landmarks)
         spot = look.landmarks[43:45].mean(axis=0) - [0, 0.12 * size]
         rows, columns = np.mgrid[:256, :256]
         near = np.exp(-((columns - spot[0]) ** 2 + (rows - spot[1]) ** 2) / (2 * (0.16 * size) ** 2))

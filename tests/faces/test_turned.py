@@ -34,7 +34,7 @@ def test_a_face_is_found_and_read_upright_at_every_angle(alma: np.ndarray, uprig
     view = turned.whole(alma, angle)
     (face,) = detection.detect(view.pixels)
     wanted = view.to_view(upright.landmarks)
-    assert np.linalg.norm(face.landmarks - wanted, axis=1).mean() < 0.03 * masks.unit(wanted)
+    assert np.linalg.norm(face.landmarks - wanted, axis=1).mean() < 0.03 * masks.interocular_distance(wanted)
     chips = [align(pixels, found, 128, 0.35).chip for pixels, found in ((alma, upright), (view.pixels, face))]
     inside = np.s_[24:104, 24:104]  # beyond lies what turning filled in
     first, second = (cv2.GaussianBlur(chip.astype(np.float32), (0, 0), 2)[inside] for chip in chips)
@@ -50,8 +50,8 @@ def test_lips_and_lids_take_as_much_as_on_an_upright_head(alma, upright, session
     def changes(pixels: np.ndarray) -> dict[str, float]:
         faces = pipeline.find_faces(pixels, session.signature, "")
         wearing = pipeline.Wearing.all_of(look[0])
-        made = pipeline.apply_look(pixels, faces, wearing, pipeline.Strengths(), session, spare=False)
-        marks = faces[0].placement.to_photo(faces[0].landmarks)
+        made = pipeline.apply_look(pixels, faces, wearing, pipeline.Strengths(), session, in_place=False)
+        marks = faces[0].crop_transform.to_photo(faces[0].landmarks)
         apart = [rgb_to_lab(image) for image in (pixels, made)]
         return {
             name: float(ciede2000(*(weighted_mean(lab, mask(marks, pixels.shape[:2])) for lab in apart)))
@@ -94,7 +94,7 @@ def test_what_lies_otherwise_than_a_face_does_is_none(upright: detection.Face) -
         assert turned.make_a_face(marks @ turned.turn(angle).T)
     swapped, below, flat = marks.copy(), marks.copy(), marks.copy()
     swapped[36:42], swapped[42:48] = marks[42:48], marks[36:42]
-    below[48:68] += [0, -1.2 * masks.unit(marks)]  # the mouth between the eyes
+    below[48:68] += [0, -1.2 * masks.interocular_distance(marks)]  # the mouth between the eyes
     flat[27:36] = marks[36:48].mean(axis=0)
     assert not any(turned.make_a_face(wrong) for wrong in (swapped, below, flat))
 

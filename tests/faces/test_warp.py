@@ -14,17 +14,17 @@ from beautygan_cli.photos.photo import read_photo
 SHAPE = (256, 256)
 
 
-def aligned(path: str) -> alignment.AlignedFace:
+def aligned(path: str) -> alignment.FaceAnalysis:
     pixels = read_photo(SAMPLES / path).pixels
     return alignment.align(pixels, detection.detect(pixels)[0], 256, 0.35)
 
 
 @pytest.fixture(scope="module")
-def chips() -> dict[str, alignment.AlignedFace]:
+def chips() -> dict[str, alignment.FaceAnalysis]:
     return {name: aligned(name) for name in ("no_makeup/tilted.jpg", "no_makeup/dara.jpg", "makeup/red.jpg")}
 
 
-def test_a_face_onto_itself_stays_as_it_is(chips: dict[str, alignment.AlignedFace]) -> None:
+def test_a_face_onto_itself_stays_as_it_is(chips: dict[str, alignment.FaceAnalysis]) -> None:
     face = chips["makeup/red.jpg"]
     field = field_onto(face.landmarks, face.landmarks, SHAPE)
     rows, columns = np.mgrid[:256, :256]
@@ -32,7 +32,7 @@ def test_a_face_onto_itself_stays_as_it_is(chips: dict[str, alignment.AlignedFac
 
 
 @pytest.mark.parametrize("name", ["no_makeup/tilted.jpg", "no_makeup/dara.jpg"])
-def test_landmarks_come_to_lie_on_the_targets(name: str, chips: dict[str, alignment.AlignedFace]) -> None:
+def test_landmarks_come_to_lie_on_the_targets(name: str, chips: dict[str, alignment.FaceAnalysis]) -> None:
     source, reference = chips[name], chips["makeup/red.jpg"]
     field = field_onto(reference.landmarks, source.landmarks, SHAPE)
     inside = [p for p in range(68) if (source.landmarks[p] > 1).all() and (source.landmarks[p] < 254).all()]
@@ -42,7 +42,7 @@ def test_landmarks_come_to_lie_on_the_targets(name: str, chips: dict[str, alignm
     assert error.max() < 3.5  # where an open mouth comes from a shut one; the spline is stiff there
 
 
-def test_the_warp_does_not_fold_the_face(chips: dict[str, alignment.AlignedFace]) -> None:
+def test_the_warp_does_not_fold_the_face(chips: dict[str, alignment.FaceAnalysis]) -> None:
     for first in chips.values():
         for second in chips.values():
             field = field_onto(first.landmarks, second.landmarks, SHAPE)
@@ -62,7 +62,7 @@ def test_the_spline_is_exact_for_what_is_affine() -> None:
     assert np.allclose(spline(source, source @ matrix.T + shift, places), places @ matrix.T + shift, atol=1e-6)
 
 
-def test_pixels_follow_the_field(chips: dict[str, alignment.AlignedFace]) -> None:
+def test_pixels_follow_the_field(chips: dict[str, alignment.FaceAnalysis]) -> None:
     source, reference = chips["no_makeup/dara.jpg"], chips["makeup/red.jpg"]
     warped = warp_onto(reference.chip, reference.landmarks, source.landmarks, SHAPE)
     lips = masks.lips_mask(source.landmarks, SHAPE, soft=0) > 0.95

@@ -19,13 +19,13 @@ STYLE = Style(
 
 
 @pytest.fixture(scope="module")
-def face() -> alignment.AlignedFace:
+def face() -> alignment.FaceAnalysis:
     pixels = read_photo(SAMPLES / "no_makeup" / "bea.jpg").pixels
     return alignment.align(pixels, detection.detect(pixels)[0], 256, 0.35)
 
 
 @pytest.fixture(scope="module")
-def worn(face: alignment.AlignedFace) -> np.ndarray:
+def worn(face: alignment.FaceAnalysis) -> np.ndarray:
     return rendering.render(face.chip, face.landmarks, STYLE)
 
 
@@ -33,12 +33,12 @@ def distance(pixels: np.ndarray, wanted: np.ndarray, mask: np.ndarray) -> float:
     return float(ciede2000(*(weighted_mean(rgb_to_lab(item), mask) for item in (pixels, wanted))))
 
 
-def masks_of(face: alignment.AlignedFace) -> dict[str, np.ndarray]:
+def masks_of(face: alignment.FaceAnalysis) -> dict[str, np.ndarray]:
     lips, lids = masks.lips_mask(face.landmarks, (256, 256), soft=0), masks.lids_mask(face.landmarks, (256, 256))
     return {"lips": lips, "eyes": lids}
 
 
-def gains(face: alignment.AlignedFace, made_up: np.ndarray, result: np.ndarray) -> dict[str, float]:
+def gains(face: alignment.FaceAnalysis, made_up: np.ndarray, result: np.ndarray) -> dict[str, float]:
     """How many times as far as before the result is from the bare face, in the mean of each region."""
     skin = masks.cheeks_mask(face.landmarks, (256, 256))
     bare, before, after = (rgb_to_lab(item) for item in (face.chip, made_up, result))
@@ -52,11 +52,11 @@ def gains(face: alignment.AlignedFace, made_up: np.ndarray, result: np.ndarray) 
 
 @pytest.mark.parametrize("share", [0.85, 0.9])
 def test_makeup_at_part_of_its_depth_is_brought_to_the_references(
-    share: float, face: alignment.AlignedFace, worn: np.ndarray
+    share: float, face: alignment.FaceAnalysis, worn: np.ndarray
 ) -> None:
-    fed = face.chip.astype(np.float32)
-    weak = fed + share * (worn - fed)
-    result = colour_correction.deepen(fed, weak, face.landmarks, worn, face.landmarks)
+    network_input = face.chip.astype(np.float32)
+    weak = network_input + share * (worn - network_input)
+    result = colour_correction.deepen(network_input, weak, face.landmarks, worn, face.landmarks)
     for mask in masks_of(face).values():
         assert distance(result, worn, mask) < 0.6 * distance(weak, worn, mask)
 
@@ -66,31 +66,31 @@ def test_the_change_is_scaled_within_its_limits(
     share: float,
     of_reference: float,
     end: int,
-    face: alignment.AlignedFace,
+    face: alignment.FaceAnalysis,
     worn: np.ndarray,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Makeup as deep as the reference's, or deeper, gets the lower one; faint makeup the higher one."""
     monkeypatch.setattr(colour_correction, "SHIFTS", dict.fromkeys(colour_correction.SHIFTS, 0.0))
-    fed = face.chip.astype(np.float32)
-    made_up, reference = (fed + part * (worn - fed) for part in (share, of_reference))
-    result = colour_correction.deepen(fed, made_up, face.landmarks, reference, face.landmarks)
+    network_input = face.chip.astype(np.float32)
+    made_up, reference = (network_input + part * (worn - network_input) for part in (share, of_reference))
+    result = colour_correction.deepen(network_input, made_up, face.landmarks, reference, face.landmarks)
     for name, gain in gains(face, made_up, result).items():
         assert gain == pytest.approx(colour_correction.GAINS[name][end], abs=0.04), name
 
 
 def test_what_scaling_leaves_is_added_up_to_a_limit(
-    face: alignment.AlignedFace, worn: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    face: alignment.FaceAnalysis, worn: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The reference is of another colour than what the network painted, a little or much; lips move with skin."""
     monkeypatch.setattr(colour_correction, "GAINS", dict.fromkeys(colour_correction.GAINS, (1.0, 1.0)))
-    fed = face.chip.astype(np.float32)
+    network_input = face.chip.astype(np.float32)
     where = {"lips": masks_of(face)["lips"], "skin": masks.cheeks_mask(face.landmarks, (256, 256))}
-    lab = rgb_to_lab(fed + 0.9 * (worn - fed)) + np.float32([-6, 0, 0])
+    lab = rgb_to_lab(network_input + 0.9 * (worn - network_input)) + np.float32([-6, 0, 0])
     made_up = lab_to_rgb(lab)
     for off in (2.0, 7.0):
         reference = lab_to_rgb(lab + np.float32([0, 0, off]))
-        result = rgb_to_lab(colour_correction.deepen(fed, made_up, face.landmarks, reference, face.landmarks))
+        result = rgb_to_lab(colour_correction.deepen(network_input, made_up, face.landmarks, reference, face.landmarks))
         moved = {name: weighted_mean(result - lab, mask)[2] for name, mask in where.items()}
         assert moved["skin"] == pytest.approx(min(off, colour_correction.SHIFTS["skin"]), abs=0.3)
         assert moved["lips"] == pytest.approx(
@@ -98,7 +98,7 @@ def test_what_scaling_leaves_is_added_up_to_a_limit(
         )
 
 
-def test_another_skins_tone_is_not_taken_over(face: alignment.AlignedFace) -> None:
+def test_another_skins_tone_is_not_taken_over(face: alignment.FaceAnalysis) -> None:
     """What lies far from what the network made of it is another person's skin or another lamp."""
     cheeks = masks.cheeks_mask(face.landmarks, (256, 256))
     lab = rgb_to_lab(face.chip)
@@ -109,29 +109,29 @@ def test_another_skins_tone_is_not_taken_over(face: alignment.AlignedFace) -> No
 
 
 def test_the_skins_shade_reaches_the_references_and_comes_back_no_further_than_its_limit(
-    face: alignment.AlignedFace,
+    face: alignment.FaceAnalysis,
 ) -> None:
-    fed = face.chip.astype(np.float32)
+    network_input = face.chip.astype(np.float32)
     cheeks = masks.cheeks_mask(face.landmarks, (256, 256))
-    lab = rgb_to_lab(fed)
+    lab = rgb_to_lab(network_input)
     made_up, deeper = (lab_to_rgb(lab - np.array([part * 8, 0, -part * 3], np.float32)) for part in (0.8, 1.0))
     moves = []
-    for reference in (deeper, made_up, fed):
-        result = colour_correction.deepen(fed, made_up, face.landmarks, reference, face.landmarks)
+    for reference in (deeper, made_up, network_input):
+        result = colour_correction.deepen(network_input, made_up, face.landmarks, reference, face.landmarks)
         moves.append(np.linalg.norm(weighted_mean(rgb_to_lab(result) - rgb_to_lab(made_up), cheeks)))
     wanted = np.linalg.norm(weighted_mean(rgb_to_lab(deeper) - rgb_to_lab(made_up), cheeks))
     assert moves == pytest.approx([wanted, 0, colour_correction.SHIFTS["skin"]], abs=0.15)
 
 
-def test_where_nothing_was_painted_nothing_is_deepened(face: alignment.AlignedFace, worn: np.ndarray) -> None:
+def test_where_nothing_was_painted_nothing_is_deepened(face: alignment.FaceAnalysis, worn: np.ndarray) -> None:
     result = colour_correction.deepen(face.chip, face.chip, face.landmarks, worn, face.landmarks)
     assert np.abs(result - face.chip).max() < 1
 
 
-def test_the_skin_outside_lips_and_eyes_does_not_move(face: alignment.AlignedFace, worn: np.ndarray) -> None:
-    fed = face.chip.astype(np.float32)
-    weak = fed + 0.5 * (worn - fed)
-    result = colour_correction.deepen(fed, weak, face.landmarks, worn, face.landmarks)
+def test_the_skin_outside_lips_and_eyes_does_not_move(face: alignment.FaceAnalysis, worn: np.ndarray) -> None:
+    network_input = face.chip.astype(np.float32)
+    weak = network_input + 0.5 * (worn - network_input)
+    result = colour_correction.deepen(network_input, weak, face.landmarks, worn, face.landmarks)
     cheeks = masks.cheeks_mask(face.landmarks, (256, 256)) > 0.9
     assert np.abs(result - weak)[cheeks].max() < 1.5
 
@@ -149,7 +149,7 @@ def test_a_bare_face_has_no_hues_to_take_off(name: str) -> None:
     assert float((change * whole).sum() / whole.sum()) < 1.0
 
 
-def test_coloured_lids_and_lips_get_the_hues_of_bare_ones(face: alignment.AlignedFace, worn: np.ndarray) -> None:
+def test_coloured_lids_and_lips_get_the_hues_of_bare_ones(face: alignment.FaceAnalysis, worn: np.ndarray) -> None:
     result = colour_correction.bared(worn, face.landmarks)
     lids = masks.lids_mask(face.landmarks, (256, 256))
     skin = masks.cheeks_mask(face.landmarks, (256, 256))
@@ -161,13 +161,13 @@ def test_coloured_lids_and_lips_get_the_hues_of_bare_ones(face: alignment.Aligne
     assert np.hypot(*(after - own)) < 0.5 * np.hypot(*(before - own))
 
 
-def test_eyeballs_and_lightness_stay_where_makeup_comes_off(face: alignment.AlignedFace, worn: np.ndarray) -> None:
+def test_eyeballs_and_lightness_stay_where_makeup_comes_off(face: alignment.FaceAnalysis, worn: np.ndarray) -> None:
     result = colour_correction.bared(worn, face.landmarks)
     eyeballs = masks.openings_mask(face.landmarks, (256, 256), soft=0) > 0.99
     assert np.abs(result - worn)[eyeballs].mean() < 2
     assert np.abs(rgb_to_lab(result)[..., 0] - rgb_to_lab(worn)[..., 0]).mean() < 0.5
 
 
-def test_a_chip_without_skin_stays_as_it_is(face: alignment.AlignedFace) -> None:
+def test_a_chip_without_skin_stays_as_it_is(face: alignment.FaceAnalysis) -> None:
     nowhere = face.landmarks + 2000
     assert np.array_equal(colour_correction.bared(face.chip, nowhere), face.chip.astype(np.float32))

@@ -75,7 +75,7 @@ def test_makeup_does_not_depend_on_the_space(photos, session: MakeupSession, tmp
         photo = read_photo(source)
         (face,) = pipeline.find_faces(photo.pixels, session.signature, name, which="largest")
         if landmarks is None:
-            landmarks = face.placement.to_photo(face.landmarks)
+            landmarks = face.crop_transform.to_photo(face.landmarks)
             before = colours(photo.pixels, landmarks)
         pixels = pipeline.transfer(photo, reference, session=session, which="largest")
         written = write_photo(replace(photo, pixels=pixels), tmp_path / f"made{number}.png")
@@ -102,7 +102,7 @@ def test_a_reference_without_colour_gives_none(photos, session: MakeupSession, t
     source = read_photo(photos("bare", 0))
     pixels = pipeline.transfer(source, grey, session=session, which="largest")
     (face,) = pipeline.find_faces(source.pixels, session.signature, "bare", which="largest")
-    landmarks = face.placement.to_photo(face.landmarks)
+    landmarks = face.crop_transform.to_photo(face.landmarks)
     before, after = colours(source.pixels, landmarks), colours(pixels, landmarks)
     for region in before:  # as red as they were: neither grey skin nor black lips
         assert np.hypot(*after[region][1:]) > 0.7 * np.hypot(*before[region][1:]), region
@@ -137,7 +137,7 @@ def test_a_photo_without_colour_gets_makeup_in_colour_when_asked(
     source = in_grey(photos("bare", 0), tmp_path / "grey.png")
     pixels = pipeline.transfer(source, photos("worn", 0), session=session, which="largest", in_colour=True)
     (face,) = pipeline.find_faces(read_photo(source).pixels, session.signature, "it", which="largest")
-    seen = colours(pixels, face.placement.to_photo(face.landmarks))
+    seen = colours(pixels, face.crop_transform.to_photo(face.landmarks))
     assert np.hypot(*seen["lips"][1:]) > 10
 
 

@@ -34,17 +34,19 @@ class Case:
         found = detection.detect(pixels)[0]
         self.landmarks = found.landmarks
         self.face = alignment.align(pixels, found, 256, 0.35)
-        self.fed = self.face.chip.astype(np.float32)
-        self.made_up = rendering.render(self.fed, self.face.landmarks, style)
+        self.network_input = self.face.chip.astype(np.float32)
+        self.made_up = rendering.render(self.network_input, self.face.landmarks, style)
 
     def beside_landmark(self, place: tuple[int, float, float]) -> tuple[int, int]:
         """The chip's pixel so many units right and below of a landmark."""
         number, right, down = place
-        x, y = self.face.landmarks[number] + region_masks.unit(self.face.landmarks) * np.array([right, down])
+        x, y = self.face.landmarks[number] + region_masks.interocular_distance(self.face.landmarks) * np.array(
+            [right, down]
+        )
         return round(float(x)), round(float(y))
 
     def paste(self, strengths: Strengths = FULL) -> np.ndarray:
-        return composite.paste(self.pixels, self.face, self.fed, self.made_up, strengths)
+        return composite.paste(self.pixels, self.face, self.network_input, self.made_up, strengths)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +72,7 @@ def test_strength_0_gives_the_photo_back_to_the_bit(bea: Case) -> None:
 
 
 def test_a_network_that_changes_nothing_changes_nothing(bea: Case) -> None:
-    same = composite.paste(bea.pixels, bea.face, bea.fed, bea.fed, FULL)
+    same = composite.paste(bea.pixels, bea.face, bea.network_input, bea.network_input, FULL)
     assert np.array_equal(same, bea.pixels)
 
 
@@ -131,7 +133,7 @@ def test_the_lips_edge_is_as_sharp_as_the_photos(phone: Case) -> None:
     result = phone.paste(Strengths(1, 0, 0)).astype(int)
     change = np.abs(result - phone.pixels).sum(axis=2)
     lips = drawing.fill(phone.pixels.shape[:2], drawing.smooth_curve(phone.landmarks[48:60], closed=True))
-    reach = round(0.06 * region_masks.unit(phone.landmarks))
+    reach = round(0.06 * region_masks.interocular_distance(phone.landmarks))
     far = cv2.dilate(lips, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)) == 0
     assert change[lips > 0.99].mean() > 60
     assert (change[far] > 3).mean() < 1e-4
@@ -139,15 +141,15 @@ def test_the_lips_edge_is_as_sharp_as_the_photos(phone: Case) -> None:
 
 def test_a_line_drawn_over_plain_lid_stands_out(bea: Case) -> None:
     """Liner follows nothing that is in the photo: fitted to it alone, less than a third would be left."""
-    chip = bea.fed.copy()
+    chip = bea.network_input.copy()
     start, end = (bea.beside_landmark(at) for at in ((36, -0.02, -0.02), (36, -0.16, -0.09)))
     cv2.line(chip, start, end, (20.0, 16.0, 16.0), 2, cv2.LINE_AA)
     drawn = cv2.line(np.zeros(chip.shape[:2], np.uint8), start, end, 1, 1) > 0
-    result = composite.paste(bea.pixels, bea.face, bea.fed, chip, FULL)
-    change = alignment.crop(result, bea.face.placement).astype(np.float32) - alignment.crop(
-        bea.pixels, bea.face.placement
+    result = composite.paste(bea.pixels, bea.face, bea.network_input, chip, FULL)
+    change = alignment.crop(result, bea.face.crop_transform).astype(np.float32) - alignment.crop(
+        bea.pixels, bea.face.crop_transform
     )
-    assert change[drawn].mean() < 0.5 * (chip - bea.fed)[drawn].mean()
+    assert change[drawn].mean() < 0.5 * (chip - bea.network_input)[drawn].mean()
 
 
 def test_no_seam_where_the_face_ends(bea: Case) -> None:
@@ -164,8 +166,11 @@ def test_no_seam_where_the_face_ends(bea: Case) -> None:
 def test_a_darker_face_before_the_networks_grey_has_no_bright_rim(bea: Case, strengths: Strengths) -> None:
     """The bundled model sees the face alone, before mid-grey, which is lighter than this face is to become."""
     mask = region_masks.face_mask(bea.face.landmarks, (256, 256))
-    fed, made_up = (region_masks.masked(chip, mask) for chip in (bea.fed, bea.fed * np.float32([0.5, 0.35, 0.2])))
-    result = composite.paste(bea.pixels, bea.face, fed, made_up, strengths)
+    network_input, made_up = (
+        region_masks.masked(chip, mask)
+        for chip in (bea.network_input, bea.network_input * np.float32([0.5, 0.35, 0.2]))
+    )
+    result = composite.paste(bea.pixels, bea.face, network_input, made_up, strengths)
     change = result.astype(np.float32) - bea.pixels
     jaw = region_masks.face_mask(bea.landmarks, bea.pixels.shape[:2])
     jaw[: int(bea.landmarks[29, 1])] = 0  # above it there is hair at the edge
@@ -177,8 +182,8 @@ def test_a_darker_face_before_the_networks_grey_has_no_bright_rim(bea: Case, str
 def test_teeth_and_eyeballs_stay_as_they_are() -> None:
     case = Case(read_photo(SAMPLES / "no_makeup" / "tilted.jpg").pixels)
     # A network that paints everything red, teeth and eyes too.
-    painted = case.fed * 0.4 + np.array([200, 20, 40]) * 0.6
-    result = composite.paste(case.pixels, case.face, case.fed, painted, FULL)
+    painted = case.network_input * 0.4 + np.array([200, 20, 40]) * 0.6
+    result = composite.paste(case.pixels, case.face, case.network_input, painted, FULL)
     shape = case.pixels.shape[:2]
     lab = rgb_to_lab(case.pixels)
     teeth = cv2.erode(region_masks.mouth_opening(case.landmarks, shape), np.ones((7, 7))) > 0.99
@@ -190,11 +195,11 @@ def test_teeth_and_eyeballs_stay_as_they_are() -> None:
 
 
 def test_the_default_keeps_the_skins_own_lightness(bea: Case) -> None:
-    brighter = np.clip(bea.fed + 45, 0, 255)
+    brighter = np.clip(bea.network_input + 45, 0, 255)
     mask = region_masks.cheeks_mask(bea.landmarks, bea.pixels.shape[:2])
     own = region_mean(bea.pixels, mask)[0]
-    usual = region_mean(composite.paste(bea.pixels, bea.face, bea.fed, brighter, Strengths()), mask)[0]
-    full = region_mean(composite.paste(bea.pixels, bea.face, bea.fed, brighter, FULL), mask)[0]
+    usual = region_mean(composite.paste(bea.pixels, bea.face, bea.network_input, brighter, Strengths()), mask)[0]
+    full = region_mean(composite.paste(bea.pixels, bea.face, bea.network_input, brighter, FULL), mask)[0]
     assert 0 < usual - own <= composite.SHADE_LIMIT[0] + 0.5
     assert full - own > composite.SHADE_LIMIT[0] + 3
 
@@ -203,7 +208,7 @@ def test_a_chip_over_the_photos_edge_leaves_no_mark(bea: Case) -> None:
     left, top, right, bottom = (int(v) for v in detection.detect(bea.pixels)[0].box)
     tight = Case(np.ascontiguousarray(bea.pixels[top - 30 : bottom + 30, left - 5 : right + 5]))
     # The network may do as it likes in what lies outside the photo: here it paints it black.
-    inside = alignment.crop(np.full_like(tight.pixels, 255), tight.face.placement)
+    inside = alignment.crop(np.full_like(tight.pixels, 255), tight.face.crop_transform)
     assert inside.min() == 255  # repeated, not filled
     change = np.abs(tight.paste().astype(int) - tight.pixels).sum(axis=2)
     assert change[:, 0].max() < 60
@@ -228,7 +233,7 @@ def test_strips_of_any_height_give_the_same(bea: Case, monkeypatch: pytest.Monke
 def test_half_of_a_large_photos_size_is_fine_enough_for_the_change(
     phone: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert 1 / phone.face.placement.scale >= composite.FINE
+    assert 1 / phone.face.crop_transform.scale >= composite.FINE
     halved = phone.paste()
     monkeypatch.setattr(composite, "FINE", np.inf)
     whole = phone.paste()
@@ -248,7 +253,7 @@ def test_a_large_face_that_fills_a_photo_of_any_size_is_made_up_to_its_last_pixe
 ) -> None:
     left, top, right, bottom = (int(v) // 2 * 2 for v in detection.detect(phone.pixels)[0].box)
     tight = Case(np.ascontiguousarray(phone.pixels[top : bottom - rows, left : right - columns]))
-    assert 1 / tight.face.placement.scale >= composite.FINE
+    assert 1 / tight.face.crop_transform.scale >= composite.FINE
     halved = tight.paste()
     monkeypatch.setattr(composite, "FINE", np.inf)
     difference = np.abs(halved.astype(int) - tight.paste())
@@ -259,7 +264,7 @@ def test_a_large_face_that_fills_a_photo_of_any_size_is_made_up_to_its_last_pixe
 def test_a_large_photo_is_never_copied_as_floats(phone: Case) -> None:
     weights = composite.change_weights(phone.pixels, phone.face, FULL)
     tracemalloc.start()
-    composite.paste(phone.pixels, phone.face, phone.fed, phone.made_up, FULL, weights)
+    composite.paste(phone.pixels, phone.face, phone.network_input, phone.made_up, FULL, weights)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1.8 * phone.pixels.nbytes  # the result itself is 1; one float copy would be 4
@@ -268,8 +273,8 @@ def test_a_large_photo_is_never_copied_as_floats(phone: Case) -> None:
 @pytest.mark.parametrize(("scale", "side"), [(0.1, 820), (1.0, 820), (2.0, 410), (4.0, 206), (100.0, 102)])
 def test_masks_are_drawn_no_larger_than_chip_or_photo_need(scale: float, side: int) -> None:
     matrix = np.array([[scale, 0, 7], [0, scale, -3]], dtype=np.float32)
-    canvas = composite.mask_canvas(alignment.Placement(matrix, 256))
+    canvas = composite.mask_canvas(alignment.CropTransform(matrix, 256))
     assert canvas.size == pytest.approx(side, abs=4)
     # The chip's middle stays in the canvas's.
-    middle = alignment.Placement(matrix, 256).to_photo(np.array([[127.5, 127.5]], dtype=np.float32))
+    middle = alignment.CropTransform(matrix, 256).to_photo(np.array([[127.5, 127.5]], dtype=np.float32))
     np.testing.assert_allclose(canvas.to_chip(middle), (canvas.size - 1) / 2, atol=0.5)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from standin import StandIn
 
-from beautygan_cli.faces.alignment import AlignedFace, Placement
+from beautygan_cli.faces.alignment import CropTransform, FaceAnalysis
 from beautygan_cli.makeup import encoded
 from beautygan_cli.model.session import MakeupSession
 
@@ -22,8 +22,8 @@ def opened(tmp_path):
 
 def some_faces(count, seed, size=SIZE):
     chips = np.random.default_rng(seed).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
-    placement = Placement(np.eye(2, 3, dtype=np.float32), size)
-    return [AlignedFace(chip, placement, np.zeros((68, 2), np.float32)) for chip in chips]
+    crop_transform = CropTransform(np.eye(2, 3, dtype=np.float32), size)
+    return [FaceAnalysis(chip, crop_transform, np.zeros((68, 2), np.float32)) for chip in chips]
 
 
 def made_up(session, pairs):

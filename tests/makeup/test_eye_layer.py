@@ -31,7 +31,7 @@ def photo(name: str) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def reference(session: MakeupSession) -> alignment.AlignedFace:
+def reference(session: MakeupSession) -> alignment.FaceAnalysis:
     """A cat-eye drawn on another sample, found anew as in a user's photo."""
     bare = photo("bea")
     worn = rendering.render(bare, detection.detect(bare)[0].landmarks, CAT_EYE)
@@ -56,7 +56,7 @@ def profiles(before: np.ndarray, after: np.ndarray, landmarks: np.ndarray) -> tu
 
 
 def worn_by(
-    name: str, reference: alignment.AlignedFace, session: MakeupSession, layer: bool = True
+    name: str, reference: alignment.FaceAnalysis, session: MakeupSession, layer: bool = True
 ) -> tuple[np.ndarray, ...]:
     before = photo(name)
     face = pipeline.find_faces(before, session.signature, name, which="largest")[0]
@@ -65,7 +65,7 @@ def worn_by(
     if not layer:
         made = [replace(made[0], eyes=None)]
     after = pipeline.apply(before, [face], made, Strengths())
-    return profiles(before, after, face.placement.to_photo(face.landmarks))
+    return profiles(before, after, face.crop_transform.to_photo(face.landmarks))
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -114,7 +114,7 @@ def test_eyes_at_no_strength_stay_as_they_are(reference, session) -> None:
     face = pipeline.find_faces(before, session.signature, "alma")[0]
     made = pipeline.make_up([(face, reference)], session)
     after = pipeline.apply(before, [face], made, Strengths(lips=1.0, eyes=0.0, skin=0.0))
-    left, right = profiles(before, after, face.placement.to_photo(face.landmarks))
+    left, right = profiles(before, after, face.crop_transform.to_photo(face.landmarks))
     assert np.abs([left, right]).max() < 0.02
 
 

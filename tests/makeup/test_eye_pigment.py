@@ -29,7 +29,7 @@ def found(name: str) -> tuple[np.ndarray, Face]:
     return pixels, detection.detect(pixels)[0]
 
 
-def wearing(name: str, style: Style | None, session: MakeupSession, scale: float = 1.0) -> alignment.AlignedFace:
+def wearing(name: str, style: Style | None, session: MakeupSession, scale: float = 1.0) -> alignment.FaceAnalysis:
     """A sample in a style, known by the landmarks of its bare face; enlarged before makeup is drawn on it."""
     pixels, face = found(name)
     if scale != 1:
@@ -41,7 +41,7 @@ def wearing(name: str, style: Style | None, session: MakeupSession, scale: float
     return analysis.analyse_face(pixels, face, signature.size, signature.padding)
 
 
-def layers(face: alignment.AlignedFace, session: MakeupSession) -> list[np.ndarray]:
+def layers(face: alignment.FaceAnalysis, session: MakeupSession) -> list[np.ndarray]:
     """The mean density of both layers, read."""
     (both,) = eye_layer.eye_layers([face], *pipeline.bared([face], session))
     assert both is not None

@@ -46,7 +46,7 @@ def mean_colours(pixels: np.ndarray, landmarks: np.ndarray) -> dict[str, np.ndar
 def test_the_chips_of_a_pair_are_laid_once_though_three_regions_wear_them(
     session: MakeupSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def face(path: Path) -> alignment.AlignedFace:
+    def face(path: Path) -> alignment.FaceAnalysis:
         return pipeline.find_faces(read_photo(path).pixels, session.signature, path.name)[0]
 
     pairs = [(face(BARE[0]), face(look)) for look in LOOKS[:2]]
@@ -119,7 +119,7 @@ def test_a_photo_that_is_spare_is_made_up_in_place_and_another_is_left_alone(ses
     spare, before = kept.copy(), kept.copy()
     result = pipeline.apply(kept, [face], made, Strengths())
     assert np.array_equal(kept, before)
-    assert pipeline.apply(spare, [face], made, Strengths(), spare=True) is spare
+    assert pipeline.apply(spare, [face], made, Strengths(), in_place=True) is spare
     assert np.array_equal(spare, result)
 
 

@@ -6,16 +6,16 @@ import cv2
 import numpy as np
 import pytest
 
-from beautygan_cli.faces.alignment import Placement
+from beautygan_cli.faces.alignment import CropTransform
 from beautygan_cli.makeup.tiled_upsampling import Laid
 
 BOX = (37, 52, 437, 391)
 
 
-def placement(scale: float, angle: float) -> Placement:
+def crop_transform(scale: float, angle: float) -> CropTransform:
     turn = np.float32([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * np.float32(scale)
     middle = np.float32([(BOX[0] + BOX[2]) / 2, (BOX[1] + BOX[3]) / 2])
-    return Placement(np.column_stack([turn, np.float32([128, 128]) - turn @ middle]).astype(np.float32), 256)
+    return CropTransform(np.column_stack([turn, np.float32([128, 128]) - turn @ middle]).astype(np.float32), 256)
 
 
 def waves() -> np.ndarray:
@@ -26,7 +26,7 @@ def waves() -> np.ndarray:
 @pytest.mark.parametrize("angle", [0, 0.3, -1.2])
 @pytest.mark.parametrize("scale", [0.1, 0.18, 0.45, 0.9])
 def test_it_is_what_the_formula_of_the_waves_gives_at_each_pixel(scale: float, angle: float) -> None:
-    lies = placement(scale, angle)
+    lies = crop_transform(scale, angle)
     laid = Laid([waves(), 1 + waves()], lies, BOX)
     first, second = laid.part(slice(0, BOX[3] - BOX[1]), slice(0, BOX[2] - BOX[0]))
     rows, columns = np.mgrid[BOX[1] : BOX[3], BOX[0] : BOX[2]].astype(np.float32)
@@ -39,7 +39,7 @@ def test_it_is_what_the_formula_of_the_waves_gives_at_each_pixel(scale: float, a
 
 
 def test_parts_join_without_a_seam() -> None:
-    laid = Laid([waves()], placement(0.18, 0.2), BOX)
+    laid = Laid([waves()], crop_transform(0.18, 0.2), BOX)
     height, width = BOX[3] - BOX[1], BOX[2] - BOX[0]
     whole = laid.part(slice(0, height), slice(0, width))[0]
     for rows, columns in (
@@ -52,13 +52,13 @@ def test_parts_join_without_a_seam() -> None:
 
 def test_channels_are_given_by_their_numbers_through_all_images() -> None:
     grey, colours = np.zeros((256, 256), np.float32), np.ones((256, 256, 3), np.float32) * np.float32([1, 2, 3])
-    laid = Laid([grey, colours], placement(0.3, 0), BOX)
+    laid = Laid([grey, colours], crop_transform(0.3, 0), BOX)
     given = laid.part(slice(0, 5), slice(0, 5), (3, 0, 2))
     assert [float(plane.mean()) for plane in given] == [3, 0, 2]
 
 
 def test_a_chip_larger_than_its_face_is_laid_pixel_by_pixel() -> None:
-    lies = placement(1.7, 0.1)
+    lies = crop_transform(1.7, 0.1)
     laid = Laid([waves()], lies, BOX)
     assert laid.step == 1
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP

@@ -74,8 +74,8 @@ def test_lips_get_the_colour_that_was_asked_for_and_nothing_else_changes(bea):
     session = SimpleNamespace(signature=Signature.load(bundled_model()), digest="none")
     worn = Look(lips=Part((Ingredient(Drawn("lips", (("colour", "#b00020"),))),)))
     wearing = pipeline.wear(worn, read_photo, session.signature)
-    result = pipeline.apply_look(pixels, [face], wearing, Strengths(1, 0, 0), session, spare=False)
-    landmarks = face.placement.to_photo(face.landmarks)
+    result = pipeline.apply_look(pixels, [face], wearing, Strengths(1, 0, 0), session, in_place=False)
+    landmarks = face.crop_transform.to_photo(face.landmarks)
     measured = metrics.face_masks(landmarks, pixels.shape[:2])
     before, after = (
         weighted_mean(rgb_to_lab(measured.part(item)), measured.regions["lips"]) for item in (pixels, result)

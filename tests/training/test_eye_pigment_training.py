@@ -48,12 +48,12 @@ def test_examples_of_black_lids_hold_much(people, session: MakeupSession, monkey
 
 def test_a_run_trains_saves_goes_on_and_its_network_reads(tmp_path: Path) -> None:
     said: list[str] = []
-    quick = Settings(str(FACES), str(tmp_path), minutes=0.02, batch=2, bank=8, ready=4, check_count=1)
+    quick = Settings(str(FACES), str(tmp_path), minutes=0.02, batch=2, buffer=8, ready=4, check_count=1)
     eye_pigment.train(quick, say=said.append)
     first = (tmp_path / "model.data-00000-of-00001").read_bytes()
     progress = small_progress(tmp_path)
     eye_pigment.train(
-        Settings(str(FACES), str(tmp_path), minutes=0.04, batch=2, bank=8, ready=4, check_count=1),
+        Settings(str(FACES), str(tmp_path), minutes=0.04, batch=2, buffer=8, ready=4, check_count=1),
         resume=True,
         say=said.append,
     )

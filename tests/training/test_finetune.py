@@ -50,7 +50,7 @@ def tuning(tmp_path: Path, cast: Path):
         out = tmp_path / "tuned"
         (out / "finetuning").mkdir(parents=True, exist_ok=True)
         (out / "finetuning" / "people.npz").write_bytes(cast.read_bytes())
-        common = {"steps": 4, "bank": 4, "precision": "fp32", "warm_up": 2}
+        common = {"steps": 4, "buffer": 4, "precision": "fp32", "warm_up": 2}
         return Tuning(init=str(init), faces=str(BARE), out=str(out), **{**common, **options})
 
     return make
@@ -180,21 +180,24 @@ def test_structure_has_a_finite_slope_where_a_picture_is_flat() -> None:
 def test_adversarial_and_cycle_losses_are_zero_where_all_is_won() -> None:
     with tf.Graph().as_default():
         ones, zeros = tf.ones((1, 4, 4, 1)), tf.zeros((1, 4, 4, 1))
-        assert run(losses.fooling_loss(ones)) == 0
-        assert run(losses.fooling_loss(zeros)) == 1
-        assert run(losses.judging_loss(ones, zeros)) == 0
-        assert run(losses.judging_loss(zeros, ones)) == 2
+        assert run(losses.generator_loss(ones)) == 0
+        assert run(losses.generator_loss(zeros)) == 1
+        assert run(losses.discriminator_loss(ones, zeros)) == 0
+        assert run(losses.discriminator_loss(zeros, ones)) == 2
         assert run(losses.cycle_loss(ones, zeros, ones, zeros)) == 0
         assert run(losses.cycle_loss(ones, zeros, zeros, ones)) == 2
 
 
-def test_a_judge_learns_to_tell_two_kinds_of_pictures_apart() -> None:
+def test_a_discriminator_learns_to_tell_two_kinds_of_pictures_apart() -> None:
     rng = np.random.default_rng(5)
     real = rng.uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)
     fake = np.zeros_like(real) + real.mean(axis=(1, 2), keepdims=True)
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         tf.compat.v1.set_random_seed(1)
-        loss = losses.judging_loss(losses.judge(tf.constant(real), "judge"), losses.judge(tf.constant(fake), "judge"))
+        loss = losses.discriminator_loss(
+            losses.discriminator(tf.constant(real), "discriminator"),
+            losses.discriminator(tf.constant(fake), "discriminator"),
+        )
         step = tf.compat.v1.train.AdamOptimizer(1e-3).minimize(loss)
         session.run(tf.compat.v1.global_variables_initializer())
         before = session.run(loss)
@@ -256,7 +259,7 @@ def test_weights_of_the_generator_alone_are_trained(published: Path) -> None:
 @pytest.mark.slow
 def test_drawn_makeup_is_learned(bundled: Path, tuning) -> None:
     said: list[str] = []
-    settings = tuning(bundled, steps=40, rate=3e-3, bank=16)
+    settings = tuning(bundled, steps=40, rate=3e-3, buffer=16)
     out = finetune(settings, say=said.append)
     start, tuned = Trainable.load(bundled), Trainable.load(out)
     before, after = (paired_loss(model, settings) for model in (start, tuned))
@@ -273,8 +276,8 @@ def test_drawn_makeup_is_learned(bundled: Path, tuning) -> None:
 def paired_loss(model: Trainable, settings: Tuning) -> float:
     """The mean loss over the very sets that the run learned from."""
     work = Path(settings.out) / "finetuning"
-    plan = module.BankPlan(work / "bank", settings.bank, SIZE, 0.35, True, True, settings.seed)
-    sets = module.Bank(plan).batch(np.arange(settings.bank))
+    plan = module.BufferPlan(work / "buffer", settings.buffer, SIZE, 0.35, True, True, settings.seed)
+    sets = module.Buffer(plan).batch(np.arange(settings.buffer))
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         variables = model.declare()
         tower = module._paired(settings, model, tf.constant(0.0))
@@ -283,7 +286,7 @@ def paired_loss(model: Trainable, settings: Tuning) -> float:
 
 
 def test_removal_alone_is_trained_and_putting_makeup_on_stays_to_the_bit(bundled: Path, tuning) -> None:
-    out = finetune(tuning(bundled, steps=4, rate=3e-3, bank=6, removal_only=True), say=lambda _: None)
+    out = finetune(tuning(bundled, steps=4, rate=3e-3, buffer=6, removal_only=True), say=lambda _: None)
     (made_up, removed), (made_up_before, removed_before) = transferred(out), transferred(bundled)
     assert np.array_equal(made_up, made_up_before)
     assert np.abs(removed - removed_before).mean() > 0.01
@@ -306,7 +309,7 @@ def test_the_worked_example_in_few_steps(model: Path, tmp_path: Path, cast: Path
     out = tmp_path / "mine"
     (out / "finetuning").mkdir(parents=True)
     (out / "finetuning" / "people.npz").write_bytes(cast.read_bytes())
-    arguments = ["--init", model, "--faces", BARE, "--makeup", MADE_UP, "--out", out, "--steps", 2, "--bank", 3]
+    arguments = ["--init", model, "--faces", BARE, "--makeup", MADE_UP, "--out", out, "--steps", 2, "--buffer", 3]
     assert train_command([str(argument) for argument in arguments]) == 0
     bare = read_photo(BARE / "bea.jpg").pixels
     with MakeupSession(model) as before, MakeupSession(out) as after:

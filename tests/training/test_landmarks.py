@@ -76,9 +76,9 @@ def test_points_of_a_mixed_face_lie_on_both_of_its_halves(everyone: list[dataset
 
 def canvas(person: dataset.Person) -> tuple[np.ndarray, np.ndarray]:
     """The face on the training canvas as it is."""
-    placement = alignment.place(person.landmarks, landmarks.CANVAS, 0.5)
-    points = placement.to_chip(labels_of(person).points)
-    return alignment.crop(person.chip, placement).astype(np.float32), points
+    crop_transform = alignment.place(person.landmarks, landmarks.CANVAS, 0.5)
+    points = crop_transform.to_chip(labels_of(person).points)
+    return alignment.crop(person.chip, crop_transform).astype(np.float32), points
 
 
 def test_a_shut_lid_lies_on_the_lower_one_and_hides_the_eye(everyone: list[dataset.Person]) -> None:
@@ -132,8 +132,8 @@ def test_labels_of_clicked_photos_are_the_clicks_and_others_learn_from_them(ever
         assert np.array_equal(person.contours, curves)
     assert labels["trust"][-1].max() < 1
     truth = clicked[-1].contours
-    unit = masks.unit(bare.landmarks)
-    off = np.linalg.norm(labels["contours"][-1] - truth, axis=1).mean() / unit
+    interocular = masks.interocular_distance(bare.landmarks)
+    off = np.linalg.norm(labels["contours"][-1] - truth, axis=1).mean() / interocular
     assert off < 0.02
     assert off < 0.7 * ERROR
 
@@ -160,7 +160,7 @@ def made_mesh(person: dataset.Person) -> np.ndarray:
     mesh[landmark_labels._INNER_LOW_MESH] = contours.along(
         np.concatenate([inner[:1], lips[12:17], inner[-1:]]), np.arange(1, 10) / 10
     )
-    mesh += [0, ERROR * masks.unit(person.landmarks)]
+    mesh += [0, ERROR * masks.interocular_distance(person.landmarks)]
     other = mesh.copy()
     # The mirror image's reading has the sides exchanged.
     for left, right in zip(*landmark_labels._EYE_MESH, strict=True):

@@ -22,7 +22,7 @@ from beautygan_cli.makeup.style import EyeShadow, Finish, Liner, Lipstick, Style
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos.photo import Photo, read_photo, write_photo
 from beautygan_cli.training import dataset, examples
-from beautygan_cli.training.example_buffer import Bank, BankPlan, fill
+from beautygan_cli.training.example_buffer import Buffer, BufferPlan, fill
 
 BARE = SAMPLES / "no_makeup"
 SIGNATURE = Signature(warp_reference=True, mask=True)
@@ -34,7 +34,7 @@ def everyone(tmp_path_factory: pytest.TempPathFactory) -> list[dataset.Person]:
 
 
 @pytest.fixture(scope="module")
-def chip() -> alignment.AlignedFace:
+def chip() -> alignment.FaceAnalysis:
     pixels = read_photo(BARE / "bea.jpg").pixels
     return alignment.align(pixels, detection.detect(pixels)[0], 384, 0.35)
 
@@ -46,13 +46,13 @@ def region(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
 # Drawn makeup
 
 
-def test_no_style_changes_nothing(chip: alignment.AlignedFace) -> None:
+def test_no_style_changes_nothing(chip: alignment.FaceAnalysis) -> None:
     assert np.abs(rendering.render(chip.chip, chip.landmarks, Style()) - chip.chip).max() < 1
 
 
 @pytest.mark.parametrize("colour", [(36, 55, 30), (50, 35, -5), (24, 28, -8)])
 def test_lipstick_gives_the_lips_its_colour_and_stays_on_them(
-    colour: tuple[float, float, float], chip: alignment.AlignedFace
+    colour: tuple[float, float, float], chip: alignment.FaceAnalysis
 ) -> None:
     result = rendering.render(chip.chip, chip.landmarks, Style(lipstick=Lipstick(colour, 0.97)))
     lips = masks.lips_mask(chip.landmarks, result.shape[:2], soft=0) > 0.99
@@ -70,7 +70,7 @@ def test_a_rare_shade_of_skin_is_drawn_more_often_but_not_without_bound(everyone
     assert dataset.evened([light[0]] * 3) == [light[0]] * 3
 
 
-def test_lipstick_keeps_the_lips_own_texture(chip: alignment.AlignedFace) -> None:
+def test_lipstick_keeps_the_lips_own_texture(chip: alignment.FaceAnalysis) -> None:
     result = rendering.render(chip.chip, chip.landmarks, Style(lipstick=Lipstick((36, 55, 30), 0.97)))
     lips = masks.lips_mask(chip.landmarks, result.shape[:2], soft=0) > 0.99
     light = [rgb_to_lab(p)[..., 0] for p in (chip.chip, result)]
@@ -87,7 +87,7 @@ def test_lipstick_leaves_teeth_white() -> None:
     assert np.median(np.abs(result - face.chip)[opening]) < 3
 
 
-def test_eye_shadow_colours_the_lids_and_not_the_eyeballs(chip: alignment.AlignedFace) -> None:
+def test_eye_shadow_colours_the_lids_and_not_the_eyeballs(chip: alignment.FaceAnalysis) -> None:
     blue = (35.0, 5.0, -40.0)
     style = Style(shadow=EyeShadow(blue, blue, blue, 0.9, 0.0, 0.0, 0.9, 0.3))
     result = rendering.render(chip.chip, chip.landmarks, style)
@@ -97,7 +97,7 @@ def test_eye_shadow_colours_the_lids_and_not_the_eyeballs(chip: alignment.Aligne
     assert np.median(np.abs(result - chip.chip)[eyeballs]) < 2
 
 
-def test_a_wing_reaches_past_the_eyes_outer_corner(chip: alignment.AlignedFace) -> None:
+def test_a_wing_reaches_past_the_eyes_outer_corner(chip: alignment.FaceAnalysis) -> None:
     line = Liner((10, 0, 0), 0.95, 0.08)
     plain, winged = (
         rendering.render(chip.chip, chip.landmarks, Style(liner=item)) for item in (line, replace(line, wing=0.4))
@@ -108,7 +108,7 @@ def test_a_wing_reaches_past_the_eyes_outer_corner(chip: alignment.AlignedFace) 
     assert columns.max() > chip.landmarks[45, 0] + 3
 
 
-def test_foundation_evens_the_skin_and_keeps_its_pores(chip: alignment.AlignedFace) -> None:
+def test_foundation_evens_the_skin_and_keeps_its_pores(chip: alignment.FaceAnalysis) -> None:
     result = rendering.render(chip.chip, chip.landmarks, Style(finish=Finish(even=1.0)))
     cheeks = masks.cheeks_mask(chip.landmarks, result.shape[:2]) > 0.95
     before, after = rgb_to_lab(chip.chip), rgb_to_lab(result)
@@ -237,9 +237,9 @@ def test_what_covers_a_face_is_a_layer_with_opacity(seed: int) -> None:
 
 
 def test_a_bank_is_filled_by_workers_as_in_this_process(tmp_path: Path, everyone: list[dataset.Person]) -> None:
-    plan = BankPlan(tmp_path / "one", 6, 64, 0.35, True, True, 3)
+    plan = BufferPlan(tmp_path / "one", 6, 64, 0.35, True, True, 3)
     here = fill(plan, everyone)
-    there = Bank(replace(plan, folder=tmp_path / "two"))
+    there = Buffer(replace(plan, folder=tmp_path / "two"))
     there.start(everyone, 2)
     try:
         there.wait_for(6)
@@ -262,7 +262,7 @@ def test_times_are_read(text: str, minutes: float) -> None:
 @pytest.mark.slow
 def test_a_run_trains_saves_resumes_and_its_model_loads(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "model"
-    common = ["--faces", str(BARE), "--out", str(out), "--bank", "16", "--width", "4", "--precision", "fp32"]
+    common = ["--faces", str(BARE), "--out", str(out), "--buffer", "16", "--width", "4", "--precision", "fp32"]
     assert train_command([*common, "--steps", "6"]) == 0
     assert json.loads((out / "training" / "progress.json").read_text())["step"] == 6
     first = (out / "model.data-00000-of-00001").read_bytes()
