@@ -1,7 +1,7 @@
 """Hard faces, drawn onto photos so that what covers them is known to the pixel.
 
 Each function takes a `Bare` photo and gives a `Hard` one: glasses, a hand, hair, a beard, an open mouth, closed eyes, a
-turned head, side light. Lengths are in parts of `interocular_distance`, the distance between the eyes' centres; the
+turned head, side light. Lengths are in parts of `interocular`, the distance between the eyes' centres; the
 image's left is left.
 """
 
@@ -39,7 +39,7 @@ class Bare:
         return self.pixels.shape[0], self.pixels.shape[1]
 
     @property
-    def interocular_distance(self) -> float:
+    def interocular(self) -> float:
         """Distance between the eyes' centres in pixels."""
         return masks.interocular_distance(self.landmarks)
 

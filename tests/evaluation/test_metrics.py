@@ -102,7 +102,7 @@ def test_detail_counts_the_same_at_any_size_of_the_photo(subject):
         size = (round(subject.pixels.shape[1] * scale), round(subject.pixels.shape[0] * scale))
         pixels = cv2.resize(subject.pixels, size, interpolation=cv2.INTER_CUBIC)
         blurred = np.rint(
-            drawing.blur(pixels.astype(np.float32), 0.02 * scale * subject.masks.interocular_distance)
+            drawing.blur(pixels.astype(np.float32), 0.02 * scale * subject.masks.interocular)
         ).astype(np.uint8)
         masks = metrics.face_masks((subject.face.landmarks + 0.5) * scale - 0.5, pixels.shape[:2])
         return metrics.detail_correlation(pixels, blurred, masks)
@@ -183,7 +183,7 @@ def test_the_regions_lie_where_the_face_has_them(subject):
         rows, columns = np.nonzero(mask > 0.5)
         return np.array([columns.mean() + left, rows.mean() + top])
 
-    landmarks, interocular = subject.face.landmarks, subject.masks.interocular_distance
+    landmarks, interocular = subject.face.landmarks, subject.masks.interocular
     lips, lids = centre(subject.masks.regions["lips"]), centre(subject.masks.regions["lids"])
     assert np.linalg.norm(lips - landmarks[48:60].mean(axis=0)) < 0.1 * interocular
     eyes, brows = landmarks[36:48].mean(axis=0), landmarks[17:27].mean(axis=0)
