@@ -112,7 +112,7 @@ def test_after_prepare_the_first_result_waits_for_no_network(place, model, monke
         assert (loads, prepared) == ([], [])
 
 
-@pytest.mark.parametrize(("spare", "copies"), [(True, 0), (False, 1)])
+@pytest.mark.parametrize(("in_place", "copies"), [(True, 0), (False, 1)])
 def test_a_result_takes_no_more_copies_of_the_photo_than_it_needs(place, session, in_place, copies):
     """A photo that is wanted again is copied once for each result, one of no further use not at all."""
     import cv2

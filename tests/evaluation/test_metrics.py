@@ -101,9 +101,9 @@ def test_detail_counts_the_same_at_any_size_of_the_photo(subject):
     def correlation(scale):
         size = (round(subject.pixels.shape[1] * scale), round(subject.pixels.shape[0] * scale))
         pixels = cv2.resize(subject.pixels, size, interpolation=cv2.INTER_CUBIC)
-        blurred = np.rint(
-            drawing.blur(pixels.astype(np.float32), 0.02 * scale * subject.masks.interocular)
-        ).astype(np.uint8)
+        blurred = np.rint(drawing.blur(pixels.astype(np.float32), 0.02 * scale * subject.masks.interocular)).astype(
+            np.uint8
+        )
         masks = metrics.face_masks((subject.face.landmarks + 0.5) * scale - 0.5, pixels.shape[:2])
         return metrics.detail_correlation(pixels, blurred, masks)
 
