@@ -43,6 +43,8 @@ LEAST_SCALE, MOST_SCALE = 0.6, 1.6  # ... within these factors
 SAME = 0.01  # squared difference of log light below which the photo shows noise and no edge
 FINE = 0.06  # eye widths: what is finer than that is lost to the network and comes from the layer
 DEPTH = 0.25  # share that the network has in the depth of what is wide: it saw more of soft shadow than of lines
+SHARED = (72, 106)  # cells of the depth that both eyes share: it is soft
+LEAST_ROOM = 0.18  # eye widths from lid to brow at least
 BELOW_BROW = (0.95, 0.7)  # of the way from lid to brow, over which the layer ends: above are the brow's own hairs
 BROW = 0.9  # of a brow's mask, from which on nothing of the layer lies there
 RIM = 0.03  # eye widths into the opening over which the rims' density goes on, since landmarks miss the rim by 0.02
@@ -255,8 +257,7 @@ def _by_near_eye(face: FaceAnalysis, left: EyeLayer, right: EyeLayer) -> tuple[E
 def _window(u: FloatArray, v: FloatArray, room: FloatArray) -> FloatArray:
     """1 where makeup of an eye can lie, fading toward the brow's hairs, the nose and the temple, (H, W, 1)."""
     across = drawing.smoothstep(-0.4, -0.15, u) * drawing.smoothstep(ACROSS[1], ACROSS[1] - 0.3, u)
-    top = np.maximum(room, 0.18)
-    up = drawing.smoothstep(*BELOW_BROW, v / top) * drawing.smoothstep(UP[0], UP[0] + 0.15, v)
+    up = drawing.smoothstep(*BELOW_BROW, v / np.maximum(room, LEAST_ROOM)) * drawing.smoothstep(UP[0], UP[0] + 0.15, v)
     return (across * up)[..., None]
 
 
@@ -346,33 +347,57 @@ def lay_on(
     (3,) density of the shade that the whole face takes.
     """
     landmarks = face.crop_transform.to_photo(face.landmarks)
+    eyes = []
     for number, (box, before, after, layer) in enumerate(zip(boxes, own, painted, layers, strict=True)):
         corner = np.array([box[1].start, box[0].start])
         within = np.asarray(landmarks - corner, dtype=np.float32)
         brows = masks.brows_mask(within, (before.shape[0], before.shape[1]))
         free = np.clip(1 - brows / BROW, 0, 1) * seen_in(face, box)
-        _lay_one(photo[box], before, after, within, number, layer, free, strength, ground)
+        eyes.append(_met(before, after, within, number, layer, free, strength, ground))
+    depths = _shared_depths(eyes)
+    for box, before, after, eye, depth in zip(boxes, own, painted, eyes, depths, strict=True):
+        wide = eye.wide - eye.wide.mean(axis=-1, keepdims=True) + DEPTH * depth[..., None]
+        total = log_light(before) - log_light(after) + eye.edge[..., None] * (eye.wanted + wide - eye.network)
+        light = (linear_light(before) + np.float32(DARKEST)) * np.exp(-total) - np.float32(DARKEST)
+        # The boxes of the two eyes of a tilted face overlap: only what this eye's layer reaches is its own.
+        np.copyto(photo[box], coded(light), where=(eye.edge > 0)[..., None])
 
 
-def _lay_one(
-    part: UInt8Array,
+@dataclass(frozen=True, eq=False)
+class _MetEye:
+    """What is to be laid on one eye's box of a photo, and what the network painted there.
+
+    landmarks: (68, 2) in the box; number: of the eye; u, v: (H, W), where its pixels lie in the eye's coordinates;
+    edge: (H, W) 0..1, how much of the layer each takes; wanted, network: (H, W, 3), the density of the layer and of the
+    network's change; wide: (H, W, 3), what the network's has more of, but for what is fine.
+    """
+
+    landmarks: FloatArray
+    number: int
+    u: FloatArray
+    v: FloatArray
+    edge: FloatArray
+    wanted: FloatArray
+    network: FloatArray
+    wide: FloatArray
+
+
+def _met(
     own: UInt8Array,
     painted: FloatArray,
-    landmarks: NDArray[Any],
+    landmarks: FloatArray,
     number: int,
     layer: EyeLayer,
     weight: FloatArray,
     strength: float,
     ground: NDArray[Any],
-) -> None:
-    """One eye's layer in its box of the photo, (H, W, 3) uint8 RGB; what the layer doesn't reach stays as it is there.
+) -> _MetEye:
+    """One eye's layer met with what the network painted in its box of the photo, (H, W, 3) uint8 RGB.
 
     own, painted: the box before and after the network's change, RGB 0..255; landmarks: (68, 2) in its pixels; weight:
     (H, W) 0..1, how much of the change each pixel takes; strength: of the eyes' makeup, 0..1; ground: (3,) density of
     the shade that the whole face takes.
     """
-    import cv2
-
     shape = (own.shape[0], own.shape[1])
     frame = masks.eye_frame(landmarks, number)
     rows, columns = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
@@ -380,29 +405,41 @@ def _lay_one(
     lid, rim, arch = (line.astype(np.float32) for line in frame.heights(u))
     v = np.where(y >= lid, y - lid, np.where(y <= rim, y - rim, 0))
     inside = np.where((y < lid) & (y > rim), np.minimum(lid - y, y - rim), 0)
-    room = np.maximum(np.interp(u, np.linspace(*ACROSS, len(layer.room)), layer.room), 0.18)
-    v_own, v = v, _followed(v, np.maximum(arch - lid, 0.18), room)
-    height, width = layer.density.shape[:2]
-    across = (u - ACROSS[0]) / (ACROSS[1] - ACROSS[0]) * (width - 1)
-    up = (UP[1] - v) / (UP[1] - UP[0]) * (height - 1)
-    density = cv2.remap(
-        layer.density, across.astype(np.float32), up.astype(np.float32), cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_CONSTANT,
-    )  # fmt: skip
-    wanted = density * np.float32(strength)
-    before, after = log_light(own), log_light(painted)
-    network = before - after - ground.astype(np.float32)
+    own_room = np.maximum(arch - lid, LEAST_ROOM)
+    room = np.maximum(np.interp(u, np.linspace(*ACROSS, len(layer.room)), layer.room), LEAST_ROOM)
+    wanted = _at(layer.density, u, _followed(v, own_room, room)) * np.float32(strength)
+    network = log_light(own) - log_light(painted) - ground.astype(np.float32)
     # What is fine is the layer's alone. What is wide has the network's hue, since what comes off the reference's skin
     # tells little of another skin, and the depth of both.
     wide = drawing.blur(network - wanted, FINE * frame.width)
-    mixed = wanted + wide - (1 - DEPTH) * wide.mean(axis=-1, keepdims=True)
     # The rim: full outside the opening, gone a little way into it.
-    window = _window(u, v_own, np.maximum(arch - lid, 0.18))[..., 0]
-    edge = drawing.smoothstep(RIM, 0, inside) * weight * window
-    total = before - after + edge[..., None] * (mixed - network)
-    light = (linear_light(own) + np.float32(DARKEST)) * np.exp(-total) - np.float32(DARKEST)
-    # The boxes of the two eyes of a tilted face overlap: only what this eye's layer reaches is its own.
-    np.copyto(part, coded(light), where=(edge > 0)[..., None])
+    edge = drawing.smoothstep(RIM, 0, inside) * weight * _window(u, v, own_room)[..., 0]
+    return _MetEye(landmarks, number, u, v, edge, wanted, network, wide)
+
+
+def _shared_depths(eyes: Sequence[_MetEye]) -> list[FloatArray]:
+    """By how much the network paints deeper than the layers, the mean of both eyes at each of their pixels, (H, W).
+
+    The network's own two eyes differ with light and hair, where those of one reference are alike.
+    """
+    depth, known = np.zeros(SHARED, np.float32), np.full(SHARED, 1e-3, np.float32)
+    for eye in eyes:
+        places, _ = cells(eye.landmarks, eye.number, SHARED)
+        weight = _sampled(np.asarray(eye.edge, np.float32), places)
+        depth += weight * _sampled(eye.wide.mean(axis=-1), places)
+        known += weight
+    return [_at(depth / known, eye.u, eye.v) for eye in eyes]
+
+
+def _at(values: FloatArray, u: FloatArray, v: FloatArray) -> FloatArray:
+    """What cells of the eye's coordinates, (h, w) or (h, w, C), hold at (H, W) places in them; 0 beyond."""
+    import cv2
+
+    height, width = values.shape[:2]
+    across = (u - ACROSS[0]) / (ACROSS[1] - ACROSS[0]) * (width - 1)
+    down = (UP[1] - v) / (UP[1] - UP[0]) * (height - 1)
+    places = across.astype(np.float32), down.astype(np.float32)
+    return np.asarray(cv2.remap(values, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT), np.float32)
 
 
 def _followed(v: FloatArray, room: FloatArray, reference_room: FloatArray) -> FloatArray:
