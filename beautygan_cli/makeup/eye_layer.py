@@ -215,13 +215,13 @@ def _layer(face: FaceAnalysis, number: int, seen: UInt8Array, density: FloatArra
     patch = face.eyes[number]
     landmarks = _in_patch(face, patch)
     shape = _shape_of(masks.eye_frame(landmarks, number).width)
-    if shape[0] <= SHAPE[0]:
-        shape = SHAPE
-    else:
-        places, _ = cells(landmarks, number, shape)
+    fine = shape[0] > SHAPE[0]
+    places, room = cells(landmarks, number, shape if fine else SHAPE)
+    if fine:
         density = _refined(density, log_light(seen), log_light(_sampled(patch.pixels, places)))
-    _, room = cells(landmarks, number, shape)
-    return EyeLayer(np.asarray(density * window_of(room, shape), np.float32), room)
+    of_brows = _sampled(masks.brows_mask(landmarks, (patch.pixels.shape[0], patch.pixels.shape[1])), places)
+    inside = window_of(room, (density.shape[0], density.shape[1])) * (1 - of_brows)[..., None]
+    return EyeLayer(np.asarray(density * inside, np.float32), room)
 
 
 def _refined(density: FloatArray, coarse: FloatArray, fine: FloatArray) -> FloatArray:

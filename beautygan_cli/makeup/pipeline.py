@@ -22,7 +22,7 @@ from beautygan_cli.faces.analysis import analyse_face
 from beautygan_cli.faces.face import Face
 from beautygan_cli.faces.reference import reference_chip
 from beautygan_cli.faces.warp import warp_onto
-from beautygan_cli.makeup import colour_correction, composite, encoded, eye_layer, eye_pigment, rendering
+from beautygan_cli.makeup import brows, colour_correction, composite, encoded, eye_layer, eye_pigment, rendering
 from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.makeup.eye_layer import EyeLayer
 from beautygan_cli.makeup.look import REGIONS, SUFFIX, Look
@@ -312,6 +312,9 @@ def make_up(
         before = jobs[number, next(iter(look.mixes.values()))].chips[0][0]
         worn = {region: made[number, mix] for region, mix in look.mixes.items()}
         after = _joined(before, worn, source.landmarks)
+        of_brows = look.mixes.get("brows", look.mixes.get("eyes", ()))
+        if not remove and of_brows and not _is_drawn(of_brows) and all(tone.brows_painted(f) for f, _ in of_brows):
+            after = brows.drawn(before, after, source.landmarks, of_brows)
         after = tone.kept(source, before, after, [face for mix in look.mixes.values() for face, _ in mix])
         if lit[source] is not source:
             own = _fed(source, session.signature)

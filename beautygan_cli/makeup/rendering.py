@@ -37,7 +37,7 @@ def render(
     if style.blush:
         lab = _blush(lab, face, style.blush)
     if style.brows:
-        lab = _brows(lab, face, style.brows)
+        lab = _brows(lab, face.landmarks, style.brows)
     if style.shadow:
         lab = _shadow(lab, face, style.shadow, np.random.default_rng(style.seed))
     if style.liner:
@@ -74,12 +74,14 @@ class _Face:
         return np.asarray(np.exp(-(far**2 + wide**2) / 2), dtype=np.float32)
 
 
-def _cover(lab: FloatArray, face: _Face, colour: Colour, density: NDArray[Any], texture: float = 1.0) -> FloatArray:
+def _cover(
+    lab: FloatArray, interocular: float, colour: Colour, density: NDArray[Any], texture: float = 1.0
+) -> FloatArray:
     """Pigment of one colour over the skin, `density` 0..1; `texture` of the luminance detail below stays.
 
     Fine detail is what a small blur takes away; it is laid back on top, as makeup follows pores and creases.
     """
-    smooth = blur(lab[..., 0], 0.05 * face.interocular)
+    smooth = blur(lab[..., 0], 0.05 * interocular)
     detail = (lab[..., 0] - smooth) * texture
     target = np.empty_like(lab)
     # A part of the skin's own light and shade shows through even opaque pigment.
@@ -164,11 +166,17 @@ def _blush(lab: FloatArray, face: _Face, blush: Blush) -> FloatArray:
     return _tint(lab, (min(float(shift[0]) * 0.45, 2.0), float(shift[1]), float(shift[2])), density)
 
 
-def _brows(lab: FloatArray, face: _Face, brows: Brows) -> FloatArray:
-    stroke = masks.brows_mask(face.landmarks, face.shape, soft=0.035)
+def with_brows(pixels: NDArray[Any], landmarks: NDArray[Any], brows: Brows) -> FloatArray:
+    """The (H, W, 3) RGB face (0..255) with its brows alone made up, as `render` draws them; float32."""
+    return lab_to_rgb(_brows(rgb_to_lab(pixels), landmarks, brows))
+
+
+def _brows(lab: FloatArray, landmarks: NDArray[Any], brows: Brows) -> FloatArray:
+    size = masks.interocular_distance(landmarks)
+    stroke = masks.brows_mask(landmarks, (lab.shape[0], lab.shape[1]), soft=0.035)
     # Hair takes more than the skin between: the darker a pixel against its surroundings, the denser.
-    hair = smoothstep(-1, 9, blur(lab[..., 0], 0.12 * face.interocular) - lab[..., 0])
-    return _cover(lab, face, brows.colour, stroke * brows.amount * (0.45 + 0.55 * hair), texture=1.0)
+    hair = smoothstep(-1, 9, blur(lab[..., 0], 0.12 * size) - lab[..., 0])
+    return _cover(lab, size, brows.colour, stroke * brows.amount * (0.45 + 0.55 * hair), texture=1.0)
 
 
 BLOCK_EDGE = 0.03  # half the width of a block's edge, of the way from lash line to brow
@@ -199,9 +207,9 @@ def _shadow(lab: FloatArray, face: _Face, shadow: EyeShadow, rng: np.random.Gene
         fade = smoothstep(top * 1.15, top * 0.45, height)
         corner = smoothstep(0.45, 1.05, grid.u) * fade
         lash = 0.75 + 0.25 * smoothstep(0.35, 0.0, height)
-        lab = _cover(lab, face, shadow.lid, np.clip(lid * lash * sides * shadow.amount, 0, 1))
-        lab = _cover(lab, face, shadow.crease, np.clip(crease * sides * shadow.crease_amount, 0, 1))
-        lab = _cover(lab, face, shadow.corner, np.clip(corner * sides * shadow.corner_amount, 0, 1))
+        lab = _cover(lab, face.interocular, shadow.lid, np.clip(lid * lash * sides * shadow.amount, 0, 1))
+        lab = _cover(lab, face.interocular, shadow.crease, np.clip(crease * sides * shadow.crease_amount, 0, 1))
+        lab = _cover(lab, face.interocular, shadow.corner, np.clip(corner * sides * shadow.corner_amount, 0, 1))
         if shadow.shimmer:
             centre = np.exp(-(((grid.u - 0.5) / 0.28) ** 2) - ((height - 0.25 * top) / (0.3 * top)) ** 2)
             grain = blur(rng.random(face.shape, dtype=np.float32), 0.6)
@@ -213,7 +221,7 @@ def _shadow(lab: FloatArray, face: _Face, shadow: EyeShadow, rng: np.random.Gene
         if shadow.lower:
             depth = smoothstep(0.24, 0.02, grid.below) * smoothstep(-0.05, 0.03, grid.below)
             side = smoothstep(-0.05, 0.75, grid.u) * smoothstep(1.35, 1.05, grid.u)
-            lab = _cover(lab, face, shadow.corner, depth * side * open_skin * (1 - over) * shadow.lower)
+            lab = _cover(lab, face.interocular, shadow.corner, depth * side * open_skin * (1 - over) * shadow.lower)
     return lab
 
 
@@ -228,19 +236,25 @@ def _liner(lab: FloatArray, face: _Face, liner: Liner, rng: np.random.Generator)
         line = drawing.fill(face.shape, _upper_line(upper, grid, liner), soft=soft)
         # The line sits on the lid: a hair's breadth may cover the eyeball's rim, no more.
         line = line * (1 - 0.8 * blur(_shrunk_opening(grid), soft))
-        lab = _cover(lab, face, liner.colour, line * liner.amount, texture=0.5)
+        lab = _cover(lab, face.interocular, liner.colour, line * liner.amount, texture=0.5)
         if liner.lower:
             rim = np.exp(-((grid.below / 0.035) ** 2)) * smoothstep(0.15, 0.7, grid.u) * smoothstep(1.1, 0.98, grid.u)
             lab = _cover(
-                lab, face, liner.colour, (rim * liner.lower * (grid.above < 0)).astype(np.float32), texture=0.5
+                lab,
+                face.interocular,
+                liner.colour,
+                (rim * liner.lower * (grid.above < 0)).astype(np.float32),
+                texture=0.5,
             )
         if liner.floating:
             line = drawing.fill(face.shape, _floating_line(upper, grid, liner), soft=soft)
-            lab = _cover(lab, face, liner.colour, line * liner.amount * smoothstep(1.0, 0.85, grid.v), texture=0.5)
+            lab = _cover(
+                lab, face.interocular, liner.colour, line * liner.amount * smoothstep(1.0, 0.85, grid.v), texture=0.5
+            )
         if liner.lashes:
             lashes = _lashes(face, upper, grid, liner.lashes, liner.count, rng)
             under = _lashes(face, lower, grid, -0.5 * liner.lashes, liner.count // 2, rng)
-            lab = _cover(lab, face, (10.0, 1.0, 1.0), np.clip(lashes + 0.6 * under, 0, 0.9), texture=0.5)
+            lab = _cover(lab, face.interocular, (10.0, 1.0, 1.0), np.clip(lashes + 0.6 * under, 0, 0.9), texture=0.5)
     return lab
 
 
@@ -301,11 +315,11 @@ def _lipstick(lab: FloatArray, face: _Face, lipstick: Lipstick) -> FloatArray:
     density = lips * lipstick.amount * (1 - lipstick.ombre * (1 - depth))
     middle = float(weighted_mean(lab[..., :1], lips)[0]) if lips.sum() > 0 else 50.0
     light = lab[..., 0] - middle
-    result = _cover(lab, face, lipstick.colour, density)
+    result = _cover(lab, face.interocular, lipstick.colour, density)
     if lipstick.lined:
         edge = lips * (1 - depth)
         darker = (lipstick.colour[0] * 0.72, lipstick.colour[1] * 0.9, lipstick.colour[2] * 0.9)
-        result = _cover(result, face, darker, edge * lipstick.lined)
+        result = _cover(result, face.interocular, darker, edge * lipstick.lined)
     if lipstick.gloss > 0:
         shine = smoothstep(3, 16, light) * lips
         result = _tint(result, (26 * lipstick.gloss, -6 * lipstick.gloss, -3 * lipstick.gloss), shine)
