@@ -20,7 +20,7 @@ from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
 from beautygan_cli.types import FloatArray
 
 GAINS = {"lips": (1.05, 1.5), "eyes": (1.15, 1.2), "skin": (1.0, 1.1)}
-SHIFTS = {"lips": 3.0, "eyes": 0.5, "skin": 1.0}  # L*a*b* distance; never more than the network's own change either
+SHIFTS = {"lips": 3.0, "eyes": 0.5, "skin": 2.0}  # L*a*b* distance; never more than the network's own change either
 ANOTHER_TONE = (8.0, 16.0)  # what is farther off than that is not what the network left, but another skin or light
 EYES_SHARE = 0.5  # of the skin's shift that goes on around the eyes
 EXPOSURE_SHARE = 0.35  # of the two skins' difference in lightness that counts as light, not as makeup
