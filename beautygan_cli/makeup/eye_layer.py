@@ -41,6 +41,7 @@ REACH = 5  # cells of what the network reads, to each side, over which density f
 CLOSE = 0.2  # eye widths over the lid up to which heights are the same on every eye; beyond, they follow the brow ...
 LEAST_SCALE, MOST_SCALE = 0.6, 1.6  # ... within these factors
 SAME = 0.01  # squared difference of log light below which the photo shows noise and no edge
+ALIKE = (0.5, 0.8)  # correlation of what is wide in both eyes' layers from which that is evened out in part, and wholly
 FINE = 0.06  # eye widths: what is finer than that is lost to the network and comes from the layer
 DEPTH = 0.5  # share that the network has in the depth of what is wide: it saw more of soft shadow than of lines
 SHARED = (72, 106)  # cells of the depth that both eyes share: it is soft
@@ -85,7 +86,7 @@ def eye_layers(
             result.append(None)
         else:
             layers = [_layer(face, number, eye.worn, next(read)) for number, eye in enumerate(both)]
-            result.append(_by_near_eye(face, *layers))
+            result.append(_by_near_eye(face, *_evened(*layers)))
     return result
 
 
@@ -244,6 +245,27 @@ def _refined(density: FloatArray, coarse: FloatArray, fine: FloatArray) -> Float
         cv2.resize(mean(item), size, interpolation=cv2.INTER_LINEAR) for item in (slope, level - slope * light)
     )
     return np.asarray(slope * fine + start, dtype=np.float32)
+
+
+def _evened(left: EyeLayer, right: EyeLayer) -> tuple[EyeLayer, EyeLayer]:
+    """The two layers with the mean of what is wide in both, as far as they are alike: the rest is misread light.
+
+    What is fine stays each eye's own, since it lies where its photo shows it.
+    """
+    import cv2
+
+    def wide(values: FloatArray) -> FloatArray:
+        return drawing.blur(values, FINE * values.shape[1] / (ACROSS[1] - ACROSS[0]))
+
+    def apart(own: EyeLayer, other: EyeLayer) -> FloatArray:
+        size = own.density.shape[1::-1]
+        return wide(cv2.resize(other.density, size, interpolation=cv2.INTER_LINEAR) - own.density)
+
+    both = [wide(cv2.resize(eye.density, SHAPE[::-1], interpolation=cv2.INTER_AREA)).mean(-1) for eye in (left, right)]
+    likeness = np.corrcoef([values.ravel() for values in both])[0, 1]
+    share = 0.5 * float(drawing.smoothstep(*ALIKE, np.array(likeness))) if np.isfinite(likeness) else 0.0
+    densities = [own.density + np.float32(share) * apart(own, other) for own, other in ((left, right), (right, left))]
+    return EyeLayer(densities[0], left.room), EyeLayer(densities[1], right.room)
 
 
 def _by_near_eye(face: FaceAnalysis, left: EyeLayer, right: EyeLayer) -> tuple[EyeLayer, EyeLayer]:

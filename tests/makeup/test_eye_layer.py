@@ -13,7 +13,7 @@ from beautygan_cli.faces import alignment, analysis, detection, masks
 from beautygan_cli.imaging.colour import linear_light
 from beautygan_cli.makeup import eye_layer, pipeline, rendering
 from beautygan_cli.makeup.composite import Strengths
-from beautygan_cli.makeup.style import EyeShadow, Liner, Style
+from beautygan_cli.makeup.style import Brows, EyeShadow, Liner, Style
 from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.photos.photo import read_photo
 
@@ -134,3 +134,58 @@ def test_of_a_turned_reference_the_near_eye_serves_both(session: MakeupSession) 
         size = layers[0].density.shape[1::-1]
         apart.append(float(np.abs(layers[0].density - cv2.resize(layers[1].density, size)).mean()))
     assert apart[1] < 0.3 * apart[0]
+
+
+def layers_of(bare: np.ndarray, worn: np.ndarray, session: MakeupSession) -> tuple[eye_layer.EyeLayer, ...]:
+    """Both eyes' layers as they are read off a photo."""
+    face = detection.detect(bare)[0]
+    aligned = analysis.analyse_face(worn, face, session.signature.size, session.signature.padding)
+    (layers,) = eye_layer.eye_layers([aligned], *pipeline.bared([aligned], session))
+    assert layers is not None
+    return layers
+
+
+def depth(layer: eye_layer.EyeLayer) -> float:
+    """The mean density over the lid, where a lid's makeup lies."""
+    u, v = eye_layer.coordinates(layer.density.shape[:2])
+    lid = ((v[:, None] > 0) & (v[:, None] < HEIGHT)) & ((u > 0.1) & (u < 0.9))
+    return float(layer.density.mean(axis=-1)[lid].mean())
+
+
+def test_layers_of_two_eyes_alike_have_the_same_depth_though_one_is_in_shade(session: MakeupSession) -> None:
+    bare = photo("bea")
+    face = detection.detect(bare)[0]
+    worn = rendering.render(bare, face.landmarks, Style(shadow=CAT_EYE.shadow))
+    across = np.linspace(0.5, 1.0, bare.shape[1])[None, :, None]
+    shaded = [np.clip(np.rint(item * across), 0, 255).astype(np.uint8) for item in (bare, worn)]
+    left, right = map(depth, layers_of(*shaded, session))
+    assert left == pytest.approx(right, rel=0.1)
+    assert min(left, right) > 0.8
+
+
+def test_makeup_of_one_eye_alone_stays_on_that_eye(session: MakeupSession) -> None:
+    bare = photo("bea")
+    face = detection.detect(bare)[0]
+    worn = np.clip(np.rint(rendering.render(bare, face.landmarks, Style(shadow=CAT_EYE.shadow))), 0, 255).astype(
+        np.uint8
+    )
+    half = int(face.landmarks[27, 0])
+    worn[:, :half] = bare[:, :half]
+    left, right = map(depth, layers_of(bare, worn, session))
+    assert right > 0.8
+    assert left < 0.15 * right
+
+
+def test_nothing_of_the_references_brows_lies_on_its_layer(session: MakeupSession) -> None:
+    bare = photo("bea")
+    face = detection.detect(bare)[0]
+    teal = Brows((45.0, -25.0, -15.0), 1.0)
+    worn = np.clip(np.rint(rendering.with_brows(bare, face.landmarks, teal)), 0, 255).astype(np.uint8)
+    aligned = analysis.analyse_face(worn, face, session.signature.size, session.signature.padding)
+    brows = masks.brows_mask(face.landmarks, bare.shape[:2])
+    for number, layer in enumerate(layers_of(bare, worn, session)):
+        landmarks = aligned.crop_transform.to_photo(aligned.landmarks)
+        places, _ = eye_layer.cells(landmarks, number, layer.density.shape[:2])
+        on_brows = cv2.remap(brows, places[..., 0], places[..., 1], cv2.INTER_LINEAR) > 0.95
+        assert on_brows.any()
+        assert np.abs(layer.density[on_brows]).max() < 0.1
