@@ -103,18 +103,13 @@ def test_brows_can_be_asked_of_any_look():
     assert look.scaled(of_photo, {**asked, "brows": None}) == of_photo
 
 
-@pytest.mark.parametrize("name", ["alma", "chi", "dara", "emil"])
-def test_painted_brows_lie_on_the_sources_own_hairs_on_both_sides(name, reference, session):
+@pytest.mark.parametrize("name", ["bea", "emil"])
+def test_painted_brows_are_nearly_as_if_drawn_on_the_source_itself(name, reference, session):
     before = read_photo(SAMPLES / "no_makeup" / f"{name}.jpg").pixels
-    made = pipeline.transfer(before, reference(Style(brows=Brows(BLUE, 0.9))), Strengths(0, 1, 0), session=session)
+    blue = Brows(BLUE, 0.9)
+    made = pipeline.transfer(before, reference(Style(brows=blue)), Strengths(0, 1, 0), session=session)
     landmarks = detection.detect(before)[0].landmarks
-    blue = (rgb_to_lab(before) - rgb_to_lab(made))[..., 2]
-    stroke = masks.brows_mask(landmarks, before.shape[:2]) > 0.7
-    middle = np.arange(before.shape[1]) < landmarks[27, 0]
-    on_left, on_right = blue[stroke & middle].mean(), blue[stroke & ~middle].mean()
-    assert min(on_left, on_right) > 8
-    assert min(on_left, on_right) > 0.6 * max(on_left, on_right)
-    # Above the brows, where a blot would lie, there is next to nothing.
-    wide = masks.brows_mask(landmarks - [0, 0.14 * masks.interocular_distance(landmarks)], before.shape[:2]) > 0.7
-    near = masks.brows_mask(landmarks, before.shape[:2], soft=0.06) > 0.02
-    assert blue[wide & ~near].mean() < 0.15 * min(on_left, on_right)
+    stroke = masks.brows_mask(landmarks, before.shape[:2]) > 0.5
+    truth = rgb_to_lab(rendering.with_brows(before, landmarks, blue))[stroke]
+    off, undone = (np.abs(rgb_to_lab(item)[stroke] - truth).mean() for item in (made, before))
+    assert off < 0.4 * undone  # the network alone leaves half of it to two thirds

@@ -152,15 +152,23 @@ def depth(layer: eye_layer.EyeLayer) -> float:
     return float(layer.density.mean(axis=-1)[lid].mean())
 
 
-def test_layers_of_two_eyes_alike_have_the_same_depth_though_one_is_in_shade(session: MakeupSession) -> None:
+def test_what_is_wide_is_the_mean_of_two_eyes_alike_and_what_is_fine_stays_each_ones_own(
+    session: MakeupSession,
+) -> None:
     bare = photo("bea")
     face = detection.detect(bare)[0]
-    worn = rendering.render(bare, face.landmarks, Style(shadow=CAT_EYE.shadow))
-    across = np.linspace(0.5, 1.0, bare.shape[1])[None, :, None]
-    shaded = [np.clip(np.rint(item * across), 0, 255).astype(np.uint8) for item in (bare, worn)]
-    left, right = map(depth, layers_of(*shaded, session))
-    assert left == pytest.approx(right, rel=0.1)
-    assert min(left, right) > 0.8
+    worn = np.clip(np.rint(rendering.render(bare, face.landmarks, CAT_EYE)), 0, 255).astype(np.uint8)
+    left, right = layers_of(bare, worn, session)
+    misread = replace(right, density=np.float32(0.6) * right.density)
+    after = eye_layer._evened(left, misread)
+    whole, less = depth(left), depth(misread)
+    first, second = map(depth, after)
+    assert whole - less > 0.3
+    assert abs(first - second) < 0.3 * (whole - less)
+    assert first + second == pytest.approx(whole + less, rel=0.05)
+    for own, evened in ((left, after[0]), (misread, after[1])):
+        steps = [np.diff(item.density.mean(axis=-1), axis=0).ravel() for item in (own, evened)]
+        assert np.corrcoef(steps)[0, 1] > 0.95
 
 
 def test_makeup_of_one_eye_alone_stays_on_that_eye(session: MakeupSession) -> None:
