@@ -1,13 +1,17 @@
 """A run on a Ray cluster gives what a run in one process gives, whatever happens to its workers."""
 
+import contextlib
 import hashlib
+import ipaddress
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -299,6 +303,46 @@ def folder_of_sixteen(place, no_face):
     (no_face.parent / "selfies/15.jpg").write_bytes(b"no photo")
     place("looks/red.jpg", "worn", 0), place("looks/plum.jpg", "worn", 1)
     return ["--no-makeup", "selfies", "--ref", "looks"]
+
+
+def listening(pids: Iterable[int]) -> set[tuple[str, str]]:
+    """The addresses on which processes listen for TCP or take UDP, each with the title of one that does."""
+    titles = {}
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            title = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode(errors="replace")
+            for link in Path(f"/proc/{pid}/fd").iterdir():
+                with contextlib.suppress(OSError):
+                    titles[str(link.readlink())] = title
+    found = set()
+    for table, bits in (("tcp", 4), ("tcp6", 16), ("udp", 4), ("udp6", 16)):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            _, local, _, state, *_, inode = line.split()[:10]
+            if (state == "0A" or table.startswith("udp")) and (title := titles.get(f"socket:[{inode}]")):
+                words = bytes.fromhex(local.partition(":")[0])  # each of 32 bits, least byte first
+                address = b"".join(words[start : start + 4][::-1] for start in range(0, bits, 4))
+                found.add((str(ipaddress.ip_address(address)), title))
+    return found
+
+
+def is_loopback(address: str) -> bool:
+    known = ipaddress.ip_address(address)
+    return (getattr(known, "ipv4_mapped", None) or known).is_loopback
+
+
+@slow
+@pytest.mark.promise("Privacy")
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="finds sockets in /proc")
+def test_a_cluster_of_this_machine_listens_on_loopback_alone(ray_is_here, start, folder_of_sixteen):
+    with socket.create_server(("0.0.0.0", 0)):  # else an empty table would do
+        assert "0.0.0.0" in {address for address, _ in listening([os.getpid()])}
+    cluster = start(*folder_of_sixteen, "--out", "out", *ON_RAY)
+    wait_for_results(cluster, 1)
+    heard = listening(family(cluster.pid))
+    cluster.send_signal(signal.SIGTERM)
+    assert {"gcs_server", "raylet"} <= {Path(title).name for _, title in heard}
+    assert any(title.startswith("ray::MapWorker") for _, title in heard)
+    assert [(address, title) for address, title in heard if not is_loopback(address)] == []
 
 
 @slow

@@ -78,6 +78,10 @@ class Pool:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         os.environ.setdefault("RAY_DATA_LOG_LEVEL", "ERROR")
+        if self.layout.address is None:
+            # A cluster of one machine: its processes then hear each other on 127.0.0.1 and nobody on the network, on
+            # any system. An address of loopback given to `ray.init` is replaced by one of the network.
+            os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         import ray
 
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
