@@ -36,6 +36,7 @@ from beautygan_cli.photos.animation import (
     write_animation,
 )
 from beautygan_cli.photos.clip import Clip, Encoder, clip_mark, probe_clip, read_frames, sound_for_mp4
+from beautygan_cli.photos.colour_profile import Native, in_space
 from beautygan_cli.photos.files import Journal, printable, refuse_foreign, whole
 from beautygan_cli.photos.photo import Photo
 from beautygan_cli.types import UInt8Array
@@ -126,12 +127,23 @@ def _write_clip(
                 strip_location=config.strip_location,
             )
         )
-        frames = stack.enter_context(contextlib.closing(read_frames(clip)))
+        frames: Iterable[UInt8Array] = stack.enter_context(contextlib.closing(read_frames(clip)))
+        wide: deque[Native] = deque()  # frames of another space than sRGB that were read and are not made up yet
+        if clip.profile:
+            frames = _in_srgb(frames, clip.profile, wide)
         for made in stack.enter_context(contextlib.closing(work.all_frames(frames, stop, on_frame))):
-            encoder.write(made)
+            encoder.write(wide.popleft().with_change(made) if clip.profile else made)
     if config.mark:
         file.seek(0, os.SEEK_END)
         file.write(clip_mark())
+
+
+def _in_srgb(frames: Iterable[UInt8Array], profile: bytes, wide: deque[Native]) -> Iterator[UInt8Array]:
+    """Frames in the space of a profile, in sRGB; each is put in line in `wide` as well."""
+    for frame in frames:
+        native = in_space(frame, profile)
+        wide.append(native)
+        yield native.working
 
 
 def _write_animation(

@@ -22,6 +22,7 @@ from typing import IO, Any
 import numpy as np
 
 from beautygan_cli.errors import OutputError, PhotoError
+from beautygan_cli.photos import icc
 from beautygan_cli.photos.files import opened, printable
 from beautygan_cli.photos.photo import MAX_PIXELS
 from beautygan_cli.photos.xmp import NEW_XMP
@@ -47,6 +48,7 @@ USUAL_RATE = 60  # frames a second: a clip that claims more than this and than i
 LOCATION_TAGS = ("location", "location-eng", "com.apple.quicktime.location.ISO6709")
 LAST_WORDS = 200  # characters of ffmpeg's message that are passed on
 _MATRICES = ("bt709", "smpte170m", "bt470bg", "bt2020nc", "fcc", "smpte240m")
+_WIDE_PRIMARIES = {"smpte431": 11, "smpte432": 12, "bt2020": 9}  # numbers of ITU-T H.273 by ffmpeg's names
 _XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")  # the UUID of XMP in MP4, XMP specification part 3
 
 
@@ -82,6 +84,12 @@ class Clip:
         """The matrix between RGB and YUV; of a clip that doesn't say, the one that players take for its size."""
         large = self.size[0] > 1024 or self.size[1] > 576
         return self.colours[0] or ("bt709" if large else "smpte170m")
+
+    @property
+    def profile(self) -> bytes | None:
+        """An ICC profile of its colour space; None for that of nearly all clips, which players show like sRGB."""
+        primaries = _WIDE_PRIMARIES.get(self.colours[1])
+        return None if primaries is None else icc.matrix_profile(icc.PRIMARIES[primaries], None)
 
     def time_of(self, number: int) -> float:
         """Seconds from the start at which a frame, counted from 0, is shown."""

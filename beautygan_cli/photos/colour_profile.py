@@ -136,6 +136,11 @@ def decoded(image: Image.Image, facts: Facts, file: io.BufferedIOBase, orientati
     return Decoded(working.copy(), alpha, Native(own, working, profile, deep_alpha, bits), profile, tuple(notes))
 
 
+def in_space(levels: Pixels, profile: bytes) -> Native:
+    """A picture, HWC uint8, in the space of a profile of RGB by matrix and curves, with what it is in sRGB."""
+    return Native(levels, _transformed(levels, _transforms(profile)[0]), profile)
+
+
 def _deep(image: Image.Image, facts: Facts, file: io.BufferedIOBase, orientation: int) -> npt.NDArray[np.uint16] | None:
     """The levels of a photo of more than 8 bits, HWC uint16 with 3 or 4 channels; None of one read as 8 bits alone.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.look import Look
 from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.photos import icc
+from beautygan_cli.photos.clip import probe_clip, read_frames
+from beautygan_cli.photos.colour_profile import in_space
 from beautygan_cli.photos.find import Found
 from beautygan_cli.photos.photo import read_photo, write_photo
 
@@ -84,6 +87,36 @@ def test_makeup_does_not_depend_on_the_space(photos, session: MakeupSession, tmp
     for name, of in seen.items():
         for region, colour in of.items():
             assert ciede2000(colour, seen["sRGB"][region]) < 1.5, (name, region)
+
+
+@says("clips", "P3 and BT.2020 in SDR", "kept; made up in sRGB, by the tags")
+@pytest.mark.parametrize(("primaries", "number"), [("smpte432", 12), ("bt2020", 9)])
+def test_makeup_of_a_clip_does_not_depend_on_its_space(photos, beautygan, tmp_path: Path, primaries, number) -> None:
+    program = pytest.importorskip("imageio_ffmpeg").get_ffmpeg_exe()
+    profile = icc.matrix_profile(icc.PRIMARIES[number], None)
+    encoded = ["-c:v", "libx264", "-crf", "2", "-pix_fmt", "yuv444p"]
+    seen = {}
+    for name, space, own in [("plain", None, "bt709"), ("wide", profile, primaries)]:
+        frame = stored(photos("bare", 0), space, tmp_path / f"{name}.png")
+        with Image.open(frame) as image:  # without its profile, in even sides
+            image.crop((0, 0, image.width // 2 * 2, image.height // 2 * 2)).save(frame, icc_profile=None)
+        clip = tmp_path / f"{name}.mp4"
+        command = [program, "-loglevel", "error", "-loop", "1", "-i", frame, "-frames:v", "2"]
+        # The frames' own tags win over the encoder's options.
+        tags = f"setparams=colorspace=bt709:color_primaries={own}:color_trc=bt709"
+        command += ["-vf", f"scale=out_color_matrix=bt709,{tags}", *encoded, clip]
+        subprocess.run([str(part) for part in command], check=True)
+        look = ("--lips", "crimson", "--eyes", "teal smoky", "--skin", "0")
+        status, lines, errors = beautygan(clip, *look, "--quality", "100")
+        assert status == 0, errors
+        made = probe_clip(tmp_path / lines[0])
+        assert made.colours[1] == own
+        pixels = next(iter(read_frames(made)))
+        seen[name] = pixels if space is None else in_space(pixels, space).working
+    (face,) = detection.detect(seen["plain"])[:1]
+    colour = {name: colours(pixels, face.landmarks) for name, pixels in seen.items()}
+    for region in ("lips", "lids"):
+        assert ciede2000(colour["plain"][region], colour["wide"][region]) < 1.5, region
 
 
 def in_grey(photo: Path, path: Path, tint: tuple[float, float, float] = (1, 1, 1)) -> Path:
