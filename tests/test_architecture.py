@@ -79,3 +79,22 @@ def test_what_the_documents_name_is_there() -> None:
     for path in MODULES:
         if not path.name.startswith("__"):
             assert path.stem in rooms, f"docs/architecture.md does not name {path.relative_to(PACKAGE)}"
+
+
+AROUND_THE_NETWORK = (
+    *(f"makeup/{name}.py" for name in ("brows", "colour_correction", "composite", "encoded", "eye_layer", "pipeline")),
+    *(f"faces/{name}.py" for name in ("exposure", "left_out", "occlusion", "reference", "tone")),
+)
+NOT_TUNED = {0.0, 0.5, 1.0, 2.0, 255.0}
+SMALLEST = 1e-3  # what is not over it keeps a division from nothing, or tells a change from none
+
+
+def test_at_most_a_hundred_tuned_numbers_stand_around_the_network() -> None:
+    found = {}
+    for name in AROUND_THE_NETWORK:
+        tree = ast.parse((PACKAGE / name).read_text(encoding="utf-8"))
+        numbers = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+        floats = [value for value in numbers if isinstance(value, float)]
+        found[name] = [value for value in floats if value > SMALLEST and value not in NOT_TUNED]
+    assert sum(map(len, found.values())) <= 100, {name: len(values) for name, values in found.items()}
+    assert len(found["makeup/composite.py"]) > 10  # else nothing is counted

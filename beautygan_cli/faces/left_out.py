@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from beautygan_cli.faces.alignment import FaceAnalysis
+from beautygan_cli.faces.masks import BOTH_EYES, OUTER_LIPS
 from beautygan_cli.faces.occlusion import TOLD, covered_shares, occlusion_of
 
-FEATURES = {"an eye": ("eyes", slice(36, 48)), "the mouth": ("lips", slice(48, 60))}
+FEATURES = {"an eye": ("eyes", BOTH_EYES), "the mouth": ("lips", OUTER_LIPS)}
 COVERED = {"left eye": "eyes", "right eye": "eyes", "lips": "lips"}  # of `covered_shares`, and the look's region
 
 

@@ -26,7 +26,7 @@ EYES = (
     ([39, 38, 37, 36], [39, 40, 41, 36], BROWS[0]),
     ([42, 43, 44, 45], [42, 47, 46, 45], BROWS[1]),
 )  # upper lid, lower lid and brow, inner end first
-LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)
+LEFT_EYE, RIGHT_EYE, BOTH_EYES, BOTH_BROWS = slice(36, 42), slice(42, 48), slice(36, 48), slice(17, 27)
 OUTER_LIPS, INNER_LIPS = slice(48, 60), slice(60, 68)
 KEPT_PIXELS = 1 << 17  # of the largest mask that is kept for the next step that asks: a chip's
 FOREHEAD = 0.80  # height of the masked forehead in parts of brow-to-nose-base, which a face's thirds make about 1

@@ -44,9 +44,14 @@ def lab_to_rgb(lab: NDArray[Any]) -> FloatArray:
     """(H, W, 3) L*a*b* to (H, W, 3) float32 sRGB in 0..255, colours outside sRGB clipped; inverse of `rgb_to_lab`."""
     import cv2
 
-    linear = np.clip(cv2.cvtColor(np.ascontiguousarray(lab, dtype=np.float32), cv2.COLOR_LAB2LRGB), 0, 1)
-    coded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.power(linear, np.float32(1 / 2.4)) - 0.055)
-    return np.asarray(np.clip(coded, 0, 1) * np.float32(255), dtype=np.float32)
+    return coded(cv2.cvtColor(np.ascontiguousarray(lab, dtype=np.float32), cv2.COLOR_LAB2LRGB))
+
+
+def coded(light: NDArray[Any]) -> FloatArray:
+    """Linear light as float32 sRGB values in 0..255, of any shape (IEC 61966-2-1); below 0 and over 1 it is clipped."""
+    light = np.clip(light, 0, 1)
+    values = np.where(light <= 0.0031308, 12.92 * light, 1.055 * np.power(light, np.float32(1 / 2.4)) - 0.055)
+    return np.asarray(np.clip(values, 0, 1) * np.float32(255), dtype=np.float32)
 
 
 @lru_cache(maxsize=2)

@@ -18,7 +18,7 @@ from beautygan_cli.faces import masks
 from beautygan_cli.faces.alignment import CropTransform, FaceAnalysis, crop, footprint
 from beautygan_cli.faces.occlusion import occlusion_of, refine
 from beautygan_cli.imaging import drawing
-from beautygan_cli.imaging.colour import lab_to_rgb, linear_light, rgb_to_lab, weighted_mean
+from beautygan_cli.imaging.colour import lab_to_rgb, log_light, rgb_to_lab, weighted_mean
 from beautygan_cli.imaging.resize import divisible
 from beautygan_cli.makeup.tiled_upsampling import Laid
 from beautygan_cli.types import Box, FloatArray, UInt8Array
@@ -27,7 +27,7 @@ RADIUS = 3  # chip pixels around each pixel in which the change is fitted: a lid
 SMOOTHING = 6.0**2  # grey levels squared: contrast below this is noise and does not steer the change
 USUAL_SKIN = 0.7  # the default strength of the skin's change
 SHADE_LIMIT = (4.0, 5.0, 5.0)  # L*, a*, b*: how far the skin as a whole may move, up to the default strength ...
-FULL_SHADE_LIMIT = (16.0, 16.0, 16.0)  # ... and at strength 1: beyond what the bundled model was trained to do
+FULL_SHADE_LIMIT = 16.0  # ... and at strength 1: beyond what the bundled model was trained to do
 LIGHT_BLUR = 0.04  # units: light changes over wider distances than a lip's edge
 SHADE_EDGE = 0.16  # units over which the face's shade fades out
 SPILL = 0.12  # units around the lips in which ...
@@ -45,7 +45,7 @@ MASK_SCALE = 2.0  # region masks are drawn at twice the chip's size, for teeth a
 PHOTO_SCALE = 2.0  # ... or at twice the face's size in the photo, where that is less ...
 LEAST_MASK_SCALE = 0.25  # ... but never smaller than this
 LIPS_REACH, EYES_REACH = 0.3, 0.55  # units around lips, and around eyes and brows, beyond which nothing of them lies
-EYES_AND_BROWS = [*range(17, 27), *range(36, 48)]  # landmarks
+EYES_AND_BROWS = np.r_[masks.BOTH_BROWS, masks.BOTH_EYES]  # landmarks
 
 
 @dataclass(frozen=True)
@@ -294,7 +294,7 @@ def shade_density(
     if not np.isfinite(own).all():
         return np.zeros(3)
     both = np.stack([own, _bounded_skin(own, full, strengths.skin)])
-    light = np.log(linear_light(both) + 0.004)
+    light = log_light(both)
     return np.asarray(light[0] - light[1], dtype=np.float64)
 
 
@@ -302,7 +302,7 @@ def _bounded_skin(own: NDArray[Any], full: NDArray[Any], strength: float) -> NDA
     """The mean RGB that the skin is to have, between its own and the network's."""
     lab_own, lab_full = rgb_to_lab(np.stack([own, full])[None])[0]
     beyond = max(0.0, strength - USUAL_SKIN) / (1 - USUAL_SKIN)
-    limit = (1 - beyond) * np.array(SHADE_LIMIT) + beyond * np.array(FULL_SHADE_LIMIT)
+    limit = (1 - beyond) * np.array(SHADE_LIMIT) + beyond * FULL_SHADE_LIMIT
     moved = np.clip(strength * (lab_full - lab_own), -limit, limit)
     return np.asarray(lab_to_rgb((lab_own + moved)[None, None])[0, 0], dtype=np.float64)
 

@@ -27,7 +27,7 @@ from beautygan_cli.faces import masks
 from beautygan_cli.faces.alignment import EyePatch, FaceAnalysis
 from beautygan_cli.faces.reference import far_share, turn
 from beautygan_cli.imaging import drawing
-from beautygan_cli.imaging.colour import DARKEST, linear_light, log_light, weighted_mean
+from beautygan_cli.imaging.colour import DARKEST, coded, linear_light, log_light, weighted_mean
 from beautygan_cli.makeup import eye_pigment
 from beautygan_cli.makeup.composite import fitted_change, seen_in
 from beautygan_cli.makeup.eye_pigment import ACROSS, SHAPE, UP, coordinates
@@ -382,7 +382,7 @@ def lay_on(
         total = log_light(before) - log_light(after) + eye.edge[..., None] * (eye.wanted + wide - eye.network)
         light = (linear_light(before) + np.float32(DARKEST)) * np.exp(-total) - np.float32(DARKEST)
         # The boxes of the two eyes of a tilted face overlap: only what this eye's layer reaches is its own.
-        np.copyto(photo[box], coded(light), where=(eye.edge > 0)[..., None])
+        np.copyto(photo[box], np.rint(coded(light)).astype(np.uint8), where=(eye.edge > 0)[..., None])
 
 
 @dataclass(frozen=True, eq=False)
@@ -469,10 +469,3 @@ def _followed(v: FloatArray, room: FloatArray, reference_room: FloatArray) -> Fl
     scale = np.clip((reference_room - CLOSE) / np.maximum(room - CLOSE, 0.02), 1 / MOST_SCALE, 1 / LEAST_SCALE)
     beyond = CLOSE + (v - CLOSE) * scale
     return np.where(v > CLOSE, beyond, v)
-
-
-def coded(light: FloatArray) -> UInt8Array:
-    """Linear light 0..1 as sRGB bytes (IEC 61966-2-1)."""
-    light = np.clip(light, 0, 1)
-    values = np.where(light <= 0.0031308, 12.92 * light, 1.055 * np.power(light, np.float32(1 / 2.4)) - 0.055)
-    return np.asarray(np.rint(values * 255), dtype=np.uint8)

@@ -17,8 +17,7 @@ from beautygan_cli.evaluation import fault_summary, faults, metrics
 from beautygan_cli.evaluation.fault_summary import beyond, faults_of, summarise
 from beautygan_cli.faces import masks
 from beautygan_cli.imaging import drawing
-from beautygan_cli.imaging.colour import lab_to_rgb, linear_light, rgb_to_lab
-from beautygan_cli.makeup.eye_layer import coded
+from beautygan_cli.imaging.colour import coded, lab_to_rgb, linear_light, rgb_to_lab
 from beautygan_cli.photos.photo import read_photo
 
 SIDE = 540  # pixels of the samples here: an eye is some 60 of them wide
@@ -41,7 +40,7 @@ def eye_places(face: metrics.Subject, number: int):
 
 
 def darkened(pixels: np.ndarray, density: np.ndarray) -> np.ndarray:
-    return coded(linear_light(pixels) * np.exp(-density)[..., None].astype(np.float32))
+    return np.rint(coded(linear_light(pixels) * np.exp(-density)[..., None].astype(np.float32))).astype(np.uint8)
 
 
 def black_lid(face: metrics.Subject, number: int) -> np.ndarray:
