@@ -190,6 +190,7 @@ def parser() -> Parser:
     result.add_argument(
         "--grid", type=Path, metavar="FILE", help="write a picture: source, reference, result (and truth) of each pair"
     )
+    result.add_argument("--overwrite", action="store_true", help="replace files that are in the way of the outputs")
     result.add_argument("--threads", type=_count, metavar="N", help="threads of the network (default: all cores)")
     return result
 
@@ -263,6 +264,7 @@ def _run(options: argparse.Namespace) -> int:
 
     from beautygan_cli.evaluation import faults, metrics
     from beautygan_cli.model.session import MakeupSession
+    from beautygan_cli.photos.files import write_text
 
     measure = faults.figures if options.faults else metrics.figures
     groups = read_groups(options.groups) if options.groups else {}
@@ -297,9 +299,9 @@ def _run(options: argparse.Namespace) -> int:
     if not options.faults:
         print(table(rows, names))
         if options.json:
-            _write(options.json, _as_json(report(rows, described)))
+            write_text(options.json, [_as_json(report(rows, described))], overwrite=options.overwrite)
     if grid:
-        grid.write(options.grid)
+        grid.write(options.grid, overwrite=options.overwrite)
     return SOME_FAILED if problems or too_many else DONE
 
 
@@ -544,10 +546,16 @@ def _known(values: dict[str, float]) -> dict[str, float | None]:
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
-    """Whether the outputs can be written is better known before the work than after it."""
+    """Whether the outputs can be written, and replace nothing, is better known before the work than after it."""
     from beautygan_cli.errors import OutputError
+    from beautygan_cli.model.checkpoint import bundled_model
+    from beautygan_cli.photos.files import printable, refuse_foreign
     from beautygan_cli.photos.formats import PHOTO_SUFFIXES
 
+    models = [folder.resolve() for folder in (options.model or bundled_model(), options.against) if folder]
+    given = (options.sources, options.refs, options.rendered, options.pairs, options.groups, options.cache)
+    read = [path.resolve() for path in given if path]
+    taken: set[Path] = set()
     for path in filter(None, (options.json, options.csv, options.grid)):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -555,6 +563,15 @@ def _check_outputs(options: argparse.Namespace) -> None:
             raise OutputError(f"{path} can't be written ({error.strerror}); choose another folder.") from error
         if path.is_dir():
             raise OutputError(f"{path} is a folder; name a file in it.")
+        place = path.resolve()
+        if place in taken:
+            raise OutputError(f"{printable(path)} is named for two outputs; give each a name of its own.")
+        if any(folder in place.parents for folder in models):
+            raise OutputError(f"{printable(path)} lies in a model's own folder; choose another place.")
+        if path.exists() and any(item == place or item in place.parents for item in read):
+            raise OutputError(f"{printable(path)} is one of the files given; choose another.")
+        refuse_foreign(path, overwrite=options.overwrite)
+        taken.add(place)
     if options.grid and options.grid.suffix.lower() not in PHOTO_SUFFIXES:
         raise OutputError(f"{options.grid} can't be written: its suffix names no picture; use .jpg or .png.")
 
@@ -563,20 +580,13 @@ def _as_json(content: dict[str, Any]) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _write(path: Path, text: str) -> None:
-    from beautygan_cli.errors import OutputError
-
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{path} can't be written ({error.strerror}); choose another file.") from error
-
-
 # Faults
 
 
 def _say_faults(rows: Sequence[Row], options: argparse.Namespace, models: Sequence[dict[str, str]]) -> list[str]:
     """Print what was found, write it where asked; what is beyond the limits, a sentence each."""
+    from beautygan_cli.photos.files import write_text
+
     whole = fault_summary.summarise([row.figures[0] for row in rows])
     groups = {
         name: fault_summary.summarise([row.figures[0] for row in members]) for name, members in by_group(rows).items()
@@ -586,9 +596,10 @@ def _say_faults(rows: Sequence[Row], options: argparse.Namespace, models: Sequen
     for line in too_many:
         print(f"beyond the limit: {line}")
     if options.json:
-        _write(options.json, _as_json(fault_report(rows, whole, groups, too_many, models)))
+        written = _as_json(fault_report(rows, whole, groups, too_many, models))
+        write_text(options.json, [written], overwrite=options.overwrite)
     if options.csv:
-        _write(options.csv, fault_csv(rows))
+        write_text(options.csv, [fault_csv(rows)], overwrite=options.overwrite)
     return too_many
 
 
@@ -711,11 +722,11 @@ class Grid:
                 canvas[top : top + self.cell, left : left + self.cell] = cell
         return canvas
 
-    def write(self, path: Path) -> None:
-        """Write the grid; OutputError where it can't be."""
+    def write(self, path: Path, *, overwrite: bool) -> None:
+        """Write the grid; OutputError where it can't be, or would replace a file unasked."""
         from beautygan_cli.photos.photo import Photo, write_photo
 
-        write_photo(Photo(pixels=self.picture()), path, quality=92, overwrite=True)
+        write_photo(Photo(pixels=self.picture()), path, quality=92, overwrite=overwrite)
 
 
 def _say(message: str) -> None:

@@ -315,3 +315,29 @@ def test_command_writes_figures_and_exits_by_the_limits(model, place, tmp_path, 
     monkeypatch.setattr(metrics, "make_up", painted)
     assert evaluate.main([str(item) for item in run]) == 1
     assert "beyond the limit: eyes" in capsys.readouterr().out
+
+
+def outputs_refused(run, outputs, capsys):
+    assert evaluate.main([str(item) for item in [*run, *outputs]]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    return line
+
+
+def test_outputs_take_no_place_of_a_file_that_is_there_of_each_other_or_of_the_model(model, place, tmp_path, capsys):
+    place("bare/a.jpg", "bare")
+    place("worn/x.jpg", "worn")
+    run = ["--model", model, "--sources", tmp_path / "bare", "--refs", tmp_path / "worn"]
+    mine = tmp_path / "mine.json"
+    mine.write_text("mine")
+    photo = (tmp_path / "bare" / "a.jpg").read_bytes()
+    assert "mine.json exists already" in outputs_refused(run, ["--json", mine], capsys)
+    assert "one of the files given" in outputs_refused(run, ["--grid", tmp_path / "bare" / "a.jpg"], capsys)
+    both = ["--json", tmp_path / "new.json", "--csv", tmp_path / "sub" / ".." / "new.json", "--faults"]
+    assert "two outputs" in outputs_refused(run, both, capsys)
+    overwriting = ["--grid", tmp_path / "bare" / "a.jpg", "--overwrite"]
+    assert "one of the files given" in outputs_refused(run, overwriting, capsys)
+    inside = ["--json", Path(model) / "model.json", "--overwrite"]
+    assert "model's own folder" in outputs_refused(run, inside, capsys)
+    assert mine.read_text() == "mine" and (tmp_path / "bare" / "a.jpg").read_bytes() == photo
+    assert evaluate.main([str(item) for item in [*run, "--json", mine, "--overwrite"]]) == 0
+    assert json.loads(mine.read_text())["pairs"]
