@@ -341,8 +341,7 @@ def photo(options: argparse.Namespace, place: Path) -> None:
             lit = stage("light", lambda: exposure.lit(face))
             before, seen = stage("chips", lambda: pipeline.network_chips(lit, reference, signature))
             raw = stage("network", lambda: session.transfer(before[None], seen[None])[0])
-            marks = face.landmarks
-            made_up = stage("shades", lambda: colour_correction.deepen(before, raw, marks, seen, marks))
+            made_up = stage("shades", lambda: colour_correction.deepen(before, raw, face, seen, face.landmarks))
             weights = stage("masks", lambda: composite.change_weights(pixels, face, strengths))
             stage("composite", lambda: composite.paste_into(pixels, face, before, made_up, strengths, weights))
             stage("encode", lambda: write_photo(photo, out, overwrite=True))

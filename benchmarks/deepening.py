@@ -82,7 +82,7 @@ def colours(pixels: Any, landmarks: Any) -> dict[str, Any]:
 def distances(item: Pair) -> list[list[float]]:
     """To the truth, to the reference, and pixel by pixel to the truth, of each region."""
     marks = item.face.landmarks
-    deepened = colour_correction.deepen(item.network_input, item.raw, marks, item.look, marks)
+    deepened = colour_correction.deepen(item.network_input, item.raw, item.face, item.look, marks)
     size = item.face.crop_transform.size
     alone = alignment.FaceAnalysis(
         item.face.chip, alignment.CropTransform(np.float32([[1, 0, 0], [0, 1, 0]]), size), marks

@@ -22,6 +22,7 @@ from folder import SAMPLES, generate
 from beautygan_cli.batch import line
 from beautygan_cli.batch.manifest import Manifest
 from beautygan_cli.batch.options import RunConfig
+from beautygan_cli.batch.plan import Planner
 from beautygan_cli.batch.sources import read_looks
 from beautygan_cli.faces import detection
 from beautygan_cli.faces.recognition import descriptor
@@ -107,7 +108,7 @@ def print_rates(session: MakeupSession, folder: Path, count: int, turns: int) ->
             out = folder / f"{name}{turn}"
             began = time.perf_counter()
             with Manifest(out) as manifest:
-                for outcome in line.run(sources, references, session, RunConfig(out=out, jobs=jobs), manifest):
+                for outcome in line.run(Planner(references, session, RunConfig(out=out, jobs=jobs), manifest), sources):
                     assert outcome.status == "made", outcome.reason
             rates[name] = max(rates.get(name, 0.0), count / (time.perf_counter() - began))
     for name, rate in rates.items():

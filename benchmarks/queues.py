@@ -41,6 +41,7 @@ from beautygan_cli.batch import result, thread_counts
 from beautygan_cli.batch.manifest import Manifest
 from beautygan_cli.batch.options import RunConfig
 from beautygan_cli.batch.outcome import STAGES, Outcome
+from beautygan_cli.batch.plan import Planner
 from beautygan_cli.batch.ray.pool import LARGEST_BLOCK
 from beautygan_cli.batch.sources import read_looks, read_source
 from beautygan_cli.batch.thread_counts import shared as shared_cores
@@ -344,7 +345,7 @@ def measure(options: argparse.Namespace) -> int:
                 with Manifest(out.out) as manifest:
                     began, used = time.monotonic(), time.process_time()
                     outcomes = list(
-                        batch_line.run([Found(path, Path()) for path in paths], looks, session, out, manifest)
+                        batch_line.run(Planner(looks, session, out, manifest), [Found(path, Path()) for path in paths])
                     )
                     spent, used = time.monotonic() - began, time.process_time() - used
                 assert all(outcome.status == "made" for outcome in outcomes)

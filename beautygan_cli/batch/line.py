@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING
 
 from beautygan_cli.batch import result, thread_counts
 from beautygan_cli.batch.clip import OnFrame, make_up_clip
-from beautygan_cli.batch.manifest import Manifest, State
+from beautygan_cli.batch.manifest import State
 from beautygan_cli.batch.naming import face_path
-from beautygan_cli.batch.options import RunConfig
 from beautygan_cli.batch.outcome import BeyondLimitError, Outcome, Status
 from beautygan_cli.batch.plan import Plan, Planner, Target, settled
 from beautygan_cli.batch.sources import ReadyLook, Source, read_source
@@ -36,7 +35,7 @@ from beautygan_cli.photos.formats import is_clip
 from beautygan_cli.photos.photo import read_photo
 
 if TYPE_CHECKING:
-    from beautygan_cli.model.session import MakeupSession
+    pass
 
 
 # Threads, not processes: dlib's detector, OpenCV, TensorFlow and the codecs work without the interpreter's lock, as
@@ -48,31 +47,23 @@ MOST_PIXELS_WAITING = 100_000_000  # of photos with a face in the batch that is 
 
 
 def run(
+    planner: Planner,
     sources: Iterable[Found | None],
-    looks: Sequence[ReadyLook],
-    session: MakeupSession,
-    config: RunConfig,
-    manifest: Manifest,
     *,
-    inputs: Sequence[Path] = (),
-    pictures_wanted: Callable[[Path], bool] = lambda _: False,
     stop: threading.Event | None = None,
     on_frame: OnFrame | None = None,
     ahead: dict[Path, Future[Source]] | None = None,
 ) -> Iterator[Outcome]:
     """Make up every source with every look and yield each outcome as it is known, source by source.
 
-    What the manifest knows to be done is kept. `sources` may go on forever; None among them says that no more will
-    come for a while, so that no batch waits to be filled. `inputs` are files that are never written over.
-    `pictures_wanted` says of an output that is kept whether its pictures are asked for all the same. After `stop` is
-    set, what is with a finisher is finished, the rest is dropped, and the iterator ends. `on_frame` hears of each frame
-    of a clip that is done. `ahead`: sources that are being read already, by path. OutputError where nothing can be
-    recorded.
+    What the planner's manifest knows to be done is kept. `sources` may go on forever; None among them says that no more
+    will come for a while, so that no batch waits to be filled. After `stop` is set, what is with a finisher is
+    finished, the rest is dropped, and the iterator ends. `on_frame` hears of each frame of a clip that is done.
+    `ahead`: sources that are being read already, by path. OutputError where nothing can be recorded.
     """
-    planner = Planner(looks, session, config, manifest, inputs=inputs, pictures_wanted=pictures_wanted)
     if isinstance(sources, Sequence):  # all known: names don't depend on which comes first
         planner.admit([item for item in sources if item is not None])
-    line = Line(planner, sources, session, stop or threading.Event(), on_frame, ahead)
+    line = Line(planner, sources, stop or threading.Event(), on_frame, ahead)
     try:
         yield from line.outcomes()
     finally:
@@ -126,14 +117,13 @@ class Line:
         self,
         planner: Planner,
         sources: Iterable[Found | None],
-        session: MakeupSession,
         stop: threading.Event,
         on_frame: OnFrame | None = None,
         ahead: dict[Path, Future[Source]] | None = None,
     ) -> None:
-        self.planner, self.sources, self.session, self.stop, self.on_frame = planner, sources, session, stop, on_frame
+        self.planner, self.sources, self.stop, self.on_frame = planner, sources, stop, on_frame
         self.ahead = ahead or {}
-        self.config, self.manifest = planner.config, planner.manifest
+        self.session, self.config, self.manifest = planner.session, planner.config, planner.manifest
         threads = thread_counts.shared(self.config.jobs)
         self.readers = ThreadPoolExecutor(threads.readers, thread_name_prefix="reader")
         self.finishers = ThreadPoolExecutor(threads.finishers, thread_name_prefix="finisher")

@@ -84,7 +84,8 @@ class Planner:
         inputs: Sequence[Path] = (),
         pictures_wanted: Callable[[Path], bool] = lambda _: False,
     ) -> None:
-        self.config, self.manifest, self.pictures_wanted = config, manifest, pictures_wanted
+        self.session, self.config, self.manifest = session, config, manifest
+        self.pictures_wanted = pictures_wanted
         given = [path for look in looks for path in (look.path, *look.look.references)]
         self.protected = {identity(path) for path in (*inputs, *given)}
         self.names = Names(manifest, "source")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import os
 import re
@@ -27,7 +26,7 @@ from beautygan_cli.batch.manifest import FILE_NAME, Manifest
 from beautygan_cli.batch.naming import JOINT, folded
 from beautygan_cli.batch.options import RunConfig
 from beautygan_cli.batch.outcome import Outcome, Status
-from beautygan_cli.batch.plan import foretold, identity
+from beautygan_cli.batch.plan import Planner, foretold, identity
 from beautygan_cli.batch.ray import driver
 from beautygan_cli.batch.ray.pool import Layout, check_installed
 from beautygan_cli.batch.sources import ReadyLook, Source, read_looks, read_source
@@ -141,13 +140,16 @@ def _make_up(options: Arguments, end: End) -> int:
         outputs = Outputs(options, settings, looks, len(sources), session, manifest, shortened, stack)
         end.running = True
         coming = _arrivals(options, settings, manifest, end, outputs) if options.watch else sources
-        outcomes = _engine(options, ahead)(
-            *(coming, looks, session, settings, manifest),
+        kind = Planner if options.engine == "local" else driver.Driver
+        planner = kind(
+            *(looks, session, settings, manifest),
             inputs=_worn_files(given.looks),
             pictures_wanted=outputs.wants,
-            stop=end.stop,
-            on_frame=outputs.progress.frame,
         )
+        if isinstance(planner, driver.Driver):
+            outcomes = driver.run(planner, coming, layout=_layout(options), stop=end.stop)
+        else:
+            outcomes = line.run(planner, coming, stop=end.stop, on_frame=outputs.progress.frame, ahead=ahead)
         try:
             for outcome in outcomes:
                 outputs.take(outcome)
@@ -534,12 +536,8 @@ def _is_marked(path: Path, options: Arguments) -> bool:
 # During the run
 
 
-def _engine(options: Arguments, ahead: dict[Path, Future[Source]]) -> Callable[..., Iterator[Outcome]]:
-    """What makes the photos up: this process, with the sources that it is reading already, or a cluster."""
-    if options.engine == "local":
-        return functools.partial(line.run, ahead=ahead)
-    layout = Layout(options.ray_address, options.num_actors, options.actor_cpus, options.actor_gpus)
-    return functools.partial(driver.run, layout=layout)
+def _layout(options: Arguments) -> Layout:
+    return Layout(options.ray_address, options.num_actors, options.actor_cpus, options.actor_gpus)
 
 
 def _arrivals(

@@ -104,6 +104,19 @@ class FaceAnalysis:
         result: T = self.known[what]
         return result
 
+    def mask(self, draw: Callable[..., FloatArray], **options: float) -> FloatArray:
+        """A mask of the chip, (size, size) float32 of 0..1, read-only: drawn once with these options.
+
+        draw: a function of landmarks and shape, as those of `faces/masks.py` are.
+        """
+
+        def work() -> FloatArray:
+            drawn = draw(self.landmarks, (self.chip.shape[0], self.chip.shape[1]), **options)
+            drawn.flags.writeable = False
+            return drawn
+
+        return self.once((draw, *sorted(options.items())), work)
+
 
 def align(pixels: UInt8Array, face: Face, size: int, padding: float) -> FaceAnalysis:
     """The chip of a face as dlib's `get_face_chip(size, padding)` lays it, but smoothly reduced.

@@ -32,12 +32,12 @@ def exposure(face: FaceAnalysis) -> float | None:
     """Times, 1 to MOST, by which the face must be brightened to be well lit; None where its eyes are shut or hidden."""
     import cv2
 
-    eyes = masks.openings_mask(face.landmarks, (face.chip.shape[0], face.chip.shape[1]), soft=0) > 0.5
+    eyes = face.mask(masks.openings_mask, soft=0) > 0.5
     if eyes.sum() < LEAST_SEEN * masks.interocular_distance(face.landmarks) ** 2:
         return None
     # Noise alone would have bright pixels.
     brightness = drawing.blur(reduce(cv2.max, cv2.split(face.chip)).astype(np.float32), NOISE)
-    skin = masks.skin_mask(face.landmarks, brightness.shape) > 0.5
+    skin = face.mask(masks.skin_mask) > 0.5
     own = max(1.0, float(np.percentile(brightness[eyes], BRIGHTEST)))
     if not skin.any():
         return float(np.clip(LIT_EYES[1][1] / own, 1, MOST))

@@ -9,9 +9,7 @@ is the same at any scale.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, wraps
 from typing import Any
 
 import numpy as np
@@ -28,7 +26,6 @@ EYES = (
 )  # upper lid, lower lid and brow, inner end first
 LEFT_EYE, RIGHT_EYE, BOTH_EYES, BOTH_BROWS = slice(36, 42), slice(42, 48), slice(36, 48), slice(17, 27)
 OUTER_LIPS, INNER_LIPS = slice(48, 60), slice(60, 68)
-KEPT_PIXELS = 1 << 17  # of the largest mask that is kept for the next step that asks: a chip's
 FOREHEAD = 0.80  # height of the masked forehead in parts of brow-to-nose-base, which a face's thirds make about 1
 FACE_EDGE = 0.07  # softness of the face mask's edge, in units
 LID_TOP = 0.5  # the measured lid reaches from the lash line half of the way to the brow
@@ -63,27 +60,6 @@ def interocular_distance(landmarks: NDArray[Any]) -> float:
 def mirrored(landmarks: NDArray[Any], width: int) -> FloatArray:
     """Where the landmarks lie in the mirror image of an image of that width, in dlib's order again."""
     return np.asarray((np.array([width - 1, 0]) + landmarks * [-1, 1])[MIRROR], dtype=np.float32)
-
-
-def kept(draw: Callable[..., FloatArray]) -> Callable[..., FloatArray]:
-    """A function of landmarks and shape that keeps its last masks of chips: several steps ask for the same ones.
-
-    They are read-only. Larger masks are drawn for one place of one photo, and not kept.
-    """
-
-    @lru_cache(maxsize=8)
-    def known(landmarks: bytes, kind: str, shape: tuple[int, int], **options: float) -> FloatArray:
-        mask = draw(np.frombuffer(landmarks, dtype=kind).reshape(-1, 2), shape, **options)
-        mask.flags.writeable = False
-        return mask
-
-    @wraps(draw)
-    def ask(landmarks: NDArray[Any], shape: tuple[int, int], **options: float) -> FloatArray:
-        if shape[0] * shape[1] > KEPT_PIXELS:
-            return draw(landmarks, shape, **options)
-        return known(landmarks.tobytes(), landmarks.dtype.str, (shape[0], shape[1]), **options)
-
-    return ask
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,12 +147,6 @@ def _frame(upper: NDArray[Any], lower: NDArray[Any], brow: NDArray[Any]) -> EyeF
 def eye_grids(landmarks: NDArray[Any], shape: tuple[int, int], *, whole: bool = False) -> tuple[EyeGrid, EyeGrid]:
     """The frames of the left and the right eye of the image, of (H, W) pixels; `whole`: not near the eyes alone."""
     points = np.asarray(landmarks, dtype=np.float64)
-    return _eye_grids(points.tobytes(), shape, whole)
-
-
-@lru_cache(maxsize=4)  # several masks of one face need them in turn, and two faces at a time may be in work
-def _eye_grids(landmarks: bytes, shape: tuple[int, int], whole: bool) -> tuple[EyeGrid, EyeGrid]:
-    points = np.frombuffer(landmarks, dtype=np.float64).reshape(-1, 2)
     left, right = (
         eye_grid(points[upper], points[lower], points[brow], shape, whole=whole) for upper, lower, brow in EYES
     )
@@ -264,7 +234,6 @@ def face_outline(landmarks: NDArray[Any], height: float = FOREHEAD) -> FloatArra
     return smooth_curve(np.concatenate([points[JAW], forehead(points, height)[::-1]]), closed=True)
 
 
-@kept
 def face_mask(landmarks: NDArray[Any], shape: tuple[int, int], *, soft: float = FACE_EDGE) -> FloatArray:
     """The whole face with forehead; its edge is soft, by `soft` units, and lies inside the outline."""
     size = interocular_distance(landmarks)
@@ -352,7 +321,9 @@ def brows_mask(landmarks: NDArray[Any], shape: tuple[int, int], *, soft: float =
     return fill(shape, *outlines, soft=soft * size)
 
 
-def around_eyes_mask(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
+def around_eyes_mask(
+    landmarks: NDArray[Any], shape: tuple[int, int], grids: tuple[EyeGrid, EyeGrid] | None = None
+) -> FloatArray:
     """All that makeup of the eyes may have reached: lids, brows and a rim around them, without the eyeballs."""
     import cv2
 
@@ -362,8 +333,9 @@ def around_eyes_mask(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatAr
         points = np.concatenate([landmarks[eye], landmarks[brow]]).astype(np.float32)
         hull = cv2.convexHull(points, clockwise=True)[:, 0]
         outlines.append(smooth_curve(grown(hull, AROUND_EYES * size), closed=True))
-    zone = np.maximum(fill(shape, *outlines, soft=AROUND_EYES / 3 * size), eyes_mask(landmarks, shape))
-    return np.asarray(zone * (1 - openings_mask(landmarks, shape)), dtype=np.float32)
+    grids = grids or eye_grids(landmarks, shape)
+    zone = np.maximum(fill(shape, *outlines, soft=AROUND_EYES / 3 * size), eyes_mask(landmarks, shape, grids))
+    return np.asarray(zone * (1 - openings_mask(landmarks, shape, grids)), dtype=np.float32)
 
 
 def openings_mask(
@@ -380,7 +352,6 @@ def openings_mask(
     return blur(total, soft * interocular_distance(landmarks))
 
 
-@kept
 def skin_mask(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
     """The face without lips, mouth, eyes and brows."""
     size = interocular_distance(landmarks)

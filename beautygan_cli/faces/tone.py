@@ -64,7 +64,7 @@ def brows_painted(face: FaceAnalysis) -> bool:
     def work() -> bool:
         lab = rgb_to_lab(face.chip)
         colour = masks.skin_colour(face.landmarks, lab)
-        brows = masks.brows_mask(face.landmarks, (lab.shape[0], lab.shape[1])) > 0.5
+        brows = face.mask(masks.brows_mask) > 0.5
         if colour is None or not brows.any():
             return False
         return bool(np.hypot(*masks.skin_hue(lab, colour[0])[brows].mean(axis=0)) > FARTHEST_BROWS)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,9 +37,8 @@ def read(face: FaceAnalysis) -> WornBrows | None:
 
     def work() -> WornBrows | None:
         lab = rgb_to_lab(exposure.lit(face).chip)
-        shape = (lab.shape[0], lab.shape[1])
-        skin = weighted_mean(lab, masks.cheeks_mask(face.landmarks, shape))
-        stroke = masks.brows_mask(face.landmarks, shape)
+        skin = weighted_mean(lab, face.mask(masks.cheeks_mask))
+        stroke = face.mask(masks.brows_mask)
         # The less a pixel looks like skin, the more it is hair or paint.
         apart = np.square(lab - skin).sum(axis=-1)
         worn = WornBrows(weighted_mean(lab, np.asarray(stroke * apart, np.float32)), weighted_mean(lab, stroke))
@@ -50,17 +48,16 @@ def read(face: FaceAnalysis) -> WornBrows | None:
 
 
 def drawn(
-    before: FloatArray, after: FloatArray, landmarks: NDArray[Any], mix: Sequence[tuple[FaceAnalysis, float]]
+    before: FloatArray, after: FloatArray, source: FaceAnalysis, mix: Sequence[tuple[FaceAnalysis, float]]
 ) -> FloatArray:
     """The network's chip with the brows of a mix of references in place of what it painted there itself.
 
-    before, after: the source's chip as it went into the network and came out, (S, S, 3) RGB 0..255; landmarks: (68, 2)
-    in it; mix: the references and their weights. They are drawn as densely as brings their mean nearest to theirs.
+    before, after: the source's chip as it went into the network and came out, (S, S, 3) RGB 0..255; mix: the references
+    and their weights. They are drawn as densely as brings their mean nearest to theirs.
     """
     known = [(brows, weight) for face, weight in mix if (brows := read(face))]
     total = sum(weight for _, weight in known)
-    shape = (before.shape[0], before.shape[1])
-    shade = weighted_mean(after - before, masks.skin_mask(landmarks, shape))
+    shade = weighted_mean(after - before, source.mask(masks.skin_mask))
     if total <= 0 or not np.isfinite(shade).all():
         return after
     colour, goal = (
@@ -68,12 +65,12 @@ def drawn(
     )
     bare = np.clip(before + shade.astype(np.float32), 0, 255)
     lightness, a, b = (float(value) for value in colour)
-    painted = rendering.with_brows(bare, landmarks, Brows((lightness, a, b), 1.0))
-    stroke = masks.brows_mask(landmarks, shape)
+    painted = rendering.with_brows(bare, source.landmarks, Brows((lightness, a, b), 1.0))
+    stroke = source.mask(masks.brows_mask)
     own, full = (weighted_mean(rgb_to_lab(chip), stroke) for chip in (bare, painted))
     if not np.isfinite(own).all():  # no brows in sight
         return after
     moved = full - own
     amount = float(np.clip((goal - own) @ moved / max(float(moved @ moved), 1e-6), 0, 1))
-    zone = drawing.smoothstep(0, 0.5, masks.brows_mask(landmarks, shape, soft=AROUND))[..., None]
+    zone = drawing.smoothstep(0, 0.5, source.mask(masks.brows_mask, soft=AROUND))[..., None]
     return np.asarray(after + zone * (bare + np.float32(amount) * (painted - bare) - after), dtype=np.float32)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.faces import masks
+from beautygan_cli.faces.alignment import FaceAnalysis
 from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
 from beautygan_cli.types import FloatArray
@@ -37,13 +38,13 @@ LEAST_CHANGE = 4.0  # L*a*b* distance; a smaller mean change has no sure directi
 def deepen(
     network_input: NDArray[Any],
     made_up: NDArray[Any],
-    landmarks: NDArray[Any],
+    face: FaceAnalysis,
     reference: NDArray[Any],
     worn: NDArray[Any],
 ) -> FloatArray:
     """The made-up chip with its lips, eyes and the shade of its skin deepened, (S, S, 3) float32 RGB 0..255.
 
-    network_input, made_up: the source's chip as it went into the network and came out; landmarks: its (68, 2).
+    network_input, made_up: the source's chip as it went into the network and came out; face: the source.
     reference: the reference's chip, worn: its landmarks in it (the source's own, where it was warped onto them). All
     RGB 0..255.
     """
@@ -51,31 +52,31 @@ def deepen(
 
     before, after, wanted = (rgb_to_lab(np.asarray(item)) for item in (network_input, made_up, reference))
     change = after - before
-    shape, reference_shape = before.shape[:2], wanted.shape[:2]
-    aligned = np.array_equal(landmarks, worn) and shape == reference_shape
+    shape, reference_shape = before.shape[:2], (wanted.shape[0], wanted.shape[1])
+    aligned = np.array_equal(face.landmarks, worn) and shape == reference_shape
 
     def on_reference(mask: NDArray[Any], measure: Callable[..., NDArray[Any]]) -> NDArray[np.float64]:
         return weighted_mean(wanted, mask if aligned else measure(worn, reference_shape))
 
-    skin = masks.cheeks_mask(landmarks, shape)
+    skin = face.mask(masks.cheeks_mask)
     own, shade = weighted_mean(before, skin), weighted_mean(change, skin)
     if not np.isfinite(shade).all():  # no skin in sight
         return np.asarray(made_up, dtype=np.float32)
     skin_wanted = on_reference(skin, masks.cheeks_mask)
     measured = {"lips": _lips, "eyes": masks.lids_mask}
-    applied = {"lips": masks.lips_mask(landmarks, shape, grow=0.01), "eyes": _soft_eyes(landmarks, shape)}
+    applied = {"lips": face.mask(masks.lips_mask, grow=0.01), "eyes": face.mask(_soft_eyes)}
     shared = {"lips": 1.0, "eyes": EYES_SHARE}
     gain, shift = _nearer(shade, skin_wanted - own, "skin")
     moved = (gain - 1) * shade + shift
     light = (skin_wanted - own - shade - moved)[0]
     found = []
     for name, measure in measured.items():
-        mask = measure(landmarks, shape)
+        mask = face.mask(measure)
         goal = on_reference(mask, measure)
         goal[0] -= EXPOSURE_SHARE * light
         needed = goal - weighted_mean(before, mask) - shade - shared[name] * moved
         found.append((applied[name], *_nearer(weighted_mean(change, mask) - shade, needed, name)))
-    of_skin = masks.face_mask(landmarks, shape) * (1 - (1 - EYES_SHARE) * applied["eyes"])
+    of_skin = face.mask(masks.face_mask) * (1 - (1 - EYES_SHARE) * applied["eyes"])
     planes = []  # NumPy takes ten times as long for the three channels of pixels
     for channel, (plane, changed) in enumerate(zip(cv2.split(after), cv2.split(change), strict=True)):
         painted = changed - np.float32(shade[channel])

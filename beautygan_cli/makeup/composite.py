@@ -125,7 +125,7 @@ def paste_into(
     if (right - left) % step or (bottom - top) % step:  # the whole of a photo of an odd size
         step = 1
     change, shade = split_change(network_input, made_up, face, strengths)
-    drawn = DRAWN * masks.eyes_mask(face.landmarks, (change.shape[0], change.shape[1]))
+    drawn = DRAWN * face.mask(masks.eyes_mask)
     shares = [weights], canvas.in_part(left, top, step)
     changes = _layers(face.chip, change, drawn), face.crop_transform.in_part(left, top, step)
     part = photo[top:bottom, left:right]
@@ -266,7 +266,7 @@ def split_change(
     import cv2
 
     before, after = np.asarray(network_input, dtype=np.float32), np.asarray(made_up, dtype=np.float32)
-    skin = masks.skin_mask(face.landmarks, (before.shape[0], before.shape[1]))
+    skin = face.mask(masks.skin_mask)
     own, full = weighted_mean(before, skin), weighted_mean(after, skin)
     if not np.isfinite(own).all():  # no skin in sight
         return after - before, np.zeros(3, dtype=np.float32)
@@ -275,7 +275,7 @@ def split_change(
     dimming = np.clip((wanted + 1) / (full + 1), 0.25, 4) - 1
     shade = (wanted - own).astype(np.float32)
     # Around the face may be a mask's grey, which must not shine in: what is known within goes on over the edge.
-    face_alone = masks.face_mask(face.landmarks, (before.shape[0], before.shape[1]))
+    face_alone = face.mask(masks.face_mask)
     inside = cv2.merge([drawing.smoothstep(0.9, 1, face_alone)] * 3)
     reach = LIGHT_BLUR * masks.interocular_distance(face.landmarks)
     known = np.maximum(cv2.merge([drawing.blur(inside[..., 0], reach)] * 3), np.float32(1e-3))
@@ -289,7 +289,7 @@ def shade_density(
     network_input: NDArray[Any], made_up: NDArray[Any], face: FaceAnalysis, strengths: Strengths
 ) -> NDArray[np.float64]:
     """What the whole face's shade, as `split_change` gives it, divides linear red, green and blue by: its logarithm."""
-    skin = masks.skin_mask(face.landmarks, (network_input.shape[0], network_input.shape[1]))
+    skin = face.mask(masks.skin_mask)
     own, full = weighted_mean(np.asarray(network_input), skin), weighted_mean(np.asarray(made_up), skin)
     if not np.isfinite(own).all():
         return np.zeros(3)
@@ -475,12 +475,13 @@ def _detail(
     lips = masks.lips_mask(landmarks, shape, grow=0.02, soft=0.02)
     eyes = brows = around_eyes = kept = np.zeros(shape, dtype=np.float32)
     if with_eyes:
-        kept = masks.openings_mask(landmarks, shape, soft=0.01)
+        grids = masks.eye_grids(landmarks, shape)
+        kept = masks.openings_mask(landmarks, shape, grids, soft=0.01)
         if remove:
-            eyes = around_eyes = masks.around_eyes_mask(landmarks, shape)
+            eyes = around_eyes = masks.around_eyes_mask(landmarks, shape, grids)
         else:
             brows = masks.brows_mask(landmarks, shape)
-            eyes = masks.eyes_mask(landmarks, shape)
+            eyes = masks.eyes_mask(landmarks, shape, grids)
             lids = eyes * (1 - brows)
             around_eyes, eyes = np.maximum(eyes, brows) if strengths.brows is None else lids, lids
     # The network's colour of the lips spills a little over their edge; the skin around them takes less paint.

@@ -109,7 +109,7 @@ def look_at(face: FaceAnalysis, network_input: NDArray[Any], bared: NDArray[Any]
     if cheeks is None:
         return None
     change = fitted_change(face.chip, np.asarray(bared, np.float32) - np.asarray(network_input, np.float32))
-    shade = _shade(network_input, bared, masks.cheeks_mask(face.landmarks, (face.chip.shape[0], face.chip.shape[1])))
+    shade = _shade(network_input, bared, face.mask(masks.cheeks_mask))
     left, right = (_seen(face, patch, number, cheeks, change, shade) for number, patch in enumerate(face.eyes))
     return left, right
 
@@ -334,13 +334,13 @@ def _explained(session: MakeupSession, bare: FaceAnalysis, worn: FaceAnalysis) -
     """The share of the lids' pigment, in density, that the model's removal takes off the face; below 0 it adds some."""
     network_input, clean = (face.chip.astype(np.float32) for face in (worn, bare))
     if session.signature.mask:
-        inside = masks.face_mask(worn.landmarks, (network_input.shape[0], network_input.shape[1]))
+        inside = worn.mask(masks.face_mask)
         network_input, clean = masks.masked(network_input, inside), masks.masked(clean, inside)
     try:
         bared = session.remove(network_input[None], clean[None])[0]
     except ModelError:
         return 0.0
-    lids = masks.lids_mask(worn.landmarks, (network_input.shape[0], network_input.shape[1]))[..., None]
+    lids = worn.mask(masks.lids_mask)[..., None]
     true, left = log_light(clean) - log_light(network_input), log_light(clean) - log_light(bared)
     return 1 - float((np.abs(left) * lids).sum() / max(float((np.abs(true) * lids).sum()), 1e-6))
 

@@ -311,10 +311,10 @@ def make_up(
     for number, ((source, _), look) in enumerate(zip(pairs, looks, strict=True)):
         before = jobs[number, next(iter(look.mixes.values()))].chips[0][0]
         worn = {region: made[number, mix] for region, mix in look.mixes.items()}
-        after = _joined(before, worn, source.landmarks)
+        after = _joined(before, worn, source)
         of_brows = look.mixes.get("brows", look.mixes.get("eyes", ()))
         if not remove and of_brows and not _is_drawn(of_brows) and all(tone.brows_painted(f) for f, _ in of_brows):
-            after = brows.drawn(before, after, source.landmarks, of_brows)
+            after = brows.drawn(before, after, source, of_brows)
         after = tone.kept(source, before, after, [face for mix in look.mixes.values() for face, _ in mix])
         if lit[source] is not source:
             own = _fed(source, session.signature)
@@ -456,19 +456,18 @@ def _deepened(job: _Job, after: FloatArray, signature: Signature) -> FloatArray:
             return after
         look = np.average([chip for _, chip in job.chips], axis=0, weights=[weight for _, weight in job.mix])
     worn = source.landmarks if signature.warp_reference else reference.landmarks
-    return colour_correction.deepen(before, after, source.landmarks, look, worn)
+    return colour_correction.deepen(before, after, source, look, worn)
 
 
-def _joined(before: FloatArray, worn: Mapping[str, FloatArray], landmarks: NDArray[Any]) -> FloatArray:
+def _joined(before: FloatArray, worn: Mapping[str, FloatArray], source: FaceAnalysis) -> FloatArray:
     """One chip of those that the regions wear; a region without one stays as it was before."""
     lips, eyes, skin = (worn.get(region, before) for region in ("lips", "eyes", "skin"))
     brows = worn.get("brows", eyes)
     if all(chip is lips for chip in (eyes, skin, brows)):
         return lips
-    shape = (before.shape[0], before.shape[1])
-    around_lips = region_masks.lips_mask(landmarks, shape, grow=0.05, soft=0.02)[..., None]
-    on_brows = region_masks.brows_mask(landmarks, shape)[..., None]
-    around_eyes = np.maximum(region_masks.eyes_mask(landmarks, shape)[..., None], on_brows)
+    around_lips = source.mask(region_masks.lips_mask, grow=0.05, soft=0.02)[..., None]
+    on_brows = source.mask(region_masks.brows_mask)[..., None]
+    around_eyes = np.maximum(source.mask(region_masks.eyes_mask)[..., None], on_brows)
     result = skin + around_eyes * (eyes - skin)
     result = result + on_brows * (brows - eyes)
     return np.asarray(result + around_lips * (lips - result), dtype=np.float32)
@@ -491,7 +490,7 @@ def network_chips(source: FaceAnalysis, reference: FaceAnalysis, signature: Sign
         second = reference.chip.astype(np.float32)
     if signature.mask:
         worn_by = source if signature.warp_reference else reference
-        second = region_masks.masked(second, region_masks.face_mask(worn_by.landmarks, shape))
+        second = region_masks.masked(second, worn_by.mask(region_masks.face_mask))
     return _fed(source, signature), second
 
 
@@ -499,7 +498,7 @@ def _fed(source: FaceAnalysis, signature: Signature) -> FloatArray:
     """The source's chip as the model wants it."""
     chip = source.chip.astype(np.float32)
     if signature.mask:
-        chip = region_masks.masked(chip, region_masks.face_mask(source.landmarks, (signature.size, signature.size)))
+        chip = region_masks.masked(chip, source.mask(region_masks.face_mask))
     return chip
 
 

@@ -11,6 +11,7 @@ import pytest
 from beautygan_cli.batch import line, thread_counts
 from beautygan_cli.batch.manifest import Manifest
 from beautygan_cli.batch.options import RunConfig
+from beautygan_cli.batch.plan import Planner
 from beautygan_cli.batch.sources import read_looks
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.look import Look
@@ -68,7 +69,7 @@ def test_batches_workers_and_order_change_no_pixel_by_more_than_one_grey_level(
             references, _ = read_looks(given, session.signature)
             items = [Found(source, PurePath()) for source in sources]
             options = RunConfig(out=tmp_path / name, batch_size=size)
-            outcomes = line.run(items[::order], references[::order], session, options, manifest)
+            outcomes = line.run(Planner(references[::order], session, options, manifest), items[::order])
             return {o.output.name: read_photo(o.output).pixels for o in outcomes if o.status == "made" and o.output}
 
     plain = made("plain", 8, None, 1)

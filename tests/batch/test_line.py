@@ -16,6 +16,7 @@ from beautygan_cli.batch import sources as batch_sources
 from beautygan_cli.batch.manifest import Manifest
 from beautygan_cli.batch.naming import JOINT, Names
 from beautygan_cli.batch.options import RunConfig
+from beautygan_cli.batch.plan import Planner
 from beautygan_cli.batch.sources import read_looks, read_source
 from beautygan_cli.faces import alignment, detection
 from beautygan_cli.makeup import composite, pipeline
@@ -330,7 +331,7 @@ def line(sources, looks, session, options, **more):
     assert failures == []
     with Manifest(options.out) as manifest:
         items = [Found(source, PurePath()) for source in sources]
-        yield from batch_line.run(items, references, session, options, manifest, **more)
+        yield from batch_line.run(Planner(references, session, options, manifest), items, **more)
 
 
 def test_batches_are_filled_across_photos_and_outcomes_keep_the_photos_order(place, session, tmp_path):

@@ -102,7 +102,7 @@ def work(wave, shared: Shared, session) -> Done:
     """What a worker makes of a wave."""
     ledger = Ledger(shared, wave.jobs)
     planner = BlockPlanner(wave.jobs, shared, session, ledger)
-    line = BlockLine(wave.jobs, planner, session, threading.Event(), lambda: False)
+    line = BlockLine(wave.jobs, planner, threading.Event(), lambda: False)
     try:
         outcomes = list(line.outcomes())
     finally:

@@ -6,14 +6,16 @@ from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import PurePath
 
+import numpy as np
 import pytest
 
 from beautygan_cli.batch import line as batch_line
 from beautygan_cli.batch import sources as batch_sources
 from beautygan_cli.batch.manifest import Manifest
 from beautygan_cli.batch.options import RunConfig
+from beautygan_cli.batch.plan import Planner
 from beautygan_cli.batch.sources import read_looks, read_source
-from beautygan_cli.faces import detection
+from beautygan_cli.faces import detection, masks
 from beautygan_cli.makeup import eye_layer, pipeline
 from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.makeup.look import Look
@@ -62,13 +64,38 @@ def test_each_photo_of_a_run_is_read_searched_and_analysed_once(place, session, 
     looks = looks_of(place, session)
     with Manifest(tmp_path / "out") as manifest:
         config = RunConfig(out=tmp_path / "out", batch_size=2)
-        outcomes = list(batch_line.run(sources, looks, session, config, manifest))
+        outcomes = list(batch_line.run(Planner(looks, session, config, manifest), sources))
     assert [outcome.status for outcome in outcomes] == ["made"] * 6
     assert calls["read_photo"] == calls["detect"] == calls["analyse_face"] == 2 + REFERENCES
     # 6 pairs by 2 at a time; the pigment of each reference is read once, beside the batch in which it is first worn.
     assert session.runs - runs == 3 + 2
     assert session.encoded - encoded == 2 * (6 + REFERENCES)
     assert calls["eye_layers"] == 2  # once a batch, for both of its references together; the third one's in the next
+
+
+def test_a_sources_masks_are_drawn_once_for_all_its_references(place, session, monkeypatch):
+    pair, faces = [], []
+    for name, folder in (("bare.jpg", "bare"), ("worn.jpg", "worn")):
+        pixels = read_photo(place(name, folder, 0)).pixels
+        pair.append(pixels)
+        faces.append(pipeline.find_faces(pixels, session.signature, name)[0])
+    drawn = []
+    for name in ("face_mask", "skin_mask", "cheeks_mask", "lips_mask", "eyes_mask", "lids_mask"):
+        real = getattr(masks, name)
+
+        def counted(landmarks, shape, *more, real=real, name=name, **options):
+            if np.array_equal(landmarks, faces[0].landmarks):
+                drawn.append((name, *more, *options.items()))
+            return real(landmarks, shape, *more, **options)
+
+        monkeypatch.setattr(masks, name, counted)
+    once = None
+    for _ in range(REFERENCES):
+        made = pipeline.make_up([(faces[0], replace(faces[1]))], session)
+        pipeline.apply(pair[0], [faces[0]], made, Strengths())
+        once = once or len(drawn)
+    assert once
+    assert len(drawn) == once
 
 
 def test_a_source_that_is_being_read_already_is_not_read_again(place, session, tmp_path, calls):
@@ -79,7 +106,9 @@ def test_a_source_that_is_being_read_already_is_not_read_again(place, session, t
     reading.set_result(read_source(path, session.signature, config))
     calls.clear()
     with Manifest(config.out) as manifest:
-        run = batch_line.run([Found(path, PurePath())], looks, session, config, manifest, ahead={path: reading})
+        run = batch_line.run(
+            Planner(looks, session, config, manifest), [Found(path, PurePath())], ahead={path: reading}
+        )
         assert [outcome.status for outcome in run] == ["made"] * REFERENCES
     assert "read_photo" not in calls and "detect" not in calls
 

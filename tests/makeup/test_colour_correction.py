@@ -56,7 +56,7 @@ def test_makeup_at_part_of_its_depth_is_brought_to_the_references(
 ) -> None:
     network_input = face.chip.astype(np.float32)
     weak = network_input + share * (worn - network_input)
-    result = colour_correction.deepen(network_input, weak, face.landmarks, worn, face.landmarks)
+    result = colour_correction.deepen(network_input, weak, face, worn, face.landmarks)
     for mask in masks_of(face).values():
         assert distance(result, worn, mask) < 0.6 * distance(weak, worn, mask)
 
@@ -74,7 +74,7 @@ def test_the_change_is_scaled_within_its_limits(
     monkeypatch.setattr(colour_correction, "SHIFTS", dict.fromkeys(colour_correction.SHIFTS, 0.0))
     network_input = face.chip.astype(np.float32)
     made_up, reference = (network_input + part * (worn - network_input) for part in (share, of_reference))
-    result = colour_correction.deepen(network_input, made_up, face.landmarks, reference, face.landmarks)
+    result = colour_correction.deepen(network_input, made_up, face, reference, face.landmarks)
     for name, gain in gains(face, made_up, result).items():
         assert gain == pytest.approx(colour_correction.GAINS[name][end], abs=0.04), name
 
@@ -90,7 +90,7 @@ def test_what_scaling_leaves_is_added_up_to_a_limit(
     made_up = lab_to_rgb(lab)
     for off in (2.0, 7.0):
         reference = lab_to_rgb(lab + np.float32([0, 0, off]))
-        result = rgb_to_lab(colour_correction.deepen(network_input, made_up, face.landmarks, reference, face.landmarks))
+        result = rgb_to_lab(colour_correction.deepen(network_input, made_up, face, reference, face.landmarks))
         moved = {name: weighted_mean(result - lab, mask)[2] for name, mask in where.items()}
         assert moved["skin"] == pytest.approx(min(off, colour_correction.SHIFTS["skin"]), abs=0.3)
         assert moved["lips"] == pytest.approx(
@@ -104,7 +104,7 @@ def test_another_skins_tone_is_not_taken_over(face: alignment.FaceAnalysis) -> N
     lab = rgb_to_lab(face.chip)
     made_up = lab_to_rgb(lab + np.float32([-6, 0, 0]))
     paler = lab_to_rgb(lab + np.float32([14, 0, 0]))
-    result = colour_correction.deepen(face.chip.astype(np.float32), made_up, face.landmarks, paler, face.landmarks)
+    result = colour_correction.deepen(face.chip.astype(np.float32), made_up, face, paler, face.landmarks)
     assert np.abs(weighted_mean(rgb_to_lab(result) - rgb_to_lab(made_up), cheeks)).max() < 0.3
 
 
@@ -117,21 +117,21 @@ def test_the_skins_shade_reaches_the_references_and_comes_back_no_further_than_i
     made_up, deeper = (lab_to_rgb(lab - np.array([part * 8, 0, -part * 3], np.float32)) for part in (0.8, 1.0))
     moves = []
     for reference in (deeper, made_up, network_input):
-        result = colour_correction.deepen(network_input, made_up, face.landmarks, reference, face.landmarks)
+        result = colour_correction.deepen(network_input, made_up, face, reference, face.landmarks)
         moves.append(np.linalg.norm(weighted_mean(rgb_to_lab(result) - rgb_to_lab(made_up), cheeks)))
     wanted = np.linalg.norm(weighted_mean(rgb_to_lab(deeper) - rgb_to_lab(made_up), cheeks))
     assert moves == pytest.approx([wanted, 0, colour_correction.SHIFTS["skin"]], abs=0.15)
 
 
 def test_where_nothing_was_painted_nothing_is_deepened(face: alignment.FaceAnalysis, worn: np.ndarray) -> None:
-    result = colour_correction.deepen(face.chip, face.chip, face.landmarks, worn, face.landmarks)
+    result = colour_correction.deepen(face.chip, face.chip, face, worn, face.landmarks)
     assert np.abs(result - face.chip).max() < 1
 
 
 def test_the_skin_outside_lips_and_eyes_does_not_move(face: alignment.FaceAnalysis, worn: np.ndarray) -> None:
     network_input = face.chip.astype(np.float32)
     weak = network_input + 0.5 * (worn - network_input)
-    result = colour_correction.deepen(network_input, weak, face.landmarks, worn, face.landmarks)
+    result = colour_correction.deepen(network_input, weak, face, worn, face.landmarks)
     cheeks = masks.cheeks_mask(face.landmarks, (256, 256)) > 0.9
     assert np.abs(result - weak)[cheeks].max() < 1.5
 

@@ -14,6 +14,7 @@ from beautygan_cli import Look, MakeupSession, Strengths
 from beautygan_cli.batch import line
 from beautygan_cli.batch.manifest import Manifest
 from beautygan_cli.batch.options import RunConfig
+from beautygan_cli.batch.plan import Planner
 from beautygan_cli.batch.sources import read_looks
 from beautygan_cli.errors import LookError, OutputError
 from beautygan_cli.faces import detection
@@ -240,7 +241,7 @@ def test_a_sweep_gives_a_result_for_each_strength_from_one_run(place, session: M
     looks, _ = read_looks([(Found(reference, PurePath()), Look.of(reference))], session.signature)
     runs = session.runs
     with Manifest(options.out) as manifest:
-        outcomes = list(line.run([Found(source, PurePath())], looks, session, options, manifest))
+        outcomes = list(line.run(Planner(looks, session, options, manifest), [Found(source, PurePath())]))
     assert session.runs == runs + 1 + 1  # for the pair, and for the pigment of the reference's eyes
     assert [outcome.asked for outcome in outcomes] == [0.0, 0.5, 1.0]
     assert [outcome.output.name for outcome in outcomes] == ["me__red@0.jpg", "me__red@50.jpg", "me__red@100.jpg"]

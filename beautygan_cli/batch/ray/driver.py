@@ -14,23 +14,19 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib import metadata
 from itertools import islice
 from pathlib import Path
 
-from beautygan_cli.batch.clip import OnFrame
-from beautygan_cli.batch.manifest import Manifest, Record, State
-from beautygan_cli.batch.options import RunConfig
+from beautygan_cli.batch.manifest import Record, State
 from beautygan_cli.batch.outcome import Outcome
 from beautygan_cli.batch.plan import Planner, identity
 from beautygan_cli.batch.ray.jobs import Job, Shared
 from beautygan_cli.batch.ray.pool import Layout, Pool
-from beautygan_cli.batch.sources import ReadyLook
 from beautygan_cli.errors import PhotoError
-from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.photos.files import present, sweep
 from beautygan_cli.photos.find import Found
 
@@ -39,31 +35,25 @@ LOOKING_UP = 8  # threads: a look at a file elsewhere takes milliseconds of wait
 
 
 def run(
+    planner: Driver,
     sources: Iterable[Found | None],
-    looks: Sequence[ReadyLook],
-    session: MakeupSession,
-    config: RunConfig,
-    manifest: Manifest,
     *,
     layout: Layout,
-    inputs: Sequence[Path] = (),
-    pictures_wanted: Callable[[Path], bool] = lambda _: False,
     stop: threading.Event | None = None,
-    on_frame: OnFrame | None = None,
 ) -> Iterator[Outcome]:
     """As `line.run`, with the same files, records and outcomes, these in the order in which blocks are done.
 
-    `sources` must end. Every machine of the cluster sees the photos and `config.out` under the same names. After
-    `stop` is set, what workers finish within LAST_SECONDS still counts. ClusterError where the cluster gives up.
+    `sources` must end. Every machine of the cluster sees the photos and the planner's folder of results under the same
+    names. After `stop` is set, what workers finish within LAST_SECONDS still counts. ClusterError where the cluster
+    gives up.
     """
     stop = stop or threading.Event()
     given = [item for item in sources if item is not None]
-    planner = Driver(looks, session, config, manifest, inputs=inputs, pictures_wanted=pictures_wanted)
     planner.admit(given)
     try:
         yield from _run(planner, given, layout, stop)
     finally:
-        sweep(config.out)  # of what a worker that died was writing
+        sweep(planner.config.out)  # of what a worker that died was writing
 
 
 def _run(planner: Driver, given: Sequence[Found], layout: Layout, stop: threading.Event) -> Iterator[Outcome]:
@@ -101,19 +91,6 @@ class _Wave:
 
 class Driver(Planner):
     """Plans for all workers, several photos at a time."""
-
-    def __init__(
-        self,
-        looks: Sequence[ReadyLook],
-        session: MakeupSession,
-        config: RunConfig,
-        manifest: Manifest,
-        *,
-        inputs: Sequence[Path] = (),
-        pictures_wanted: Callable[[Path], bool] = lambda _: False,
-    ) -> None:
-        super().__init__(looks, session, config, manifest, inputs=inputs, pictures_wanted=pictures_wanted)
-        self.session = session
 
     def wave(self, items: Sequence[Found], stop: threading.Event) -> _Wave:
         """Look up so many sources, several at a time."""

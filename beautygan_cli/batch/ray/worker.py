@@ -112,7 +112,7 @@ class Worker:
         stop, outcomes = threading.Event(), []
         ledger = Ledger(self.shared, jobs)
         planner = BlockPlanner(jobs, self.shared, self.session, ledger)
-        line = BlockLine(jobs, planner, self.session, stop, lambda: bool(self._ask("stopped")))
+        line = BlockLine(jobs, planner, stop, lambda: bool(self._ask("stopped")))
         try:
             for outcome in line.outcomes():
                 outcomes.append(outcome)
@@ -263,7 +263,6 @@ class BlockLine(Line):
         self,
         jobs: Sequence[Job],
         planner: Planner,
-        session: MakeupSession,
         stop: threading.Event,
         stopped: Callable[[], bool],
     ) -> None:
@@ -274,7 +273,7 @@ class BlockLine(Line):
                     return
                 yield job.item
 
-        super().__init__(planner, coming(), session, stop)
+        super().__init__(planner, coming(), stop)
 
     def open(self, item: Found, name: str) -> Plan:
         """A photo elsewhere is fetched once, however often it is read."""
