@@ -1,4 +1,4 @@
-"""Photos turned in the plane, every 15 degrees: whether the face is found, what that costs, and how much makeup it gets.
+"""Photos turned in the plane, every 15 degrees: is the face found, at what cost, and how much makeup does it get?
 
     python benchmarks/turned.py --faces PORTRAITS --ref samples/makeup/red.jpg --count 20
 

@@ -29,6 +29,7 @@ PROMISES = {
     "Hostile photos": "Any photo ends as a correct result or as one clear line, and stops, hangs or harms nothing",
     "Photos in and out": "Every format is read upright and written whole or not at all, with its metadata",
     "Safe outputs": "A result is whole or absent, its failure is named, inputs and all else stay as they were",
+    "Stopping": "A run that is told to end does so within seconds, wherever it is, with nothing half written",
     "Privacy": "Nothing leaves the machine; reports hold no absolute paths; position and mark as asked",
     "Determinism": "The same input gives the same bytes; how the work is spread changes one grey level at most",
     "Long runs": "After the first hundred results memory grows by 48 MB at most, open files and threads not at all",

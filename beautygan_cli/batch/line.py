@@ -13,7 +13,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 LOOK_EVERY = 0.2  # seconds between two looks at whether the run is to end
 READ_AHEAD = 1.5  # photos a reader opens before the network gets to them
 MOST_UNFINISHED = 2  # results a finisher has, waiting or at work
+LAST_SECONDS = 1.0  # after a stop, for results that are being composed and written
 MOST_PIXELS_WAITING = 100_000_000  # of photos with a face in the batch that is being filled: it is run before more wait
 
 
@@ -57,9 +59,9 @@ def run(
     """Make up every source with every look and yield each outcome as it is known, source by source.
 
     What the planner's manifest knows to be done is kept. `sources` may go on forever; None among them says that no more
-    will come for a while, so that no batch waits to be filled. After `stop` is set, what is with a finisher is
-    finished, the rest is dropped, and the iterator ends. `on_frame` hears of each frame of a clip that is done.
-    `ahead`: sources that are being read already, by path. OutputError where nothing can be recorded.
+    will come for a while, so that no batch waits to be filled. After `stop` is set, what is with a finisher has
+    LAST_SECONDS to be finished, the rest is dropped, and the iterator ends. `on_frame` hears of each frame of a clip
+    that is done. `ahead`: sources that are being read already, by path. OutputError where nothing can be recorded.
     """
     if isinstance(sources, Sequence):  # all known: names don't depend on which comes first
         planner.admit([item for item in sources if item is not None])
@@ -131,11 +133,12 @@ class Line:
         self.room = threading.BoundedSemaphore(max(1, round(MOST_UNFINISHED * threads.finishers)))
         self.filling: list[tuple[_Pair, FaceAnalysis]] = []
         self.slots: deque[Future[Outcome]] = deque()
+        self.ends: float | None = None  # after a stop: when nothing is waited for any more
 
     def close(self) -> None:
-        """End its threads; what finishers are at is finished, and so is what readers are at, but after a stop."""
+        """End its threads; what readers and finishers are at is finished, but after a stop."""
         self.readers.shutdown(wait=not self.stop.is_set(), cancel_futures=True)
-        self.finishers.shutdown(cancel_futures=True)
+        self.finishers.shutdown(wait=not self.stop.is_set(), cancel_futures=True)
 
     def outcomes(self) -> Iterator[Outcome]:
         """Everything made and recorded, each outcome as it is known."""
@@ -170,7 +173,7 @@ class Line:
     def _opened(self, plan: Future[Plan]) -> bool:
         """Wait for a reader; False when the stop came first: a scan of a large photo takes seconds."""
         while not self.stop.is_set():
-            if wait([plan], timeout=LOOK_EVERY).done:
+            if wait_for([plan], timeout=LOOK_EVERY).done:
                 return True
         return False
 
@@ -218,8 +221,20 @@ class Line:
         """The outcomes that are known, up to the first that is not; `wait`: of all that have been handed on."""
         while self.slots and (wait or self.slots[0].done()):
             slot = self.slots.popleft()
-            if slot.running() or slot.done():
+            if (slot.running() or slot.done()) and self._finished(slot):
                 yield slot.result()
+
+    def _finished(self, slot: Future[Outcome]) -> bool:
+        """Wait for a finisher; False when that takes too long after the stop."""
+        while not wait_for([slot], timeout=LOOK_EVERY).done:
+            if self._too_late():
+                return False
+        return True
+
+    def _too_late(self) -> bool:
+        if self.ends is None and self.stop.is_set():
+            self.ends = time.monotonic() + LAST_SECONDS
+        return self.ends is not None and time.monotonic() > self.ends
 
     def _too_many_pixels(self) -> bool:
         waiting = {pair.source for pair, _ in self.filling}
@@ -336,8 +351,10 @@ class Line:
     # Third station: finishers
 
     def _hand_on(self, wanted: _Wanted, work: Callable[[_Wanted], Outcome]) -> None:
-        """Give a result to a finisher, as soon as there is room."""
-        self.room.acquire()
+        """Give a result to a finisher, as soon as there is room; too late after a stop, to nobody."""
+        while not self.room.acquire(timeout=LOOK_EVERY):
+            if self._too_late():
+                return
         wanted.slot.set_running_or_notify_cancel()
 
         def finish() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,7 +22,8 @@ from beautygan_cli.imaging.colour import ciede2000
 from beautygan_cli.makeup import pipeline
 from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.makeup.pipeline import Made
-from beautygan_cli.photos.files import TEMPORARY, Journal, present, printable, refuse_foreign, sha256_of
+from beautygan_cli.photos.files import Journal, present, printable, refuse_foreign, sha256_of
+from beautygan_cli.photos.leftovers import temporary_folder
 from beautygan_cli.photos.photo import Photo, losses, write_photo
 from beautygan_cli.types import UInt8Array
 
@@ -188,7 +188,7 @@ def _write(photo: Photo, file: Path, config: RunConfig, journal: Journal | None 
 
 def _left_before(photo: Photo, file: Path, config: RunConfig) -> str | None:
     """The SHA-256 of a file that is what would be written, None of any other."""
-    with contextlib.suppress(OSError, OutputError), tempfile.TemporaryDirectory(prefix=TEMPORARY) as folder:
+    with contextlib.suppress(OSError, OutputError), temporary_folder() as folder:
         copy = Path(folder, file.name)
         _write(photo, copy, config)
         digest = sha256_of(copy)

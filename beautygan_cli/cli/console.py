@@ -18,7 +18,8 @@ from typing import Any
 from tqdm import tqdm
 
 from beautygan_cli.batch.outcome import Outcome, Status
-from beautygan_cli.photos.files import TEMPORARY, printable
+from beautygan_cli.photos.files import printable
+from beautygan_cli.photos.leftovers import TEMPORARY
 
 STDIN = "stdin"  # what the photo that came in there is called
 LINE_EVERY = 30.0  # seconds between two lines where there is no terminal for a bar

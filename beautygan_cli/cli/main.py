@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _done(options: Arguments, files: Sequence[Path]) -> int:
     from beautygan_cli.cli import run
+    from beautygan_cli.cli.stopping import say
     from beautygan_cli.errors import BeautyGANError
     from beautygan_cli.photos.files import printable, reason_of
 
@@ -49,23 +50,23 @@ def _done(options: Arguments, files: Sequence[Path]) -> int:
             print(defaults.save(options, parser(), overwrite=options.overwrite))
             return DONE
         if files and not options.quiet:
-            run.say(f"defaults from {' and '.join(printable(file) for file in files)}")
+            say(f"defaults from {' and '.join(printable(file) for file in files)}")
         if options.list_looks:
             return run.list_looks(options)
         if options.serve is not None:
             run.serve(options, options.serve)
         return run.check(options) if options.check else run.make_up(options)
     except BeautyGANError as error:
-        run.say(str(error))
+        say(str(error))
         return NOT_STARTED
     except KeyboardInterrupt:
-        run.say("stopped at once; the results so far are kept, and the same command goes on from there")
+        say("stopped at once; the results so far are kept, and the same command goes on from there")
         return INTERRUPTED
     except BrokenPipeError:  # whoever read our stdout has heard enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return SOME_FAILED
     except OSError as error:  # of what lies beside photos and results: a full disk for temporary files
-        run.say(f"{printable(error.filename or tempfile.gettempdir())} can't be used: {reason_of(error)}.")
+        say(f"{printable(error.filename or tempfile.gettempdir())} can't be used: {reason_of(error)}.")
         return NOT_STARTED
 
 

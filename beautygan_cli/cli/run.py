@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import re
 import shutil
-import signal
 import sys
-import tempfile
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path, PurePath
-from types import FrameType
 from typing import Any, NoReturn
 
 from beautygan_cli.batch import line, thread_counts
@@ -33,6 +30,7 @@ from beautygan_cli.batch.sources import ReadyLook, Source, read_looks, read_sour
 from beautygan_cli.cli.arguments import Arguments, carried, out_file, reproduction
 from beautygan_cli.cli.console import STDIN, Progress, counted, put, shown, spinner
 from beautygan_cli.cli.exit_status import DONE, SOME_FAILED
+from beautygan_cli.cli.stopping import End, say, until_stopped
 from beautygan_cli.errors import BeautyGANError, LookError, OutputError, PhotoError
 from beautygan_cli.makeup import look, pipeline
 from beautygan_cli.makeup.composite import Strengths
@@ -47,9 +45,10 @@ from beautygan_cli.page.state import State
 from beautygan_cli.photos import remote
 from beautygan_cli.photos.animation import animation_format
 from beautygan_cli.photos.clip import CLIP_SUFFIX, INSTALL_CLIPS, clips_readable
-from beautygan_cli.photos.files import TEMPORARY, printable, refuse_foreign, sweep
+from beautygan_cli.photos.files import printable, refuse_foreign, sweep
 from beautygan_cli.photos.find import Found, Problem, find_photos, passed_over
 from beautygan_cli.photos.formats import ANIMATION_SUFFIXES, SOURCE_SUFFIXES, is_clip
+from beautygan_cli.photos.leftovers import TEMPORARY, temporary_folder
 from beautygan_cli.photos.photo import Photo, suffix_for, write_photo
 from beautygan_cli.photos.xmp import is_result
 from beautygan_cli.report.gallery import PAGE, THUMBNAILS, Gallery
@@ -74,43 +73,11 @@ class Given:
     named: list[Path]  # as they were named, the photo on stdin too
 
 
-@dataclass
-class End:
-    """How a run ended: how many failed, and by which signal it was stopped; running: whether it heeds `stop`."""
-
-    failed: int = 0
-    stopped_by: int = 0
-    running: bool = False
-    stop: threading.Event = field(default_factory=threading.Event)
-
-    @property
-    def status(self) -> int:
-        """The exit status; a signal's is 128 more than its number, as shells have it."""
-        if self.stopped_by:
-            return 128 + self.stopped_by
-        return SOME_FAILED if self.failed else DONE
-
-
 def make_up(options: Arguments) -> int:
     """Every source with every look, from finding the photos to the last report; returns the exit status."""
     if options.engine == "ray":
         check_installed()
-    end = End()
-    with _stopped_by_signals(end):
-        try:
-            status = _make_up(options, end)
-        except (BeautyGANError, KeyboardInterrupt):  # either may come of the stop
-            if not end.stopped_by:
-                raise
-            say("stopped at once; the results so far are kept, and the same command goes on from there")
-            status = end.status
-    if end.stopped_by and options.engine == "local":
-        # A thread may still be opening the model or searching a photo: nobody can hurry that up, and Python would wait.
-        with contextlib.suppress(OSError):
-            sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-    return status
+    return until_stopped(functools.partial(_make_up, options), waits=options.engine == "ray")
 
 
 def _make_up(options: Arguments, end: End) -> int:
@@ -164,6 +131,10 @@ def _make_up(options: Arguments, end: End) -> int:
 
 def check(options: Arguments) -> int:
     """Go through the photos and say what would spoil a result; returns the exit status."""
+    return until_stopped(functools.partial(_check, options))
+
+
+def _check(options: Arguments, end: End) -> int:
     from beautygan_cli.evaluation.photo_check import faults
 
     with ExitStack() as stack:
@@ -185,7 +156,8 @@ def check(options: Arguments) -> int:
         if not options.quiet:
             fit = "1 photo is fit" if counts["sound"] == 1 else f"{counts['sound']} photos are fit"
             say(f"{fit}, {counts['faulty']} {'has' if counts['faulty'] == 1 else 'have'} faults")
-        return SOME_FAILED if counts["faulty"] else DONE
+        end.failed = counts["faulty"]
+        return end.status
 
 
 def list_looks(options: Arguments) -> int:
@@ -203,7 +175,10 @@ def list_looks(options: Arguments) -> int:
 def serve(options: Arguments, port: int) -> NoReturn:
     """Serve the page on a port, 0 for any that is free, until a signal ends the process."""
     server.check_installed()
-    end = End()
+    sys.exit(until_stopped(functools.partial(_serve, options, port)))
+
+
+def _serve(options: Arguments, port: int, end: End) -> int:
     with ExitStack() as stack:
         holder = stack.enter_context(contextlib.closing(server.listening(port)))
         given, problems = _looks(options)
@@ -224,17 +199,8 @@ def serve(options: Arguments, port: int) -> NoReturn:
                 say("open this address in a browser on this machine; photos stay in memory; Ctrl-C ends it")
 
         end.running = True  # a stop waits for nobody, and is no error
-        with _stopped_by_signals(end):
-            server.serve(state, holder, end.stop, announce)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        # A thread in the middle of a photo can't be interrupted, and Python would abort at its own end for its sake.
-        os._exit(end.status)
-
-
-def say(message: str) -> None:
-    """A line on stderr."""
-    print(f"beautygan: {shown(message)}", file=sys.stderr, flush=True)
+        server.serve(state, holder, end.stop, announce)
+        return end.status
 
 
 # Before the run
@@ -273,7 +239,7 @@ def _foretell(options: Arguments, given: Given, stack: ExitStack) -> int:
     """Name the results that the command would make, and which of them are there already; opens no photo."""
     settings = _settings(options, stack)
     known = None if out_file(options) else settings.out / FILE_NAME
-    with tempfile.TemporaryDirectory(prefix=TEMPORARY) as folder:
+    with temporary_folder() as folder:
         if known is not None and known.is_file():
             shutil.copyfile(known, Path(folder, FILE_NAME))  # for the names that earlier runs gave
         with Manifest(Path(folder)) as manifest:
@@ -394,7 +360,7 @@ def _from_stdin(stack: ExitStack) -> Path:
     content = sys.stdin.buffer.read(LONGEST_STDIN + 1)
     if not content or len(content) > LONGEST_STDIN:
         raise PhotoError(f"stdin holds {'no photo' if not content else 'too much'}; send one photo into it.")
-    path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=TEMPORARY))) / STDIN
+    path = stack.enter_context(temporary_folder()) / STDIN
     path.write_bytes(content)
     register_heif_opener()
     try:
@@ -473,7 +439,7 @@ def _say_model(options: Arguments, session: MakeupSession, cores: int) -> None:
 
 def _settings(options: Arguments, stack: ExitStack) -> RunConfig:
     if options.out == PIPE:
-        out = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=TEMPORARY)))
+        out = stack.enter_context(temporary_folder())
     else:
         out = file.parent if (file := out_file(options)) else remote.as_path(options.out)
     return RunConfig(
@@ -552,32 +518,6 @@ def _arrivals(
     if not options.quiet:
         outputs.progress.say(f"watching {', '.join(printable(folder) for folder in folders)}; Ctrl-C ends it")
     return arrivals(folders, end.stop, wanted)
-
-
-@contextlib.contextmanager
-def _stopped_by_signals(end: End) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the run in good order: they set `end.stop`. A second one ends it at once.
-
-    So does the first as long as nothing is made. As the first process of a container, the command would be deaf to a
-    signal that nothing is set for.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def note(number: int, frame: FrameType | None) -> None:
-        again = end.stop.is_set()
-        end.stopped_by = number
-        end.stop.set()
-        if again or not end.running:
-            raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class Outputs:

@@ -24,6 +24,7 @@ import numpy as np
 from beautygan_cli.errors import OutputError, PhotoError
 from beautygan_cli.photos import icc
 from beautygan_cli.photos.files import opened, printable
+from beautygan_cli.photos.leftovers import taken_away_by
 from beautygan_cli.photos.photo import MAX_PIXELS
 from beautygan_cli.photos.xmp import NEW_XMP
 from beautygan_cli.types import UInt8Array
@@ -178,6 +179,8 @@ def read_frames(clip: Clip) -> Generator[UInt8Array, None, None]:
     command += ["-fps_mode", "cfr", "-r", str(clip.rate), "-f", "rawvideo", "-"]
     with tempfile.TemporaryFile() as words:
         process = _start(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=words)
+        killed = contextlib.ExitStack()
+        killed.enter_context(taken_away_by(process.kill))
         try:
             assert process.stdout is not None
             number = 0
@@ -192,6 +195,7 @@ def read_frames(clip: Clip) -> Generator[UInt8Array, None, None]:
                 )
         finally:
             _end(process)
+            killed.close()
 
 
 def _fill(stream: IO[bytes], frame: UInt8Array) -> bool:
@@ -240,6 +244,8 @@ class Encoder:
             command += ["-metadata", f"{tag}="]
         command += ["-movflags", "+faststart", "-f", "mp4", "-y", _file(file)]
         self._process = _start(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._words)
+        self._killed = contextlib.ExitStack()
+        self._killed.enter_context(taken_away_by(self._process.kill))
 
     def write(self, frame: UInt8Array) -> None:
         """Write the next frame, (H, W, 3) uint8 RGB."""
@@ -263,6 +269,7 @@ class Encoder:
                     raise self._trouble()
         finally:
             _end(self._process)
+            self._killed.close()
             self._words.close()
 
     def _trouble(self) -> OutputError:

@@ -17,9 +17,9 @@ from typing import IO, Protocol
 
 from beautygan_cli.errors import OutputError, PhotoError
 from beautygan_cli.photos import remote
+from beautygan_cli.photos.leftovers import taken_away_by
 
 MAX_FILE_BYTES = 1 << 32  # what a TIFF can address; a file of holes can claim any size and take hours to read
-TEMPORARY = "beautygan-"  # what temporary folders' names begin with
 _TEMPORARY = re.compile(r"\.beautygan-[0-9a-f]{16}\.part")
 
 
@@ -196,21 +196,22 @@ def whole(path: Path, overwrite: bool, journal: Journal | None = None) -> Iterat
         _make_folder(path.parent)
         folder = _held(path.parent)
         try:
-            with temporary.open("xb") as file:  # mode 0o666 less the umask, and never through a link
-                claim(file)
-                try:
-                    yield file
-                except BaseException as error:
-                    of_the_writer = error
-                    raise
-                file.flush()
-                os.fsync(file.fileno())  # a full disk or quota may show only now
-            if journal is not None:
-                journal.writing(path, sha256_of(temporary))
-            if overwrite or (journal is not None and present(path) and journal.wrote(path)):
-                temporary.replace(path)
-            else:
-                _name_unless_taken(temporary, path)
+            with taken_away_by(temporary.unlink):
+                with temporary.open("xb") as file:  # mode 0o666 less the umask, and never through a link
+                    claim(file)
+                    try:
+                        yield file
+                    except BaseException as error:
+                        of_the_writer = error
+                        raise
+                    file.flush()
+                    os.fsync(file.fileno())  # a full disk or quota may show only now
+                if journal is not None:
+                    journal.writing(path, sha256_of(temporary))
+                if overwrite or (journal is not None and present(path) and journal.wrote(path)):
+                    temporary.replace(path)
+                else:
+                    _name_unless_taken(temporary, path)
         finally:
             with contextlib.suppress(OSError):
                 if folder is None:
