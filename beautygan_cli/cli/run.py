@@ -47,7 +47,7 @@ from beautygan_cli.photos.animation import animation_format
 from beautygan_cli.photos.clip import CLIP_SUFFIX, INSTALL_CLIPS, clips_readable
 from beautygan_cli.photos.files import printable, refuse_foreign, sweep
 from beautygan_cli.photos.find import Found, Problem, find_photos, passed_over
-from beautygan_cli.photos.formats import ANIMATION_SUFFIXES, SOURCE_SUFFIXES, is_clip
+from beautygan_cli.photos.formats import ANIMATION_SUFFIXES, SOURCE_SUFFIXES, format_of, is_clip
 from beautygan_cli.photos.leftovers import TEMPORARY, temporary_folder
 from beautygan_cli.photos.photo import Photo, suffix_for, write_photo
 from beautygan_cli.photos.xmp import is_result
@@ -354,20 +354,13 @@ def _without_clips(
 
 def _from_stdin(stack: ExitStack) -> Path:
     """The photo on stdin, as a file with the suffix of its format."""
-    from PIL import Image, UnidentifiedImageError
-    from pillow_heif import register_heif_opener
-
     content = sys.stdin.buffer.read(LONGEST_STDIN + 1)
     if not content or len(content) > LONGEST_STDIN:
         raise PhotoError(f"stdin holds {'no photo' if not content else 'too much'}; send one photo into it.")
     path = stack.enter_context(temporary_folder()) / STDIN
     path.write_bytes(content)
-    register_heif_opener()
-    try:
-        with Image.open(path) as image:
-            suffix = suffix_for(str(image.format), PurePath(), "same")
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError):
-        suffix = ".png"  # reading it will say what is wrong
+    told = format_of(content[:32])
+    suffix = suffix_for(told, PurePath(), "same") if told else ".png"  # reading it will say what is wrong
     return path.rename(path.with_suffix(suffix))
 
 

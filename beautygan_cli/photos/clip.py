@@ -24,7 +24,7 @@ import numpy as np
 from beautygan_cli.errors import OutputError, PhotoError
 from beautygan_cli.photos import icc
 from beautygan_cli.photos.files import opened, printable
-from beautygan_cli.photos.leftovers import taken_away_by
+from beautygan_cli.photos.leftovers import beginning, taken_away_by
 from beautygan_cli.photos.photo import MAX_PIXELS
 from beautygan_cli.photos.xmp import NEW_XMP
 from beautygan_cli.types import UInt8Array
@@ -178,9 +178,8 @@ def read_frames(clip: Clip) -> Generator[UInt8Array, None, None]:
     command = [*_input(clip.path), "-map", "0:v:0", "-vf", f"{fields}{scale}:{_CAREFUL},format=rgb24"]
     command += ["-fps_mode", "cfr", "-r", str(clip.rate), "-f", "rawvideo", "-"]
     with tempfile.TemporaryFile() as words:
-        process = _start(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=words)
         killed = contextlib.ExitStack()
-        killed.enter_context(taken_away_by(process.kill))
+        process = _start(command, killed, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=words)
         try:
             assert process.stdout is not None
             number = 0
@@ -243,9 +242,10 @@ class Encoder:
         for tag in LOCATION_TAGS if strip_location else ():
             command += ["-metadata", f"{tag}="]
         command += ["-movflags", "+faststart", "-f", "mp4", "-y", _file(file)]
-        self._process = _start(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._words)
         self._killed = contextlib.ExitStack()
-        self._killed.enter_context(taken_away_by(self._process.kill))
+        self._process = _start(
+            command, self._killed, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._words
+        )
 
     def write(self, frame: UInt8Array) -> None:
         """Write the next frame, (H, W, 3) uint8 RGB."""
@@ -345,8 +345,12 @@ def _ffmpeg(arguments: Sequence[str], *, words: str = "error") -> subprocess.Com
     )
 
 
-def _start(arguments: Sequence[str], **pipes: Any) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(_command(arguments, "error"), **pipes, **_APART)
+def _start(arguments: Sequence[str], killed: contextlib.ExitStack, **pipes: Any) -> subprocess.Popen[bytes]:
+    """Start ffmpeg, which ends with this process until `killed` is closed."""
+    with beginning:
+        process = subprocess.Popen(_command(arguments, "error"), **pipes, **_APART)
+        killed.enter_context(taken_away_by(process.kill))
+    return process
 
 
 # A process of its own group is not reached by Ctrl-C: it is for us to say when ffmpeg ends.

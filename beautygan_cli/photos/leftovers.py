@@ -5,10 +5,14 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 TEMPORARY = "beautygan-"  # what temporary folders' names begin with
+
+beginning = threading.Lock()  # held while something comes into being that is to be taken away, until it is known
+_MOMENT = 0.5  # seconds that this may take
 
 _waiting: dict[object, Callable[[], object]] = {}
 
@@ -26,6 +30,7 @@ def taken_away_by(away: Callable[[], object]) -> Iterator[None]:
 
 def take_away() -> None:
     """Take all away that is there at this moment, the latest first; for a process that is about to end."""
+    beginning.acquire(timeout=_MOMENT)  # and nothing more begins
     for away in reversed(list(_waiting.values())):
         with contextlib.suppress(OSError):
             away()

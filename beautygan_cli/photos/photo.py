@@ -43,7 +43,7 @@ from beautygan_cli.photos.exif import (
 from beautygan_cli.photos.facts import Facts, facts_of
 from beautygan_cli.photos.files import Journal, opened, printable, reason_of, refuse_to_replace, whole
 from beautygan_cli.photos.formats import FIRST_SUFFIX, FORMATS, format_of, known_suffixes
-from beautygan_cli.photos.jpeg_scans import has_too_many_scans
+from beautygan_cli.photos.jpeg_scans import has_too_many_parts
 from beautygan_cli.photos.pillow import prepared_pillow
 from beautygan_cli.photos.tiff import is_raw
 from beautygan_cli.photos.xmp import xmp_for_result, xmp_of
@@ -137,6 +137,8 @@ def decode_photo(file: io.BufferedIOBase, path: Path, *, max_pixels: int = MAX_P
     too_large = f"{name} has more than {max_pixels:,} pixels; raise the limit with --max-pixels if you trust the photo."
     if is_raw(file):
         raise PhotoError(f"{name} is a raw file; export it as JPEG or TIFF first.")
+    if has_too_many_parts(file):
+        raise PhotoError(f"{name} is made of more parts than any camera writes; get another copy of it.")
     pillow = prepared_pillow(max_pixels)
     try:
         with pillow.open(file, formats=_READABLE) as image:
@@ -151,8 +153,6 @@ def decode_photo(file: io.BufferedIOBase, path: Path, *, max_pixels: int = MAX_P
                 )
             if image.format == "BMP" and width * height > _SMALL and image.info.get("compression") in _RLE:
                 raise PhotoError(f"{name} is a large compressed BMP; save it as PNG first.")
-            if image.format in ("JPEG", "MPO") and has_too_many_scans(file):
-                raise PhotoError(f"{name} is made of more scans than any camera writes; get another copy of it.")
             facts = facts_of(image, file)
             _refuse(facts, name, str(image.format))
             stored_orientation = tiff_orientation(image)

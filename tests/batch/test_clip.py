@@ -554,6 +554,10 @@ def test_full_disk_is_said_in_one_sentence(tmp_path):
         write()
 
 
+# In good order, or where that takes longer than a run may take to end.
+STOPPED = re.compile(r"stopped(; the same command goes on from here| at once; the results so far are kept)")
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is sent as a signal")
 def test_ctrl_c_leaves_no_half_written_clip_and_the_same_command_goes_on(photos, place, model, tmp_path):
@@ -572,5 +576,5 @@ def test_ctrl_c_leaves_no_half_written_clip_and_the_same_command_goes_on(photos,
     os.killpg(run.pid, signal.SIGINT)  # as a terminal does it: to the whole group
     _, said = run.communicate(timeout=120)
     assert run.returncode == 130, said
-    assert "stopped; the same command goes on from here" in said and "rror" not in said
+    assert STOPPED.search(said) and "rror" not in said
     assert [path.name for path in out.iterdir()] == [".beautygan.sqlite"]

@@ -102,6 +102,13 @@ def flat(photo_format: str) -> bytes:
     return content.getvalue()
 
 
+def jpeg_of_exif(segments: int) -> bytes:
+    """A JPEG with so many segments of EXIF; six megabytes of them are copied for minutes by who appends each to all."""
+    content = encoded("JPEG")
+    segment = b"\xff\xe1" + struct.pack(">H", 308) + b"Exif\0\0" + bytes(300)
+    return content[:2] + segments * segment + content[2:]
+
+
 TOO_SHORT = "which so short a file can't hold"
 BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
     "rle8.bmp": (lambda: bmp(SIDE * SIDE, 1, 8, 1, b"\1\0\0\0" + bytes(1000)), TOO_SHORT),
@@ -114,6 +121,7 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
     "claim.heic": (lambda: claiming("HEIF"), TOO_SHORT),
     "flat.png": (lambda: flat("PNG"), TOO_SHORT),
     "flat.gif": (lambda: flat("GIF"), TOO_SHORT),
+    "exif.jpg": (lambda: jpeg_of_exif(9_000), "more parts than any camera"),
 }
 
 

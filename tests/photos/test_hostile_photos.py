@@ -201,7 +201,7 @@ CASES: dict[str, Case] = {
         of_bytes(lambda: with_png_chunk(png_chunk(b"iCCP", b"p\0\0" + zlib.compress(bytes(1 << 28), 9)))),
         f"{MADE}|{DAMAGED}",
     ),
-    "scan-bomb.jpg": Case(of_bytes(scan_bomb), "more scans than any camera"),
+    "scan-bomb.jpg": Case(of_bytes(scan_bomb), "more parts than any camera"),
     "no-pixels.png": Case(of_bytes(lambda: png_of(0, 0)), "damaged|no pixels|known format"),
     "one-wide.png": Case(lambda path: Image.new("RGB", (1, 400)).save(path), NO_FACE),
     "one-high.jpg": Case(lambda path: Image.new("RGB", (400, 1)).save(path), NO_FACE),
