@@ -62,6 +62,7 @@ class Settings:
 
     faces: str
     out: str
+    start: str | None = None  # folder of weights of this network to start from; they label the photos at once
     minutes: float = 20.0
     first_share: float = 0.43  # of the time before the network labels the photos itself
     batch: int = 8
@@ -127,6 +128,8 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
         if resume and (found := restore_state(session, learning.saver, work)):
             progress = found
             say(f"going on from step {progress.step}")
+        elif settings.start:
+            small_network.take_over(session, learning, Path(settings.start))
         rules: dict[str, UInt8Array] = {}
         if not progress.relabelled:
             rules = by_rule(learners)
@@ -137,8 +140,8 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
         losses: list[float] = []
         while (share := progress.seconds / (settings.minutes * 60)) < 1.0:
             began = time.monotonic()
-            if share >= settings.first_share and not progress.relabelled:
-                weights = session.run(learning.averages)
+            if (settings.start or share >= settings.first_share) and not progress.relabelled:
+                weights = session.run(learning.weights if settings.start else learning.averages)
                 _keep(work, by_network(weights, learners, rules))
                 progress.relabelled = True
                 if buffer is not None:
@@ -505,10 +508,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = small_network.command_line(
         "occlusion", "Train the network that sees what lies before a face, from portraits without labels.", "20m"
     )
+    parser.add_argument("--start", metavar="DIR", help="folder of weights that this command trained before, to go on")
+    parser.add_argument("--rate", type=float, default=Settings.rate, help="highest rate of learning (default: 0.002)")
     options = parser.parse_args(arguments)
     settings = Settings(
         options.faces,
         options.out,
+        start=options.start,
+        rate=options.rate,
         minutes=options.time,
         workers=options.workers,
         threads=options.threads,

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from beautygan_cli.errors import DatasetError
+from beautygan_cli.errors import DatasetError, ModelError
 from beautygan_cli.model.signature import Signature
 
 Example = TypeVar("Example")
@@ -46,11 +46,13 @@ def convolution(values: Any, channels: int, stride: int, name: str, gain: float 
 class Learning:
     """The nodes by which a network learns: the step, the rate that it is fed, and the weights' moving averages.
 
-    averages: by the weights' names, what is saved for use; saver: of all that a run goes on from; start: sets it out.
+    weights: by their names; averages: likewise, what is saved for use; saver: of all that a run goes on from; start:
+    sets it out.
     """
 
     step: Any
     rate: Any
+    weights: dict[str, Any]
     averages: dict[str, Any]
     saver: Any
     start: Any
@@ -69,8 +71,9 @@ def learn(loss: Any, longest: float) -> Learning:
     step = optimiser.apply_gradients(list(zip(clipped, variables, strict=True)), v1.train.get_global_step())
     with tf.control_dependencies([step]):
         step = average.apply(list(variables))
-    averages = {variable.op.name: average.average(variable) for variable in variables}
-    return Learning(step, rate, averages, v1.train.Saver(max_to_keep=2), v1.global_variables_initializer())
+    weights = {variable.op.name: variable for variable in variables}
+    averages = {name: average.average(variable) for name, variable in weights.items()}
+    return Learning(step, rate, weights, averages, v1.train.Saver(max_to_keep=2), v1.global_variables_initializer())
 
 
 def configuration(threads: int) -> Any:
@@ -110,6 +113,19 @@ def save_state(session: Any, saver: Any, progress: Progress, work: Path) -> None
     part = work / "progress.json.part"
     part.write_text(json.dumps(asdict(progress)))
     part.replace(work / "progress.json")
+
+
+def take_over(session: Any, learning: Learning, folder: Path) -> None:
+    """Start from the weights of a model of the same network, as `export` saved them. ModelError for another one."""
+    import tensorflow as tf
+
+    try:
+        stored = tf.train.load_checkpoint(str(folder / "model"))
+        for name, weight in learning.weights.items():
+            for variable in (weight, learning.averages[name]):
+                variable.load(stored.get_tensor(name), session)
+    except (tf.errors.OpError, ValueError) as error:
+        raise ModelError(f"{folder} holds no weights of this network; leave --start out to train a new one.") from error
 
 
 def restore_state(session: Any, saver: Any, work: Path) -> Progress | None:
