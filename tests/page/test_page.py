@@ -202,6 +202,14 @@ def test_a_dropped_photo_is_taken(opened, served):
     assert page.locator("#name").inner_text().startswith("dropped.jpg")
 
 
+def test_where_nothing_is_chosen_the_page_says_so_in_place_of_a_command_that_would_fail(with_photo):
+    page = with_photo()
+    settle(page)
+    assert page.locator("#command").inner_text() == "Choose a look or a colour first."
+    wear(page, "1")
+    assert shlex.split(page.locator("#command").inner_text())[0] == "beautygan"
+
+
 def test_a_hostile_name_is_shown_and_not_obeyed(opened, served):
     page = opened()
     name = "\"'><img src=x onerror=document.title=1>.jpg"
