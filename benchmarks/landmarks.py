@@ -23,7 +23,7 @@ from beautygan_cli.faces import detection
 from beautygan_cli.faces.dlib_models import predictor_file
 from beautygan_cli.faces.landmark_network import LandmarkNetwork
 from beautygan_cli.faces.landmarks import five_points
-from beautygan_cli.training import landmarks, occluders
+from beautygan_cli.training import landmarks, occluders, turned_heads
 from beautygan_cli.training.dataset import Person, load, split
 
 KINDS = ("glasses", "fringe", "lock", "strands", "hand")
@@ -91,7 +91,7 @@ def as_it_is(pixels, points, textures, rng):
 
 
 def turned(pixels, points, textures, rng):
-    return landmarks.turned(pixels, points, float(rng.choice([-25, 25])), 0)
+    return turned_heads.turned(pixels, points, float(rng.choice([-25, 25])), 0)
 
 
 def dim(pixels, points, textures, rng):
