@@ -38,6 +38,7 @@ from beautygan_cli.training.small_network import (
     restore_state,
     save_state,
 )
+from beautygan_cli.training.turned_heads import MOST_YAW, turned, turned_points
 from beautygan_cli.types import FloatArray, UInt8Array
 
 FOLD = 4  # pixels of each side that become channels before the first layer: most of the cost is saved, nothing is lost
@@ -53,6 +54,7 @@ SURE = (0.12, 0.65)  # of the network's own answer: below it is the face, above 
 JAW = 0.5  # weight of skin along the jaw, where the network learns that the face's edge is no cover
 ABOVE_BROWS = -0.35  # interocular distances below the eyes' line: there the network labels by itself
 TRUST = 0.7  # weight of a label of the network's own
+TURNED = 0.45  # of the heads are turned to a side, where the far half is narrow and the nose hides a part of it
 LONGEST = 1.0  # that gradients may be together
 
 
@@ -359,6 +361,13 @@ def make_example(
     pixels = _warped(person.chip, matrix, CANVAS).astype(np.float32)
     label, weight = cv2.split(_warped(natural, matrix, CANVAS).astype(np.float32) / 255)
     marks, exact = _moved(person.landmarks, matrix), _moved(person.exact, matrix)
+    if rng.random() < TURNED:
+        yaw = float(np.clip(rng.normal(0, 17), -MOST_YAW, MOST_YAW))
+        seen, found = turned(np.dstack([pixels, label, weight]), np.concatenate([marks, exact]), yaw, 0.0)
+        # Where the picture folds, no point can be told.
+        if np.abs(found[:68] - turned_points(marks, yaw, 0.0)).max() < 0.05 * masks.interocular_distance(marks):
+            pixels, label, weight = np.ascontiguousarray(seen[..., :3]), seen[..., 3], seen[..., 4]
+            marks, exact = found[:68], found[68:]
 
     if rng.random() < 0.4:
         pixels = makeup.render(pixels, exact, makeup.random_style(rng))
