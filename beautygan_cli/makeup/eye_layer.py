@@ -44,7 +44,6 @@ SAME = 0.01  # squared difference of log light below which the photo shows noise
 ALIKE = (0.5, 0.8)  # correlation of what is wide in both eyes' layers from which that is evened out in part, and wholly
 FINE = 0.06  # eye widths: what is finer than that is lost to the network and comes from the layer
 DEPTH = 0.5  # share that the network has in the depth of what is wide: it saw more of soft shadow than of lines
-DEEPER = 1.1  # times of both together: trained to be wrong by little, they stay on the near side of what is deep
 SHARED = (72, 106)  # cells of the depth that both eyes share: it is soft
 LEAST_ROOM = 0.18  # eye widths from lid to brow at least
 BELOW_BROW = (0.95, 0.7)  # of the way from lid to brow, over which the layer ends: above are the brow's own hairs
@@ -380,8 +379,7 @@ def lay_on(
     depths = _shared_depths(eyes)
     for box, before, after, eye, depth in zip(boxes, own, painted, eyes, depths, strict=True):
         wide = eye.wide - eye.wide.mean(axis=-1, keepdims=True) + DEPTH * depth[..., None]
-        change = DEEPER * (eye.wanted + wide) - eye.network
-        total = log_light(before) - log_light(after) + eye.edge[..., None] * change
+        total = log_light(before) - log_light(after) + eye.edge[..., None] * (eye.wanted + wide - eye.network)
         light = (linear_light(before) + np.float32(DARKEST)) * np.exp(-total) - np.float32(DARKEST)
         # The boxes of the two eyes of a tilted face overlap: only what this eye's layer reaches is its own.
         np.copyto(photo[box], np.rint(coded(light)).astype(np.uint8), where=(eye.edge > 0)[..., None])
