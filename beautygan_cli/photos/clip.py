@@ -65,7 +65,8 @@ class Clip:
     size: width and height upright; rate: frames a second at which its frames are read; frames: how many there will be,
     None where the file doesn't say; sound: whether it has any; colours: of its frames by ffmpeg's names ("" unknown);
     aspect: width to height of a pixel; interlaced: whether its frames are made of two fields; subtitles: the numbers of
-    its streams that MP4 can hold as text; lost: phrases on what MP4 can't hold.
+    its streams that MP4 can hold as text; lost: phrases on what MP4 can't hold; picture_at, sound_at, subtitles_at:
+    seconds by which each begins after the first of them, where ffmpeg loses that, see `_starts`.
     """
 
     path: Path
@@ -79,6 +80,9 @@ class Clip:
     interlaced: bool = False
     subtitles: tuple[int, ...] = ()
     lost: tuple[str, ...] = ()
+    picture_at: float = 0.0
+    sound_at: float = 0.0
+    subtitles_at: float = 0.0
 
     @property
     def matrix(self) -> str:
@@ -131,6 +135,8 @@ def probe_clip(path: Path, max_pixels: int = MAX_PIXELS) -> Clip:
         )
     subtitles = re.findall(r"^ *Stream #0:(\d+)\S* ?.*?: Subtitle: (\w+)", found.stderr, re.MULTILINE)
     images = sorted({kind for _, kind in subtitles if kind not in TEXT_SUBTITLES})
+    text = tuple(int(number) for number, kind in subtitles if kind in TEXT_SUBTITLES)
+    picture_at, sound_at, subtitles_at = _starts(found.stderr, text)
     aspect = Fraction(about.get("sar", "1/1").replace(":", "/")) if not about.get("sar", "1/1").startswith("0") else 0
     return Clip(
         path,
@@ -142,9 +148,33 @@ def probe_clip(path: Path, max_pixels: int = MAX_PIXELS) -> Clip:
         full_range=bool(re.search(r"\(pc\b|yuvj", described[1])),
         aspect=Fraction(aspect or 1),
         interlaced=bool(re.search(r"\b(top|bottom)( coded)? first\b", described[1])),
-        subtitles=tuple(int(number) for number, kind in subtitles if kind in TEXT_SUBTITLES),
+        subtitles=text,
         lost=tuple(f"subtitles that are pictures ({kind}) were left out, since MP4 can't hold them" for kind in images),
+        picture_at=picture_at,
+        sound_at=sound_at,
+        subtitles_at=subtitles_at,
     )
+
+
+def _starts(described: str, subtitles: Sequence[int]) -> tuple[float, float, float]:
+    """Seconds by which picture, sound and subtitles begin after the first of them, by what ffmpeg says of a clip.
+
+    Only of a clip whose pictures and sound, which are read in runs of their own, would come to begin at once: of MPEG
+    streams ffmpeg takes the start of what a run reads for 0, of other kinds that of the whole clip.
+    """
+    if not re.search(r"^Input #0, mpeg", described, re.MULTILINE):
+        return 0.0, 0.0, 0.0
+    whole = re.search(r"^ *Duration: .*?, start: (-?[\d.]+)", described, re.MULTILINE)
+    unsaid = whole is not None and float(whole[1]) <= 0  # a start of 0 is not said
+    kinds: dict[str, list[float]] = {"Video": [], "Audio": [], "Subtitle": []}
+    for number, kind, about in re.findall(r"^ *Stream #0:(\d+)\S* ?.*?: (\w+): (.*)$", described, re.MULTILINE):
+        start = re.search(r", start (-?[\d.]+)", about)
+        counts = kind == "Audio" or (kind == "Video" and not kinds[kind]) or int(number) in subtitles
+        if counts and (start or unsaid):
+            kinds[kind].append(float(start[1]) if start else 0.0)
+    first = min((start for starts in kinds.values() for start in starts), default=0.0)
+    picture, sound, text = (min(starts, default=first) - first for starts in kinds.values())
+    return picture, sound, text
 
 
 def _rate(claimed: Fraction, average: float) -> Fraction:
@@ -175,8 +205,18 @@ def read_frames(clip: Clip) -> Generator[UInt8Array, None, None]:
     name = printable(clip.path)
     scale = f"scale=in_color_matrix={clip.matrix}:in_range={'pc' if clip.full_range else 'tv'}"
     fields = "bwdif=mode=send_frame:deint=all," if clip.interlaced else ""
-    command = [*_input(clip.path), "-map", "0:v:0", "-vf", f"{fields}{scale}:{_CAREFUL},format=rgb24"]
-    command += ["-fps_mode", "cfr", "-r", str(clip.rate), "-f", "rawvideo", "-"]
+    # The filter fps goes by the frames' times alone; -fps_mode cfr goes by their durations too, which are those of
+    # other frames where some are stored out of turn. It fills what is before the first frame, where the sound may have
+    # begun; that one's time is made a whole number of frames, so that no others are halfway between two.
+    even = f"setpts=round(PTS-STARTPTS+round(STARTPTS*TB*{clip.rate})/({clip.rate})/TB),fps={clip.rate}:start_time=0"
+    command = [
+        *_input(clip.path, clip.picture_at),
+        "-map",
+        "0:v:0",
+        "-vf",
+        f"{fields}{scale}:{_CAREFUL},format=rgb24,{even}",
+    ]
+    command += ["-fps_mode", "passthrough", "-f", "rawvideo", "-"]
     with tempfile.TemporaryFile() as words:
         killed = contextlib.ExitStack()
         process = _start(command, killed, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=words)
@@ -223,7 +263,9 @@ class Encoder:
         self._words: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115, closed on exit
         width, height = clip.size
         command = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size", f"{width}x{height}"]
-        command += ["-framerate", str(clip.rate), "-i", "pipe:0", *_input(clip.path), "-map", "0:v:0"]
+        later = [clip.sound_at] * bool(sound) + [clip.subtitles_at] * bool(clip.subtitles)
+        command += ["-framerate", str(clip.rate), "-i", "pipe:0"]
+        command += [*_input(clip.path, min(later, default=0.0)), "-map", "0:v:0"]
         command += ["-map", "1:a?", "-c:a", sound] if sound else []
         # Halved chroma can't be had of an odd side; H.264 without halving is played by fewer players.
         pixels = "yuv444p" if width % 2 or height % 2 else "yuv420p"
@@ -304,8 +346,11 @@ def _box(content: bytes) -> bytes:
 _CAREFUL = "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"  # so that there and back is the same again
 
 
-def _input(path: Path) -> list[str]:
+def _input(path: Path, later: float = 0.0) -> list[str]:
+    """The options by which ffmpeg reads a clip as one of the known kinds; `later`: seconds that its times are moved."""
     return [
+        "-itsoffset",
+        f"{later:.6f}",
         "-protocol_whitelist",
         "file",
         "-format_whitelist",
