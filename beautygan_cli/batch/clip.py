@@ -82,7 +82,7 @@ def make_up_clip(
     lost = list(moving.lost)
     if moving.sound and not sound:
         lost.append("the sound is of a kind that can't be read and was left out")
-    notes = ["its interlaced frames were made whole ones"] if moving.interlaced else []
+    notes = [*(["its interlaced frames were made whole ones"] if moving.interlaced else []), *moving.notes]
     if sound == "aac":
         notes.insert(0, "the sound is of a kind that MP4 can't hold and was encoded anew")
     return work.outcome(output, notes, lost)

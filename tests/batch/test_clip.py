@@ -433,6 +433,22 @@ def test_sound_that_cannot_be_read_is_left_out_and_this_is_said(photos, place, b
     assert "1 of them in part" in err
 
 
+def test_what_goes_of_a_clip_is_said_in_the_report(photos, place, beautygan, tmp_path):
+    options = ["-map", 0, "-map", 0, "-pix_fmt", "yuv422p10le"]
+    save(tmp_path / "deep.mov", shot(photos("bare", 0), 2, motion=barely), options=options, sound=False)
+    place("look.jpg", "worn")
+    _, out, err = beautygan("--no-makeup", "deep.mov", "--ref", "look.jpg", "--report", "r.json")
+    assert out == ["made_up/deep__look.mp4"], err
+    (row,) = json.loads((tmp_path / "r.json").read_text())["results"]
+    said = [
+        "of several tracks of pictures the first was taken, and the others were left out",
+        "10 bits a channel became 8, which all players show",
+        "colours finer than 4:2:0 (yuv422p10le) became 4:2:0, which all players show",
+    ]
+    assert row["partly"] and row["reason"] == "; ".join(said)
+    assert all(phrase in err for phrase in said) and "1 of them in part" in err
+
+
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
 def test_sound_of_the_usual_containers_is_copied(tmp_path, suffix):
     codecs = {".webm": ["-c:v", "libvpx", "-c:a", "libopus"], ".mkv": ["-c:a", "flac"]}
