@@ -15,7 +15,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import IO, Any
@@ -72,6 +72,7 @@ _APPLE = "com.apple.quicktime."
 _PLACE = re.compile(
     r"location|gps|latitude|longitude|altitude|city|country|place|address|direction|xyz|geo|iso6709", re.IGNORECASE
 )
+_COORDINATES = re.compile(r"\bgps\b|latitude|longt?itude|[+-]\d\d\.\d+[+-]\d{3}\.\d+", re.IGNORECASE)
 _XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")  # the UUID of XMP in MP4, XMP specification part 3
 
 
@@ -162,7 +163,7 @@ def probe_clip(path: Path, max_pixels: int = MAX_PIXELS) -> Clip:
     seconds = _seconds(r"^ *DURATION *: ", own[0] if own else "") or seconds
     if _is_long(seconds, rate):  # by what may be that of another stream
         played = _ffmpeg([*_input(path), "-map", PICTURE, "-c", "copy", "-f", "null", "-"], words="info").stderr
-        seconds = _seconds(r".* time=", played) or seconds
+        seconds = _seconds(r"^.* time=", played) or seconds
     if _is_long(seconds, rate):
         raise PhotoError(
             f"{name} lasts {seconds / 3600:.1f} hours at {float(rate):.0f} frames a second, over the limit of"
@@ -299,9 +300,22 @@ def _notes(said: str, streams: Sequence[Stream], described: str, *, whole: bool)
     others = sorted({re.sub(r"^.*?\((\w+) /.*|\W.*$", r"\1", about) for about in data} - {"tmcd"})
     if others:
         notes.append(f"tracks of data ({', '.join(others)}) were left out")
-    if re.search(r"^ *(spherical|stereo3d):", said, re.MULTILINE | re.IGNORECASE):
+    if re.search(r"^ *(spherical( mapping)?|stereo ?3d): (?!2D)", said, re.MULTILINE | re.IGNORECASE):
         notes.append("what says that it is seen all around, or in 3D, was left out")
     return notes
+
+
+def without_places(clip: Clip) -> Clip:
+    """A clip without subtitles that tell where it was filmed, as drones write them, and with a note if it has any."""
+    kept = tuple(number for number in clip.subtitles if not _tells_place(clip.path, number))
+    notes = () if kept == clip.subtitles else ("subtitles that tell the place were left out",)
+    return replace(clip, subtitles=kept, notes=(*clip.notes, *notes))
+
+
+def _tells_place(path: Path, number: int) -> bool:
+    """Whether the text of a stream of subtitles has coordinates, or speaks of them."""
+    text = _ffmpeg([*_input(path), "-map", f"0:{number}", "-f", "srt", "-"]).stdout
+    return bool(_COORDINATES.search(text))
 
 
 def _holds_timecode(timecode: str, rate: Fraction) -> bool:
@@ -333,11 +347,20 @@ def _pixel_formats() -> dict[str, _Pixels]:
 
 def _tags(path: Path) -> tuple[tuple[str, str], ...]:
     """Names and values of what a clip says of itself as a whole, such as when and with which camera it was filmed."""
-    said = _ffmpeg([*_input(path), "-t", "0", "-f", "ffmetadata", "-"]).stdout.partition("\n")[2]
-    said = re.split(r"^\[(?:STREAM|CHAPTER|PROGRAM)\]$", said, maxsplit=1, flags=re.MULTILINE)[0]
-    lines = re.findall(r"((?:[^\\=\n]|\\[\s\S])+)=((?:[^\\\n]|\\[\s\S])*)\n", said)
-    name_and_value = ([re.sub(r"\\([\s\S])", r"\1", part) for part in line] for line in lines)
-    return tuple((name, value) for name, value in name_and_value)
+    listed = _ffmpeg([*_input(path), "-t", "0", "-f", "ffmetadata", "-"]).stdout.partition("\n")[2]
+    tags = []
+    # A line each, in which a backslash takes what follows for no more than itself, line ends too.
+    for line in re.findall(r"(?:[^\\\n]|\\[\s\S]?)+", listed):
+        if line in ("[STREAM]", "[CHAPTER]", "[PROGRAM]"):
+            break
+        name = re.match(r"(?:[^\\=]|\\[\s\S])*", line)
+        if name and name.end() < len(line):
+            tags.append((_unescaped(name[0]), _unescaped(line[name.end() + 1 :])))
+    return tuple(tags)
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\([\s\S])", r"\1", text)
 
 
 def _rate(claimed: Fraction, average: float) -> Fraction:
@@ -363,7 +386,7 @@ def _colours(described: str) -> tuple[str, str, str]:
 
 def read_frames(clip: Clip) -> Generator[UInt8Array, None, None]:
     """The frames of a clip one by one, (H, W, 3) uint8 RGB, upright, deinterlaced, at its constant rate. PhotoError."""
-    most = min(MOST_FRAMES, int(LONGEST * clip.rate), max(1, clip.path.stat().st_size // LEAST_FRAME))
+    most = max(1, min(MOST_FRAMES, int(LONGEST * clip.rate), clip.path.stat().st_size // LEAST_FRAME))
     width, height = clip.size
     name = printable(clip.path)
     scale = f"scale=in_color_matrix={clip.matrix}:in_range={'pc' if clip.full_range else 'tv'}"

@@ -476,13 +476,15 @@ def test_colours_are_read_and_tagged_as_the_clip_has_them(tmp_path, name):
 
 
 def test_location_is_kept_or_stripped_and_the_mark_is_there_or_not(photos, place, beautygan, tmp_path):
-    options = ["-metadata", "location=+48.1000+011.5000/"]
-    save(tmp_path / "clip.mp4", shot(photos("bare", 0), 2, motion=barely), options=options)
+    (tmp_path / "drone.srt").write_text("1\n00:00:00,000 --> 00:00:00,050\nGPS (11.5000, +48.1000)\n")
+    film = save(tmp_path / "film.mp4", shot(photos("bare", 0), 2, motion=barely))
+    options = ["-c", "copy", "-c:s", "mov_text", "-metadata", "location=+48.1000+011.5000/"]
+    ffmpeg("-i", film, "-i", tmp_path / "drone.srt", *options, tmp_path / "clip.mp4")
     place("look.jpg", "worn")
     for arguments, kept, marked in (([], True, True), (["--strip-location", "--no-mark"], False, False)):
         _, out, _ = beautygan("--no-makeup", "clip.mp4", "--ref", "look.jpg", "--overwrite", *arguments)
         content = (tmp_path / out[0]).read_bytes()
-        assert ("+48.1" in ffmpeg("-i", tmp_path / out[0])[1]) == kept
+        assert ("+48.1" in ffmpeg("-i", tmp_path / out[0])[1]) == (b"+48.1" in content) == kept
         assert (DIGITAL_SOURCE_TYPE.encode() in content) == marked
         assert len(frames_of(tmp_path / out[0])) == 2
 

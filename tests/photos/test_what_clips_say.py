@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from beautygan_cli.errors import PhotoError
 from beautygan_cli.photos import clip as clips
-from beautygan_cli.photos.clip import Encoder, probe_clip, read_frames
+from beautygan_cli.photos.clip import Encoder, probe_clip, read_frames, without_places
 
 imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
 
@@ -118,6 +119,13 @@ def test_a_transfer_that_is_not_shown_right_is_refused(tmp_path: Path, transfer:
         probe_clip(source)
 
 
+def test_a_clip_in_dolby_vision_alone_is_refused() -> None:
+    """Its pictures are of colours of its own, and say neither matrix nor transfer. This ffmpeg can't make any."""
+    said = "    Side data:\n      DOVI configuration record: version: 1.0, profile: 5, level: 6, rpu flag: 1\n"
+    assert clips._untagged(said, ("", "", "")) == "an HDR clip (Dolby Vision)"
+    assert clips._untagged(said, ("bt709", "bt709", "bt709")) == ""
+
+
 def test_what_masters_an_sdr_clip_is_no_hdr(tmp_path: Path) -> None:
     tags = "format=yuv420p,setparams=color_primaries=bt709:color_trc=bt709:colorspace=bt709"
     mastered = "log-level=error:master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
@@ -193,6 +201,9 @@ def test_tracks_that_are_left_out_are_told(tmp_path: Path) -> None:
     ffmpeg("-i", plain, "-c", "copy", "-timecode", "01:02:03:04", coded)
     coded.write_bytes(coded.read_bytes().replace(b"tmcd", b"gpmd"))
     assert probe_clip(coded).notes == ("tracks of data (gpmd) were left out",)
+    both_eyes = tmp_path / "both_eyes.mkv"
+    ffmpeg("-i", plain, "-c", "copy", "-metadata:s:v", "stereo_mode=left_right", both_eyes)
+    assert probe_clip(both_eyes).notes == ("what says that it is seen all around, or in 3D, was left out",)
     assert probe_clip(plain).notes == probe_clip(plain).lost == ()
 
 
@@ -252,12 +263,45 @@ def test_what_an_iphone_says_is_kept_and_places_go_on_demand(tmp_path: Path, suf
     assert re.search(r"(?i)title +: A day", said) and not re.search(r"major_brand +: .*;", said)
 
 
-def test_places_of_other_cameras_go_on_demand(tmp_path: Path) -> None:
+def test_what_a_clip_says_of_itself_is_read_as_it_is_and_fast(tmp_path: Path) -> None:
+    """Whatever signs it holds, and however many of those that a slow search would go back for."""
+    given = {"title": "a=b;c#d\\e\nf\n[STREAM]\ng", "comment": "\\\n" * 30_000, "artist": "[CHAPTER]"}
+    says_so = [part for name, value in given.items() for part in ("-metadata", f"{name}={value}")]
+    source = drawn(tmp_path / "clip.mkv", "-pix_fmt", "yuv420p", *says_so)
+    began = time.monotonic()
+    tags = {name.lower(): value for name, value in clips._tags(source)}
+    assert time.monotonic() - began < 5
+    assert {name: tags[name] for name in given} == given
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_places_of_other_cameras_go_on_demand(tmp_path: Path, suffix: str) -> None:
     says_so = ["-metadata", "location=+48.1000+011.5000/", "-metadata", "location-deu=+48.1000+011.5000/"]
-    source = drawn(tmp_path / "clip.mp4", "-pix_fmt", "yuv420p", *says_so, "-metadata", "title=A day")
+    source = drawn(tmp_path / f"clip{suffix}", "-pix_fmt", "yuv420p", *says_so, "-metadata", "title=A day")
     for stripped in (False, True):
         said = through(source, tmp_path / "made.mp4", strip_location=stripped)
         assert ("+48.1" in said) == (not stripped) and "A day" in said
+
+
+@says("clips", "subtitles that tell the place, as drones write them", "kept; left out on demand, and said")
+@pytest.mark.parametrize(
+    ("words", "places"),
+    [
+        ("F/2.8, SS 206.14, ISO 150, EV 0, GPS (11.5000, 48.1000, 15), D 24.4m", True),
+        ("HOME(11.5000,48.1000) GPS(11.5000,48.1000,17) BAROMETER:1.9", True),
+        ("[iso : 100] [latitude: 48.100000] [longtitude: 11.500000] [altitude: 20.0]", True),
+        ("+48.1000+011.5000/", True),
+        ("On the lid, 48.1 % of it", False),
+    ],
+)
+def test_subtitles_that_tell_the_place_go_on_demand(tmp_path: Path, words: str, places: bool) -> None:
+    (tmp_path / "words.srt").write_text(f"1\n00:00:00,000 --> 00:00:00,300\n{words}\n")
+    options = ["-i", tmp_path / "words.srt", "-map", 0, "-map", 1, "-pix_fmt", "yuv420p", "-c:s", "mov_text"]
+    clip = probe_clip(drawn(tmp_path / "clip.mp4", *options))
+    assert clip.subtitles == (1,)
+    stripped = without_places(clip)
+    assert stripped.subtitles == (() if places else (1,))
+    assert stripped.notes == (("subtitles that tell the place were left out",) if places else ())
 
 
 @says("clips", "a length that one subtitle makes wrong", "told by the pictures")
