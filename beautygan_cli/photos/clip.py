@@ -57,8 +57,8 @@ MOST_FRAMES = 1_000_000
 LEAST_FRAME = 4  # bytes of the file to a frame: less than any codec takes for one, and so it is filled in
 USUAL_RATE = 60  # frames a second: a clip that claims more than this and than it has is brought to it
 LOCATION_TAGS = ("location", "location-eng", "com.apple.quicktime.location.ISO6709")
-MOST_TAGS = 200
-LONGEST_TAG = 1000  # characters
+MOST_TAGS = 200  # names and values that are gone through; more than any camera writes
+LONGEST_TAG = 1000  # characters of a value that is given to ffmpeg
 LAST_WORDS = 200  # characters of ffmpeg's message that are passed on
 _MATRICES = ("bt709", "smpte170m", "bt470bg", "bt2020nc", "fcc", "smpte240m")
 _WIDE_PRIMARIES = {"smpte431": 11, "smpte432": 12, "bt2020": 9}  # numbers of ITU-T H.273 by ffmpeg's names
@@ -89,8 +89,8 @@ class Clip:
     None where the file doesn't say; sound: whether it has any; colours: of its frames by ffmpeg's names ("" unknown);
     aspect: width to height of a pixel; interlaced: whether its frames are made of two fields; subtitles: the numbers of
     its streams that MP4 can hold as text; lost: phrases on what MP4 can't hold; notes: on what comes otherwise or not
-    along; tags: names and values of what it says of itself; timecode: of its first frame, or ""; picture_at, sound_at,
-    subtitles_at: seconds by which each begins after the first of them, where ffmpeg loses that, see `_starts`.
+    along; tags: names and values of what it says of itself; timecode: of its first frame, or ""; picture_at, sound_at:
+    seconds by which each begins after the other, where ffmpeg loses that, see `_starts`.
     """
 
     path: Path
@@ -109,7 +109,6 @@ class Clip:
     timecode: str = ""
     picture_at: float = 0.0
     sound_at: float = 0.0
-    subtitles_at: float = 0.0
 
     @property
     def matrix(self) -> str:
@@ -156,14 +155,7 @@ def probe_clip(path: Path, max_pixels: int = MAX_PIXELS) -> Clip:
         )
     average = re.search(r"([\d.]+)(k?) fps", described)
     rate = _rate(1 / Fraction(about["tb"]), float(average[1]) * (1000 if average[2] else 1) if average else 0.0)
-    seconds = _seconds(r"^ *Duration: ", said)
-    own = re.search(
-        r"^ *Stream #0:\d+\S* ?.*?: Video: (?!.*attached pic).*\n(?: {4,}(?! *Stream).*\n)*", said, re.MULTILINE
-    )
-    seconds = _seconds(r"^ *DURATION *: ", own[0] if own else "") or seconds
-    if _is_long(seconds, rate):  # by what may be that of another stream
-        played = _ffmpeg([*_input(path), "-map", PICTURE, "-c", "copy", "-f", "null", "-"], words="info").stderr
-        seconds = _seconds(r"^.* time=", played) or seconds
+    seconds = _length(path, said, rate)
     if _is_long(seconds, rate):
         raise PhotoError(
             f"{name} lasts {seconds / 3600:.1f} hours at {float(rate):.0f} frames a second, over the limit of"
@@ -171,16 +163,13 @@ def probe_clip(path: Path, max_pixels: int = MAX_PIXELS) -> Clip:
         )
     text = tuple(number for number, kind, about in streams if _subtitles(kind, about) in TEXT_SUBTITLES)
     notes = _notes(said, streams, described, whole=not (width % 2 or height % 2))
-    # That of an MPEG stream stands in its frames, where encoders put what they like.
-    timecode = (
-        None
-        if _is_mpeg(said)
-        else re.search(r"^ *timecode *: (\d\d:\d\d:\d\d[:;.]\d\d)$", said, re.MULTILINE | re.IGNORECASE)
-    )
-    if timecode and not _holds_timecode(timecode[1], rate):
-        notes.append(f"the timecode was left out, since MP4 holds no such one at {float(rate):.5g} frames a second")
+    timecode = re.search(r"^ *timecode *: (\d\d:\d\d:\d\d[:;.]\d\d)$", said, re.MULTILINE | re.IGNORECASE)
+    if _is_mpeg(said):  # where it stands in the frames, and encoders put what they like
         timecode = None
-    picture_at, sound_at, subtitles_at = _starts(said, streams, text)
+    if timecode and not _holds_timecode(timecode[1], rate):
+        notes.append(f"the timecode was left out, since MP4 holds none like it at {float(rate):.5g} frames a second")
+        timecode = None
+    picture_at, sound_at = _starts(said, streams)
     aspect = Fraction(about.get("sar", "1/1").replace(":", "/")) if not about.get("sar", "1/1").startswith("0") else 0
     return Clip(
         path,
@@ -199,7 +188,6 @@ def probe_clip(path: Path, max_pixels: int = MAX_PIXELS) -> Clip:
         timecode=timecode[1] if timecode else "",
         picture_at=picture_at,
         sound_at=sound_at,
-        subtitles_at=subtitles_at,
     )
 
 
@@ -220,6 +208,19 @@ def _seconds(before: str, said: str) -> float:
     return sum(float(part) * unit for part, unit in zip(found[-1], (3600, 60, 1), strict=True)) if found else 0.0
 
 
+def _length(path: Path, said: str, rate: Fraction) -> float:
+    """How long a clip's pictures last, in seconds, by what ffmpeg says of the clip; 0 where that is unknown."""
+    whole = _seconds(r"^ *Duration: ", said)
+    first = r"^ *Stream #0:\d+\S* ?.*?: Video: (?!.*attached pic).*\n(?: {4,}(?! *Stream).*\n)*"
+    own = re.search(first, said, re.MULTILINE)
+    seconds = _seconds(r"^ *DURATION *: ", own[0] if own else "") or whole
+    if not _is_long(seconds, rate):
+        return seconds
+    # It may be that of other streams, such as of one subtitle: what the pictures have is counted.
+    played = _ffmpeg([*_input(path), "-map", PICTURE, "-c", "copy", "-f", "null", "-"], words="info").stderr
+    return _seconds(r"^.* time=", played) or seconds
+
+
 def _is_long(seconds: float, rate: Fraction) -> bool:
     """Whether a clip is over the limit of time or of frames."""
     return seconds > LONGEST or seconds * rate > MOST_FRAMES
@@ -231,8 +232,8 @@ Stream = tuple[int, str, str]  # a stream's number, "Video", "Audio", "Subtitle"
 def _streams(said: str) -> list[Stream]:
     """The streams of a clip by what ffmpeg says of it."""
     found = re.findall(r"^ *Stream #0:(\d+)\S* ?.*?: (\w+): (.*)$", said, re.MULTILINE)
-    # One that belongs to several groups may be told of several times.
-    return [(int(number), *told) for number, told in {number: told for number, *told in found}.items()]
+    # One that belongs to several groups may be told of several times, and one of a programme before those of others.
+    return sorted((int(number), *told) for number, told in {number: told for number, *told in found}.items())
 
 
 def _subtitles(kind: str, about: str) -> str:
@@ -245,25 +246,24 @@ def _is_mpeg(said: str) -> bool:
     return bool(re.search(r"^Input #0, mpeg", said, re.MULTILINE))
 
 
-def _starts(said: str, streams: Sequence[Stream], subtitles: Sequence[int]) -> tuple[float, float, float]:
-    """Seconds by which picture, sound and subtitles begin after the first of them, by what ffmpeg says of a clip.
+def _starts(said: str, streams: Sequence[Stream]) -> tuple[float, float]:
+    """Seconds by which picture and sound begin after the other, by what ffmpeg says of a clip.
 
-    Only of a clip whose pictures and sound, which are read in runs of their own, would come to begin at once: of MPEG
-    streams ffmpeg takes the start of what a run reads for 0, of other kinds that of the whole clip.
+    Only of a clip where both, which are read in runs of their own, would come to begin at once: of MPEG streams ffmpeg
+    takes the start of what a run reads for 0, of other kinds that of the whole clip.
     """
     if not _is_mpeg(said):
-        return 0.0, 0.0, 0.0
+        return 0.0, 0.0
     whole = re.search(r"^ *Duration: .*?, start: (-?[\d.]+)", said, re.MULTILINE)
     unsaid = whole is not None and float(whole[1]) <= 0  # a start of 0 is not said
-    kinds: dict[str, list[float]] = {"Video": [], "Audio": [], "Subtitle": []}
-    for number, kind, about in streams:
+    kinds: dict[str, list[float]] = {"Video": [], "Audio": []}
+    for _, kind, about in streams:
         start = re.search(r", start (-?[\d.]+)", about)
-        counts = kind == "Audio" or (kind == "Video" and not kinds[kind]) or number in subtitles
-        if counts and (start or unsaid):
+        if (kind == "Audio" or (kind == "Video" and not kinds[kind])) and (start or unsaid):
             kinds[kind].append(float(start[1]) if start else 0.0)
     first = min((start for starts in kinds.values() for start in starts), default=0.0)
-    picture, sound, text = (min(starts, default=first) - first for starts in kinds.values())
-    return picture, sound, text
+    picture, sound = (min(starts, default=first) - first for starts in kinds.values())
+    return picture, sound
 
 
 def _lost(streams: Sequence[Stream]) -> list[str]:
@@ -395,13 +395,8 @@ def read_frames(clip: Clip) -> Generator[UInt8Array, None, None]:
     # other frames where some are stored out of turn. It fills what is before the first frame, where the sound may have
     # begun; that one's time is made a whole number of frames, so that no others are halfway between two.
     even = f"setpts=round(PTS-STARTPTS+round(STARTPTS*TB*{clip.rate})/({clip.rate})/TB),fps={clip.rate}:start_time=0"
-    command = [
-        *_input(clip.path, clip.picture_at),
-        "-map",
-        PICTURE,
-        "-vf",
-        f"{fields}{scale}:{_CAREFUL},format=rgb24,{even}",
-    ]
+    filters = f"{fields}{scale}:{_CAREFUL},format=rgb24,{even}"
+    command = [*_input(clip.path, clip.picture_at), "-map", PICTURE, "-vf", filters]
     command += ["-fps_mode", "passthrough", "-f", "rawvideo", "-"]
     with tempfile.TemporaryFile() as words:
         killed = contextlib.ExitStack()
@@ -449,9 +444,7 @@ class Encoder:
         self._words: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115, closed on exit
         width, height = clip.size
         command = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size", f"{width}x{height}"]
-        later = [clip.sound_at] * bool(sound) + [clip.subtitles_at] * bool(clip.subtitles)
-        command += ["-framerate", str(clip.rate), "-i", "pipe:0"]
-        command += [*_input(clip.path, min(later, default=0.0)), "-map", "0:v:0"]
+        command += ["-framerate", str(clip.rate), "-i", "pipe:0", *_input(clip.path, clip.sound_at), "-map", "0:v:0"]
         command += ["-map", "1:a?", "-c:a", sound] if sound else []
         # Halved chroma can't be had of an odd side; H.264 without halving is played by fewer players.
         pixels = "yuv444p" if width % 2 or height % 2 else "yuv420p"
@@ -507,8 +500,10 @@ def _tagged(clip: Clip, strip_location: bool) -> list[str]:
     """The options by which a result says of itself what its clip does, without the place it was filmed at on demand."""
     given = dict.fromkeys(LOCATION_TAGS, "") if strip_location else {}
     keyed = [name for name, _ in clip.tags if name.lower().startswith(_APPLE)]
-    # Such names stand in a list that holds any, in which other players look for none.
-    listed = bool(keyed) and len(clip.tags) <= MOST_TAGS and not any("=" in name for name, _ in clip.tags)
+    # Such names stand in a list that may hold any, in which many players don't look for the usual ones. A clip with
+    # names that can't be given to ffmpeg, and so not be taken away, gets no such list.
+    strange = len(clip.tags) > MOST_TAGS or any(re.search("[=\ufffd]", name) for name, _ in clip.tags)
+    listed = bool(keyed) and not strange
     if listed:
         given |= dict.fromkeys(("major_brand", "minor_version", "compatible_brands"), "")
         for name, value in clip.tags:

@@ -230,7 +230,7 @@ def test_a_timecode_is_carried(tmp_path: Path) -> None:
     assert re.search(r"timecode +: 01:02:03:04", through(source, tmp_path / "made.mp4"))
     dropping = drawn(tmp_path / "odd.mkv", "-pix_fmt", "yuv420p", "-metadata", "timecode=01:02:03;04")
     assert probe_clip(dropping).notes == (
-        "the timecode was left out, since MP4 holds no such one at 25 frames a second",
+        "the timecode was left out, since MP4 holds none like it at 25 frames a second",
     )
     assert not re.search(r"timecode +:", through(dropping, tmp_path / "odd.mp4"))
 
@@ -272,6 +272,17 @@ def test_what_a_clip_says_of_itself_is_read_as_it_is_and_fast(tmp_path: Path) ->
     tags = {name.lower(): value for name, value in clips._tags(source)}
     assert time.monotonic() - began < 5
     assert {name: tags[name] for name in given} == given
+
+
+def test_a_name_that_hides_a_place_is_not_carried(tmp_path: Path) -> None:
+    """Names that can't be given to ffmpeg: with a sign that ends them, or bytes that are no text."""
+    says_so = ["-metadata", "com.apple.quicktime.make=Apple", "-metadata", "locationXdeu=+48.1000+011.5000/"]
+    film = drawn(tmp_path / "film.mov", "-pix_fmt", "yuv420p", *says_so, "-movflags", "use_metadata_tags")
+    for sign in (b"=", b"\xff"):
+        source = tmp_path / "clip.mov"
+        source.write_bytes(film.read_bytes().replace(b"locationXdeu", b"location" + sign + b"deu"))
+        through(source, tmp_path / "made.mp4", strip_location=True)
+        assert b"+48.1" not in (tmp_path / "made.mp4").read_bytes()
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
