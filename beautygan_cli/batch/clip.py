@@ -35,7 +35,7 @@ from beautygan_cli.photos.animation import (
     read_animation,
     write_animation,
 )
-from beautygan_cli.photos.clip import Clip, Encoder, clip_mark, probe_clip, read_frames, sound_for_mp4
+from beautygan_cli.photos.clip import Clip, Encoder, clip_mark, probe_clip, read_frames, sound_for_mp4, without_places
 from beautygan_cli.photos.colour_profile import Native, in_space
 from beautygan_cli.photos.files import Journal, printable, refuse_foreign, whole
 from beautygan_cli.photos.photo import Photo
@@ -82,7 +82,7 @@ def make_up_clip(
     lost = list(moving.lost)
     if moving.sound and not sound:
         lost.append("the sound is of a kind that can't be read and was left out")
-    notes = ["its interlaced frames were made whole ones"] if moving.interlaced else []
+    notes = [*(["its interlaced frames were made whole ones"] if moving.interlaced else []), *moving.notes]
     if sound == "aac":
         notes.insert(0, "the sound is of a kind that MP4 can't hold and was encoded anew")
     return work.outcome(output, notes, lost)
@@ -95,7 +95,8 @@ def _probed(path: Path, output: Path, config: RunConfig) -> Clip | Animation:
         kind = "an animation" if photo_format else "a clip"
         raise PhotoError(f"{printable(path)} is {kind}, which --crop does not take; give it without --crop.")
     if photo_format is None:
-        return probe_clip(path, config.max_pixels)
+        clip = probe_clip(path, config.max_pixels)
+        return without_places(clip) if config.strip_location else clip
     if _written_format(output) is None:
         raise PhotoError(
             f"{printable(path)} is an animation, which {output.suffix} can't hold; keep its own format, or choose"

@@ -8,13 +8,14 @@ A clip is data from a stranger: ffmpeg may open nothing but the file itself, and
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import os
 import re
 import subprocess
 import tempfile
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import IO, Any
@@ -41,15 +42,37 @@ CODECS = (  # ffmpeg's names of the decoders that are used: of pictures, of soun
     "subrip,srt,ass,ssa,webvtt,mov_text,text"
 )
 TEXT_SUBTITLES = ("subrip", "ass", "ssa", "webvtt", "mov_text", "text")  # that become the kind that MP4 holds
-HDR_TRANSFERS = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
+UNSHOWN = {  # ffmpeg's names of transfers that are not shown right as what photos are, and what to call such clips
+    "smpte2084": "an HDR clip (PQ)",
+    "arib-std-b67": "an HDR clip (HLG)",
+    "linear": "a clip in linear light",
+    "log100": "a clip in logarithmic light",
+    "log316": "a clip in logarithmic light",
+    "smpte428": "a clip for cinemas (XYZ)",
+}
+PICTURE = "0:V:0"  # the first stream of pictures that is no cover
+COVER = "(attached pic)"
 LONGEST = 4 * 3600  # seconds of a clip
 MOST_FRAMES = 1_000_000
 LEAST_FRAME = 4  # bytes of the file to a frame: less than any codec takes for one, and so it is filled in
 USUAL_RATE = 60  # frames a second: a clip that claims more than this and than it has is brought to it
 LOCATION_TAGS = ("location", "location-eng", "com.apple.quicktime.location.ISO6709")
+MOST_TAGS = 200  # names and values that are gone through; more than any camera writes
+LONGEST_TAG = 1000  # characters of a value that is given to ffmpeg
 LAST_WORDS = 200  # characters of ffmpeg's message that are passed on
 _MATRICES = ("bt709", "smpte170m", "bt470bg", "bt2020nc", "fcc", "smpte240m")
 _WIDE_PRIMARIES = {"smpte431": 11, "smpte432": 12, "bt2020": 9}  # numbers of ITU-T H.273 by ffmpeg's names
+# Lines of ffmpeg after the one that says what is wrong: its details, what else came to an end, and progress.
+_SAYS_NOTHING = re.compile(
+    r"frame=|size=|video:|Conversion failed|Error opening (in|out)put files?\b|Terminating thread|Task finished with"
+    r"|Error reinitializing filters|Failed to configure output pad|Error while filtering"
+    r"|Link '|Color |Pixel formats|src: |dst: |Could not open encoder before EOF|Nothing was written into output file"
+)
+_APPLE = "com.apple.quicktime."
+_PLACE = re.compile(
+    r"location|gps|latitude|longitude|altitude|city|country|place|address|direction|xyz|geo|iso6709", re.IGNORECASE
+)
+_COORDINATES = re.compile(r"\bgps\b|latitude|longt?itude|[+-]\d\d\.\d+[+-]\d{3}\.\d+", re.IGNORECASE)
 _XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")  # the UUID of XMP in MP4, XMP specification part 3
 
 
@@ -65,7 +88,9 @@ class Clip:
     size: width and height upright; rate: frames a second at which its frames are read; frames: how many there will be,
     None where the file doesn't say; sound: whether it has any; colours: of its frames by ffmpeg's names ("" unknown);
     aspect: width to height of a pixel; interlaced: whether its frames are made of two fields; subtitles: the numbers of
-    its streams that MP4 can hold as text; lost: phrases on what MP4 can't hold.
+    its streams that MP4 can hold as text; lost: phrases on what MP4 can't hold; notes: on what comes otherwise or not
+    along; tags: names and values of what it says of itself; timecode: of its first frame, or ""; picture_at, sound_at:
+    seconds by which each begins after the other, where ffmpeg loses that, see `_starts`.
     """
 
     path: Path
@@ -79,6 +104,11 @@ class Clip:
     interlaced: bool = False
     subtitles: tuple[int, ...] = ()
     lost: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    tags: tuple[tuple[str, str], ...] = ()
+    timecode: str = ""
+    picture_at: float = 0.0
+    sound_at: float = 0.0
 
     @property
     def matrix(self) -> str:
@@ -104,11 +134,17 @@ def probe_clip(path: Path, max_pixels: int = MAX_PIXELS) -> Clip:
         raise PhotoError(f"{name} is a clip, which takes one more package; run: {INSTALL_CLIPS}")
     with opened(path):  # a folder, a pipe, an empty file: said as of a photo
         pass
-    asked = [*_input(path), "-map", "0:v:0", "-frames:v", "1", "-fps_mode", "cfr"]
+    asked = [*_input(path), "-map", PICTURE, "-frames:v", "1", "-fps_mode", "cfr"]
     found = _ffmpeg([*asked, "-c:v", "rawvideo", "-pix_fmt", "rgb24", "-f", "framecrc", "-"], words="info")
     about = dict(re.findall(r"^#(\w+) 0: (\S+)$", found.stdout, re.MULTILINE))
     frame = re.search(r"^0,", found.stdout, re.MULTILINE)
-    described = re.search(r"^ *Stream #0:\S+ ?.*?: Video: (.*)$", found.stderr, re.MULTILINE)
+    said, _, of_first = found.stderr.partition("\nStream mapping:")
+    streams = _streams(said)
+    described = next((about for _, kind, about in streams if kind == "Video" and COVER not in about), "")
+    colours = _colours(described)
+    unshown = UNSHOWN.get(colours[2]) or _untagged(said + of_first, colours)
+    if unshown:  # ffmpeg can't read all of these
+        raise PhotoError(f"{name} is {unshown}; export it in SDR, as Rec. 709, first.")
     if found.returncode or not frame or not described or not {"tb", "dimensions"} <= about.keys():
         raise PhotoError(f"{name} can't be read as a clip{_last_words(found.stderr, path)}; save it anew as MP4.")
     width, height = (int(side) for side in about["dimensions"].split("x"))
@@ -117,34 +153,214 @@ def probe_clip(path: Path, max_pixels: int = MAX_PIXELS) -> Clip:
             f"{name} has {width} x {height} pixels, over the limit of {max_pixels}; make it smaller or raise"
             " --max-pixels."
         )
-    colours = _colours(described[1])
-    if colours[2] in HDR_TRANSFERS:
-        raise PhotoError(f"{name} is an HDR clip ({HDR_TRANSFERS[colours[2]]}); export it in SDR, as Rec. 709, first.")
-    average = re.search(r"([\d.]+)(k?) fps", described[1])
+    average = re.search(r"([\d.]+)(k?) fps", described)
     rate = _rate(1 / Fraction(about["tb"]), float(average[1]) * (1000 if average[2] else 1) if average else 0.0)
-    lasts = re.search(r"Duration: (\d+):(\d+):([\d.]+)", found.stderr)
-    seconds = sum(float(part) * unit for part, unit in zip(lasts.groups(), (3600, 60, 1), strict=True)) if lasts else 0
-    if seconds > LONGEST or seconds * rate > MOST_FRAMES:
+    seconds = _length(path, said, rate)
+    if _is_long(seconds, rate):
         raise PhotoError(
             f"{name} lasts {seconds / 3600:.1f} hours at {float(rate):.0f} frames a second, over the limit of"
             f" {LONGEST // 3600} hours and {MOST_FRAMES:,} frames; cut it into parts first."
         )
-    subtitles = re.findall(r"^ *Stream #0:(\d+)\S* ?.*?: Subtitle: (\w+)", found.stderr, re.MULTILINE)
-    images = sorted({kind for _, kind in subtitles if kind not in TEXT_SUBTITLES})
+    text = tuple(number for number, kind, about in streams if _subtitles(kind, about) in TEXT_SUBTITLES)
+    notes = _notes(said, streams, described, whole=not (width % 2 or height % 2))
+    timecode = re.search(r"^ *timecode *: (\d\d:\d\d:\d\d[:;.]\d\d)$", said, re.MULTILINE | re.IGNORECASE)
+    if _is_mpeg(said):  # where it stands in the frames, and encoders put what they like
+        timecode = None
+    if timecode and not _holds_timecode(timecode[1], rate):
+        notes.append(f"the timecode was left out, since MP4 holds none like it at {float(rate):.5g} frames a second")
+        timecode = None
+    picture_at, sound_at = _starts(said, streams)
     aspect = Fraction(about.get("sar", "1/1").replace(":", "/")) if not about.get("sar", "1/1").startswith("0") else 0
     return Clip(
         path,
         (width, height),
         rate,
         frames=max(1, round(seconds * rate)) if seconds else None,
-        sound=bool(re.search(r"^ *Stream #0:\S+ ?.*?: Audio: ", found.stderr, re.MULTILINE)),
+        sound=any(kind == "Audio" for _, kind, _ in streams),
         colours=colours,
-        full_range=bool(re.search(r"\(pc\b|yuvj", described[1])),
+        full_range=bool(re.search(r"\(pc\b|yuvj", described)),
         aspect=Fraction(aspect or 1),
-        interlaced=bool(re.search(r"\b(top|bottom)( coded)? first\b", described[1])),
-        subtitles=tuple(int(number) for number, kind in subtitles if kind in TEXT_SUBTITLES),
-        lost=tuple(f"subtitles that are pictures ({kind}) were left out, since MP4 can't hold them" for kind in images),
+        interlaced=bool(re.search(r"\b(top|bottom)( coded)? first\b", described)),
+        subtitles=text,
+        lost=tuple(_lost(streams)),
+        notes=tuple(notes),
+        tags=_tags(path),
+        timecode=timecode[1] if timecode else "",
+        picture_at=picture_at,
+        sound_at=sound_at,
     )
+
+
+def _untagged(said: str, colours: tuple[str, str, str]) -> str:
+    """What to call a clip that has no transfer, and by other signs more light than SDR; "" of any other.
+
+    said: what ffmpeg says of the clip and of its first frame.
+    """
+    if not colours[2] and re.search(r"^ *DOVI configuration record:", said, re.MULTILINE):
+        return "an HDR clip (Dolby Vision)"
+    mastered = re.search(r"^ *(Mastering display|Content light level) metadata:", said, re.MULTILINE)
+    return "an HDR clip (of unknown transfer)" if not colours[2] and colours[1] in ("", "bt2020") and mastered else ""
+
+
+def _seconds(before: str, said: str) -> float:
+    """A time that ffmpeg says, as "00:00:01.5", the last one after what a pattern matches; 0 where there is none."""
+    found = re.findall(before + r"(\d+):(\d+):([\d.]+)", said, re.MULTILINE)
+    return sum(float(part) * unit for part, unit in zip(found[-1], (3600, 60, 1), strict=True)) if found else 0.0
+
+
+def _length(path: Path, said: str, rate: Fraction) -> float:
+    """How long a clip's pictures last, in seconds, by what ffmpeg says of the clip; 0 where that is unknown."""
+    whole = _seconds(r"^ *Duration: ", said)
+    first = r"^ *Stream #0:\d+\S* ?.*?: Video: (?!.*attached pic).*\n(?: {4,}(?! *Stream).*\n)*"
+    own = re.search(first, said, re.MULTILINE)
+    seconds = _seconds(r"^ *DURATION *: ", own[0] if own else "") or whole
+    if not _is_long(seconds, rate):
+        return seconds
+    # It may be that of other streams, such as of one subtitle: what the pictures have is counted.
+    played = _ffmpeg([*_input(path), "-map", PICTURE, "-c", "copy", "-f", "null", "-"], words="info").stderr
+    return _seconds(r"^.* time=", played) or seconds
+
+
+def _is_long(seconds: float, rate: Fraction) -> bool:
+    """Whether a clip is over the limit of time or of frames."""
+    return seconds > LONGEST or seconds * rate > MOST_FRAMES
+
+
+Stream = tuple[int, str, str]  # a stream's number, "Video", "Audio", "Subtitle", "Data" or "Attachment", and the rest
+
+
+def _streams(said: str) -> list[Stream]:
+    """The streams of a clip by what ffmpeg says of it."""
+    found = re.findall(r"^ *Stream #0:(\d+)\S* ?.*?: (\w+): (.*)$", said, re.MULTILINE)
+    # One that belongs to several groups may be told of several times, and one of a programme before those of others.
+    return sorted((int(number), *told) for number, told in {number: told for number, *told in found}.items())
+
+
+def _subtitles(kind: str, about: str) -> str:
+    """The name that ffmpeg has for a stream's subtitles, "" of other streams."""
+    return (re.match(r"\w*", about) or [""])[0] if kind == "Subtitle" else ""
+
+
+def _is_mpeg(said: str) -> bool:
+    """Whether a clip is an MPEG stream: a programme's or a transport one."""
+    return bool(re.search(r"^Input #0, mpeg", said, re.MULTILINE))
+
+
+def _starts(said: str, streams: Sequence[Stream]) -> tuple[float, float]:
+    """Seconds by which picture and sound begin after the other, by what ffmpeg says of a clip.
+
+    Only of a clip where both, which are read in runs of their own, would come to begin at once: of MPEG streams ffmpeg
+    takes the start of what a run reads for 0, of other kinds that of the whole clip.
+    """
+    if not _is_mpeg(said):
+        return 0.0, 0.0
+    whole = re.search(r"^ *Duration: .*?, start: (-?[\d.]+)", said, re.MULTILINE)
+    unsaid = whole is not None and float(whole[1]) <= 0  # a start of 0 is not said
+    kinds: dict[str, list[float]] = {"Video": [], "Audio": []}
+    for _, kind, about in streams:
+        start = re.search(r", start (-?[\d.]+)", about)
+        if (kind == "Audio" or (kind == "Video" and not kinds[kind])) and (start or unsaid):
+            kinds[kind].append(float(start[1]) if start else 0.0)
+    first = min((start for starts in kinds.values() for start in starts), default=0.0)
+    picture, sound = (min(starts, default=first) - first for starts in kinds.values())
+    return picture, sound
+
+
+def _lost(streams: Sequence[Stream]) -> list[str]:
+    """Phrases on what one sees in a clip and not in an MP4 file that is made of it."""
+    names = {_subtitles(kind, about) for _, kind, about in streams} - {"", *TEXT_SUBTITLES}
+    lost = [f"subtitles that are pictures ({name}) were left out, since MP4 can't hold them" for name in sorted(names)]
+    if len([kind for _, kind, about in streams if kind == "Video" and COVER not in about]) > 1:
+        lost.append("of several tracks of pictures the first was taken, and the others were left out")
+    return lost
+
+
+def _notes(said: str, streams: Sequence[Stream], described: str, *, whole: bool) -> list[str]:
+    """Phrases on what of a clip comes otherwise or not along.
+
+    described: what ffmpeg says of its pictures; whole: whether colours will be at half the size, see `Encoder`.
+    """
+    notes = []
+    names = re.sub(r"\([^()]*\)", "", described).split(", ")
+    pixels = _pixel_formats().get(names[1].strip()) if len(names) > 1 else None
+    if pixels is not None:
+        bits = max(pixels.bits)
+        if bits > 8:
+            notes.append(f"{bits} bits a channel became 8, which all players show")
+        if pixels.fine and whole:
+            notes.append(f"colours finer than 4:2:0 ({names[1].strip()}) became 4:2:0, which all players show")
+    if (pixels is not None and pixels.alpha) or re.search(r"^ *alpha_mode *: 1$", said, re.MULTILINE | re.IGNORECASE):
+        notes.append("transparent parts became opaque, since MP4 has none")
+    if any(kind == "Video" and COVER in about for _, kind, about in streams):
+        notes.append("the cover picture was left out")
+    if any(kind == "Attachment" for _, kind, _ in streams):
+        notes.append("attached files were left out")
+    # A timecode comes along by itself; of MPEG streams these are tables of the broadcast or disc.
+    data = [] if _is_mpeg(said) else [about for _, kind, about in streams if kind == "Data"]
+    others = sorted({re.sub(r"^.*?\((\w+) /.*|\W.*$", r"\1", about) for about in data} - {"tmcd"})
+    if others:
+        notes.append(f"tracks of data ({', '.join(others)}) were left out")
+    if re.search(r"^ *(spherical( mapping)?|stereo ?3d): (?!2D)", said, re.MULTILINE | re.IGNORECASE):
+        notes.append("what says that it is seen all around, or in 3D, was left out")
+    return notes
+
+
+def without_places(clip: Clip) -> Clip:
+    """A clip without subtitles that tell where it was filmed, as drones write them, and with a note if it has any."""
+    kept = tuple(number for number in clip.subtitles if not _tells_place(clip.path, number))
+    notes = () if kept == clip.subtitles else ("subtitles that tell the place were left out",)
+    return replace(clip, subtitles=kept, notes=(*clip.notes, *notes))
+
+
+def _tells_place(path: Path, number: int) -> bool:
+    """Whether the text of a stream of subtitles has coordinates, or speaks of them."""
+    text = _ffmpeg([*_input(path), "-map", f"0:{number}", "-f", "srt", "-"]).stdout
+    return bool(_COORDINATES.search(text))
+
+
+def _holds_timecode(timecode: str, rate: Fraction) -> bool:
+    """Whether MP4 can hold a timecode: frames are counted in a byte; only NTSC's rates leave numbers out."""
+    return rate <= 255 and (timecode[-3] == ":" or rate in (Fraction(30000, 1001), Fraction(60000, 1001)))
+
+
+@dataclass(frozen=True)
+class _Pixels:
+    """bits: of each channel; fine: whether colours have more than a quarter of the places; alpha: transparency."""
+
+    bits: tuple[int, ...]
+    fine: bool
+    alpha: bool
+
+
+@functools.cache
+def _pixel_formats() -> dict[str, _Pixels]:
+    """The list that ffmpeg has of the pixel formats that it knows, by their names."""
+    formats = {}
+    listed = re.findall(r"^\S{5} (\w+) +(\d+) +(\d+) +([\d-]+)$", _ffmpeg(["-pix_fmts"]).stdout, re.MULTILINE)
+    for name, channels, size, depths in listed:
+        bits = tuple(int(depth) for depth in depths.split("-"))
+        alpha = channels in ("2", "4")
+        colours = (int(size) - alpha * bits[-1]) / (max(bits) or 1)  # of each channel's values to a pixel, together
+        formats[name] = _Pixels(bits, int(channels) > 2 and colours > 1.5, alpha)
+    return formats
+
+
+def _tags(path: Path) -> tuple[tuple[str, str], ...]:
+    """Names and values of what a clip says of itself as a whole, such as when and with which camera it was filmed."""
+    listed = _ffmpeg([*_input(path), "-t", "0", "-f", "ffmetadata", "-"]).stdout.partition("\n")[2]
+    tags = []
+    # A line each, in which a backslash takes what follows for no more than itself, line ends too.
+    for line in re.findall(r"(?:[^\\\n]|\\[\s\S]?)+", listed):
+        if line in ("[STREAM]", "[CHAPTER]", "[PROGRAM]"):
+            break
+        name = re.match(r"(?:[^\\=]|\\[\s\S])*", line)
+        if name and name.end() < len(line):
+            tags.append((_unescaped(name[0]), _unescaped(line[name.end() + 1 :])))
+    return tuple(tags)
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\([\s\S])", r"\1", text)
 
 
 def _rate(claimed: Fraction, average: float) -> Fraction:
@@ -170,13 +386,18 @@ def _colours(described: str) -> tuple[str, str, str]:
 
 def read_frames(clip: Clip) -> Generator[UInt8Array, None, None]:
     """The frames of a clip one by one, (H, W, 3) uint8 RGB, upright, deinterlaced, at its constant rate. PhotoError."""
-    most = min(MOST_FRAMES, max(1, clip.path.stat().st_size // LEAST_FRAME))
+    most = max(1, min(MOST_FRAMES, int(LONGEST * clip.rate), clip.path.stat().st_size // LEAST_FRAME))
     width, height = clip.size
     name = printable(clip.path)
     scale = f"scale=in_color_matrix={clip.matrix}:in_range={'pc' if clip.full_range else 'tv'}"
     fields = "bwdif=mode=send_frame:deint=all," if clip.interlaced else ""
-    command = [*_input(clip.path), "-map", "0:v:0", "-vf", f"{fields}{scale}:{_CAREFUL},format=rgb24"]
-    command += ["-fps_mode", "cfr", "-r", str(clip.rate), "-f", "rawvideo", "-"]
+    # The filter fps goes by the frames' times alone; -fps_mode cfr goes by their durations too, which are those of
+    # other frames where some are stored out of turn. It fills what is before the first frame, where the sound may have
+    # begun; that one's time is made a whole number of frames, so that no others are halfway between two.
+    even = f"setpts=round(PTS-STARTPTS+round(STARTPTS*TB*{clip.rate})/({clip.rate})/TB),fps={clip.rate}:start_time=0"
+    filters = f"{fields}{scale}:{_CAREFUL},format=rgb24,{even}"
+    command = [*_input(clip.path, clip.picture_at), "-map", PICTURE, "-vf", filters]
+    command += ["-fps_mode", "passthrough", "-f", "rawvideo", "-"]
     with tempfile.TemporaryFile() as words:
         killed = contextlib.ExitStack()
         process = _start(command, killed, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=words)
@@ -223,7 +444,7 @@ class Encoder:
         self._words: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115, closed on exit
         width, height = clip.size
         command = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size", f"{width}x{height}"]
-        command += ["-framerate", str(clip.rate), "-i", "pipe:0", *_input(clip.path), "-map", "0:v:0"]
+        command += ["-framerate", str(clip.rate), "-i", "pipe:0", *_input(clip.path, clip.sound_at), "-map", "0:v:0"]
         command += ["-map", "1:a?", "-c:a", sound] if sound else []
         # Halved chroma can't be had of an odd side; H.264 without halving is played by fewer players.
         pixels = "yuv444p" if width % 2 or height % 2 else "yuv420p"
@@ -238,10 +459,8 @@ class Encoder:
         command += ["-vf", ",".join(filters), "-c:v", "libx264", "-crf", str(_crf(quality))]
         for number in clip.subtitles:
             command += ["-map", f"1:{number}", "-c:s", "mov_text"]
-        command += ["-map_metadata", "1", "-map_chapters", "1"]
-        for tag in LOCATION_TAGS if strip_location else ():
-            command += ["-metadata", f"{tag}="]
-        command += ["-movflags", "+faststart", "-f", "mp4", "-y", _file(file)]
+        command += ["-map_metadata", "1", "-map_chapters", "1", *_tagged(clip, strip_location)]
+        command += ["-f", "mp4", "-y", _file(file)]
         self._killed = contextlib.ExitStack()
         self._process = _start(
             command, self._killed, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._words
@@ -277,6 +496,27 @@ class Encoder:
         return OutputError(f"{self.name} can't be written as MP4{why}; free some space or choose another --out.")
 
 
+def _tagged(clip: Clip, strip_location: bool) -> list[str]:
+    """The options by which a result says of itself what its clip does, without the place it was filmed at on demand."""
+    given = dict.fromkeys(LOCATION_TAGS, "") if strip_location else {}
+    keyed = [name for name, _ in clip.tags if name.lower().startswith(_APPLE)]
+    # Such names stand in a list that may hold any, in which many players don't look for the usual ones. A clip with
+    # names that can't be given to ffmpeg, and so not be taken away, gets no such list.
+    strange = len(clip.tags) > MOST_TAGS or any(re.search("[=\ufffd]", name) for name, _ in clip.tags)
+    listed = bool(keyed) and not strange
+    if listed:
+        given |= dict.fromkeys(("major_brand", "minor_version", "compatible_brands"), "")
+        for name, value in clip.tags:
+            if strip_location and _PLACE.search(name):
+                given[name] = ""
+            elif name.isupper() and name in keyed and len(value) <= LONGEST_TAG:  # as Matroska writes them
+                given[name.lower().replace("iso6709", "ISO6709")] = value
+    options = [option for name, value in given.items() for option in ("-metadata", f"{name}={value}")]
+    if clip.timecode:
+        options += ["-metadata:s:v:0", f"timecode={clip.timecode}"]
+    return [*options, "-movflags", "+faststart+use_metadata_tags" if listed else "+faststart"]
+
+
 def _crf(quality: int) -> int:
     """x264's constant rate factor for --quality: 17, where losses can't be seen, at 95; 40 at 1."""
     return round(40.25 - 0.2425 * quality)
@@ -304,8 +544,11 @@ def _box(content: bytes) -> bytes:
 _CAREFUL = "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"  # so that there and back is the same again
 
 
-def _input(path: Path) -> list[str]:
+def _input(path: Path, later: float = 0.0) -> list[str]:
+    """The options by which ffmpeg reads a clip as one of the known kinds; `later`: seconds that its times are moved."""
     return [
+        "-itsoffset",
+        f"{later:.6f}",
         "-protocol_whitelist",
         "file",
         "-format_whitelist",
@@ -379,6 +622,6 @@ def _last_words(text: str, *paths: Path) -> str:
     """The last line that ffmpeg wrote, in brackets, without its own addresses, and with the files by name alone."""
     for path in paths:
         text = text.replace(_file(path), path.name)
-    lines = [re.sub(r"^\[[^]]* @ \w+\] *", "", line).strip() for line in text.splitlines() if line.strip()]
-    telling = [line for line in lines if not line.startswith(("Conversion failed", "Error opening input files"))]
+    lines = [re.sub(r"^(\[[^]]* @ \w+\] *)+", "", line).strip() for line in text.splitlines() if line.strip()]
+    telling = [line for line in lines if not _SAYS_NOTHING.match(line)]
     return f" (ffmpeg: {printable(telling[-1])[:LAST_WORDS].rstrip('.')})" if telling else ""

@@ -323,6 +323,70 @@ def test_variable_frame_rate_becomes_constant_with_each_frame_at_its_time(tmp_pa
     assert packets(output) == packets(source)
 
 
+@pytest.mark.parametrize("b_frames", [0, 3])
+@pytest.mark.parametrize(
+    ("times", "seconds"),
+    [
+        ("N/30+gt(N,15)*0.6", lambda n: n / 30 + (n > 15) * 0.6),  # one gap
+        ("N/30+gt(N,5)*0.5+gt(N,20)*1.0", lambda n: n / 30 + (n > 5) * 0.5 + (n > 20) * 1.0),
+        ("if(lt(N,10),N/5,2+(N-10)/30)", lambda n: n / 5 if n < 10 else 2 + (n - 10) / 30),  # first slow, then fast
+        ("N/30+0.4*floor(N/7)", lambda n: n / 30 + 0.4 * (n // 7)),  # a recording of a screen
+    ],
+)
+def test_no_frame_is_lost_after_a_gap_when_frames_are_stored_out_of_turn(tmp_path, times, seconds, b_frames):
+    """Players go by the frames' times; their durations are those of other frames where there are B-frames."""
+    options = ["-vf", f"setpts='({times})/TB'", "-fps_mode", "vfr", "-bf", b_frames, "-video_track_timescale", 90000]
+    source = save(tmp_path / "gap.mp4", ramps(24), options=options, rate=30, sound=False)
+    clip = probe_clip(source)
+    assert clip.rate == 30
+    due = [round(seconds(number) * 30) for number in range(24)]
+    frames, true = frames_of(source), np.stack([*ramps(24)]).astype(int)
+    seen = [int(np.abs(true - frame).mean(axis=(1, 2, 3)).argmin()) for frame in frames]
+    assert seen[: due[-1] + 1] == [sum(at <= number for at in due) - 1 for number in range(due[-1] + 1)]
+    assert len(frames) <= due[-1] + max(np.diff(due)) and set(seen[due[-1] :]) == {23}
+
+
+@pytest.mark.parametrize("late", [0.02, 0.7])  # 0.5 frames: each lies halfway between two of the result
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mts"])
+def test_each_frame_of_a_picture_that_begins_after_the_sound_is_there(tmp_path, suffix, late):
+    first = save(tmp_path / "first.mp4", ramps(12), sound=False)
+    source = tmp_path / f"late{suffix}"
+    sound = ["-f", "lavfi", "-i", "sine=duration=1.5"]
+    ffmpeg("-loglevel", "error", *sound, "-itsoffset", late, "-i", first, "-map", 0, "-map", 1, "-c:v", "copy", source)
+    frames, true = frames_of(source), np.stack([*ramps(12)]).astype(int)
+    seen = [int(np.abs(true - frame).mean(axis=(1, 2, 3)).argmin()) for frame in frames]
+    before = len(seen) - 12
+    assert seen == [0] * before + [*range(12)] and abs(before - late * RATE) <= 2  # MPEG holds sound back by a frame
+
+
+def lead(path):
+    """Seconds by which a flash of a clip comes before its beep."""
+    asked = ["-copyts", "-vf", "scale=16:16,format=gray", "-fps_mode", "passthrough", "-f", "framecrc", "-"]
+    listed, _ = ffmpeg("-loglevel", "error", "-i", path, "-map", "0:v:0", *asked)
+    base = Fraction(re.search(r"^#tb 0: (\S+)$", listed, re.MULTILINE)[1])
+    lines = [line.split(",") for line in listed.splitlines() if not line.startswith("#")]
+    dark = lines[0][-1]
+    flash = float(next(int(line[2]) for line in lines if line[-1] != dark) * base)
+    # What is heard: silence ends.
+    asked = ["-copyts", "-af", "silencedetect=noise=0.05:duration=0.1", "-f", "null", "-"]
+    _, said = ffmpeg("-i", path, "-map", "0:a:0", *asked)
+    return float(re.search(r"silence_end: ([\d.]+)", said)[1]) - flash
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mts", ".m2ts", ".mpg"])
+@pytest.mark.parametrize(("picture", "sound"), [(0, 0), (0.64, 0), (0, 0.64)])
+def test_sound_and_picture_stay_together_whichever_begins_first(tmp_path, suffix, picture, sound):
+    flash = r"color=black:size=128x96:rate=25:duration=2,drawbox=color=white:t=fill:enable=gte(t\,1)"
+    beep = r"aevalsrc='if(gte(t,1),sin(2500*t),0)':d=2:s=48000"
+    codecs = ["-c:v", "mpeg2video", "-c:a", "mp2"] if suffix == ".mpg" else ["-c:v", "libx264", "-c:a", "aac"]
+    source = tmp_path / f"clip{suffix}"
+    inputs = ["-itsoffset", picture, "-f", "lavfi", "-i", flash, "-itsoffset", sound, "-f", "lavfi", "-i", beep]
+    ffmpeg("-loglevel", "error", *inputs, "-map", 0, "-map", 1, *codecs, "-pix_fmt", "yuv420p", source)
+    assert lead(source) == pytest.approx(sound - picture, abs=0.06)  # the codec's delay
+    # Half a frame, and what MP2 holds its sound back by, which MPEG has and MP4 has not.
+    assert lead(through(source)) == pytest.approx(lead(source), abs=0.5 / RATE + 0.012)
+
+
 def test_repeated_frames_are_made_up_once(photos, session, worker):
     several = list(shot(photos("bare", 0), 3, motion=barely))
     frames = [several[number] for number in (0, 0, 0, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2)]
@@ -369,6 +433,22 @@ def test_sound_that_cannot_be_read_is_left_out_and_this_is_said(photos, place, b
     assert "1 of them in part" in err
 
 
+def test_what_goes_of_a_clip_is_said_in_the_report(photos, place, beautygan, tmp_path):
+    options = ["-map", 0, "-map", 0, "-pix_fmt", "yuv422p10le"]
+    save(tmp_path / "deep.mov", shot(photos("bare", 0), 2, motion=barely), options=options, sound=False)
+    place("look.jpg", "worn")
+    _, out, err = beautygan("--no-makeup", "deep.mov", "--ref", "look.jpg", "--report", "r.json")
+    assert out == ["made_up/deep__look.mp4"], err
+    (row,) = json.loads((tmp_path / "r.json").read_text())["results"]
+    said = [
+        "of several tracks of pictures the first was taken, and the others were left out",
+        "10 bits a channel became 8, which all players show",
+        "colours finer than 4:2:0 (yuv422p10le) became 4:2:0, which all players show",
+    ]
+    assert row["partly"] and row["reason"] == "; ".join(said)
+    assert all(phrase in err for phrase in said) and "1 of them in part" in err
+
+
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
 def test_sound_of_the_usual_containers_is_copied(tmp_path, suffix):
     codecs = {".webm": ["-c:v", "libvpx", "-c:a", "libopus"], ".mkv": ["-c:a", "flac"]}
@@ -396,13 +476,15 @@ def test_colours_are_read_and_tagged_as_the_clip_has_them(tmp_path, name):
 
 
 def test_location_is_kept_or_stripped_and_the_mark_is_there_or_not(photos, place, beautygan, tmp_path):
-    options = ["-metadata", "location=+48.1000+011.5000/"]
-    save(tmp_path / "clip.mp4", shot(photos("bare", 0), 2, motion=barely), options=options)
+    (tmp_path / "drone.srt").write_text("1\n00:00:00,000 --> 00:00:00,050\nGPS (11.5000, +48.1000)\n")
+    film = save(tmp_path / "film.mp4", shot(photos("bare", 0), 2, motion=barely))
+    options = ["-c", "copy", "-c:s", "mov_text", "-metadata", "location=+48.1000+011.5000/"]
+    ffmpeg("-i", film, "-i", tmp_path / "drone.srt", *options, tmp_path / "clip.mp4")
     place("look.jpg", "worn")
     for arguments, kept, marked in (([], True, True), (["--strip-location", "--no-mark"], False, False)):
         _, out, _ = beautygan("--no-makeup", "clip.mp4", "--ref", "look.jpg", "--overwrite", *arguments)
         content = (tmp_path / out[0]).read_bytes()
-        assert ("+48.1" in ffmpeg("-i", tmp_path / out[0])[1]) == kept
+        assert ("+48.1" in ffmpeg("-i", tmp_path / out[0])[1]) == (b"+48.1" in content) == kept
         assert (DIGITAL_SOURCE_TYPE.encode() in content) == marked
         assert len(frames_of(tmp_path / out[0])) == 2
 
