@@ -194,7 +194,8 @@ def _looping(loops: int, photo_format: str) -> dict[str, int]:
 def _picture(frame: Photo, photo_format: str) -> Image:
     from PIL import Image
 
-    levels = stored_levels(frame, "WEBP")  # which is what all three have: 8 bits, and transparency
+    # Frames have 8 bits, whatever the format; all three hold transparency, and a GIF no profile.
+    levels = stored_levels(frame, photo_format)
     picture = Image.fromarray(levels)
     if photo_format != "GIF":
         return picture

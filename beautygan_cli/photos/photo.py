@@ -239,6 +239,8 @@ def losses(photo: Photo, path: PurePath) -> list[str]:
     """Phrases on what of a photo the format that a path's suffix names can't carry."""
     photo_format = FORMATS.get(path.suffix.lower())
     said = []
+    if photo.native is not None and photo.native.profile and photo_format in _WITHOUT_PROFILE:
+        said.append(f"its colour profile gave way to sRGB, since a {photo_format} carries none")
     if photo.alpha is not None and photo_format in _OPAQUE and (photo.alpha < 255).any():
         said.append(f"transparent parts became white, since a {photo_format} has none")
     most = _DEEP.get(str(photo_format), 8)
@@ -371,8 +373,13 @@ def _profile_of(photo: Photo) -> bytes | None:
 
 
 def stored_levels(photo: Photo, photo_format: str) -> npt.NDArray[Any]:
-    """The levels that a file in this format gets: HWC, 3 or 4 channels, uint8 or uint16, in the photo's own space."""
+    """The levels that a file in this format gets: HWC, 3 or 4 channels, uint8 or uint16, in the photo's own space.
+
+    In sRGB where the format carries no profile, since levels without theirs are other colours.
+    """
     native = photo.native
+    if native is not None and native.profile and photo_format in _WITHOUT_PROFILE:
+        native = None
     levels: npt.NDArray[Any] = photo.pixels if native is None else native.with_change(photo.pixels)
     alpha: npt.NDArray[Any] | None = photo.alpha
     if levels.dtype == np.uint16 and native is not None and alpha is not None:
@@ -470,6 +477,7 @@ def _save_deep_heif(levels: npt.NDArray[np.uint16], options: dict[str, Any], fil
 _RLE = (1, 2)  # compressions of a BMP, of 8 and of 4 bits a pixel
 _JPEG_SEGMENT = 65_533  # bytes, of which an XMP packet's name takes 29
 _OPAQUE = ("JPEG", "BMP")
+_WITHOUT_PROFILE = ("BMP", "GIF")
 _DEEP = {"PNG": 16, "TIFF": 16, "HEIF": 10}  # bits a channel that are written at most, where that is more than 8
 _LOSSLESS_COMPRESSIONS = ("tiff_lzw", "tiff_adobe_deflate", "packbits")  # that every reader of TIFF knows
 

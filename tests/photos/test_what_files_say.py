@@ -125,6 +125,22 @@ def test_colours_out_of_srgb_stay_out_of_it(tmp_path: Path) -> None:
     assert written[16, 24, 0] < 250
 
 
+@says("all into BMP, GIF", "colour profile", "the pixels become sRGB, and this is said of a photo")
+@pytest.mark.parametrize("space", SPACES)
+def test_where_a_format_carries_no_profile_the_pixels_are_srgb(tmp_path: Path, space: str) -> None:
+    own = converted(picture(), SPACES[space])
+    Image.fromarray(own).save(tmp_path / "photo.png", icc_profile=SPACES[space])
+    photo = read_photo(tmp_path / "photo.png")
+    assert losses(photo, Path("made.bmp")) == ["its colour profile gave way to sRGB, since a BMP carries none"]
+    made = with_makeup(photo)
+    with Image.open(write_photo(made, tmp_path / "made.bmp")) as image:
+        assert np.array_equal(np.asarray(image), made.pixels)
+    frames = [Image.fromarray(np.roll(own, number, axis=0)) for number in range(2)]
+    source = animated(tmp_path / "a.webp", "WEBP", frames, icc_profile=SPACES[space])
+    seen = played(through(source, tmp_path / "made.gif", "GIF"))[2][0][..., :3]
+    assert np.abs(seen.astype(int) - made.pixels).mean() < 3
+
+
 @says("all", "profile of sRGB, or none", "kept; nothing is converted")
 @pytest.mark.parametrize("profile", [None, ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()])
 def test_srgb_is_not_converted(tmp_path: Path, profile: bytes | None) -> None:
