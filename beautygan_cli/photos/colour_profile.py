@@ -98,8 +98,11 @@ def decoded(image: Image.Image, facts: Facts, file: io.BufferedIOBase, orientati
 
     alpha: Pixels | None = None
     deep = _deep(image, facts, file, orientation)
+    greys = image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;16")
     if image.mode in ("I", "F"):
-        flat = Image.fromarray(_eight_bits(np.asarray(image)))
+        numbers = np.asarray(image)
+        levels = _eight_bits(numbers.view(np.uint32) if facts.unsigned else numbers)
+        flat = Image.fromarray(255 - levels if facts.negative else levels)
     elif image.mode.startswith("I;16"):
         flat = image  # `_deep` has read it
     elif image.has_transparency_data:
@@ -116,10 +119,10 @@ def decoded(image: Image.Image, facts: Facts, file: io.BufferedIOBase, orientati
         pixels = _array(_printed_as_srgb(flat, facts.profile))
         return Decoded(pixels, alpha, notes=(*notes, f"its {flat.mode} became sRGB"))
     profile = facts.profile
-    if profile and flat.mode == "L":
+    if profile and greys:
         profile = icc.grey_as_rgb(profile) or profile
     levels = _array(flat if flat.mode == "RGB" else flat.convert("RGB")) if deep is None else _shallow(deep[..., :3])
-    bits = 8 if deep is None else facts.bits
+    bits = 8 if deep is None else facts.bits if facts.bits > 8 else 16  # of a picture in memory nothing is said
     own: npt.NDArray[Any] = levels if deep is None else deep[..., :3]
     deep_alpha = deep[..., 3].copy() if deep is not None and deep.shape[-1] == 4 else None
     if alpha is not None and deep is not None and deep_alpha is None:
@@ -146,12 +149,16 @@ def _deep(image: Image.Image, facts: Facts, file: io.BufferedIOBase, orientation
 
     Pillow has no mode for 16 bits in colour. OpenCV's decoder is given what Pillow's has read without complaint.
     """
-    if image.format == "HEIF":
+    if image.format == "HEIF" and not image.mode.startswith("I;16"):
         return _deep_heif(image, facts.bits, file) if facts.bits > 8 else None
     import cv2
 
     if image.mode.startswith("I;16"):
-        return np.repeat(np.asarray(image).astype(np.uint16, copy=False)[..., None], 3, axis=-1)
+        grey = np.asarray(image).astype(np.uint16, copy=False)
+        if 8 < facts.bits < 16:
+            below = 16 - facts.bits if image.format == "HEIF" else 0
+            grey = _spread(grey, (1 << facts.bits) - 1, below)
+        return np.repeat((65535 - grey if facts.negative else grey)[..., None], 3, axis=-1)
     if facts.bits != 16 or image.format not in ("PNG", "TIFF") or image.mode not in ("RGB", "RGBA", "LA", "L"):
         return None
     before = file.tell()
@@ -177,11 +184,16 @@ def _deep_heif(image: Image.Image, bits: int, file: io.BufferedIOBase) -> npt.ND
     file.seek(before)
     if read.dtype != np.uint16 or read.ndim != 3 or read.shape[2] not in (3, 4):
         return None
-    top = (1 << bits) - 1
-    spread = np.empty(read.shape, dtype=np.uint16)
-    for rows in _strips(read):
-        spread[rows] = np.rint((read[rows] >> (16 - bits)) * np.float32(65535 / top))
+    spread = _spread(read, (1 << bits) - 1, 16 - bits)
     return spread if _is_deeper(spread, image, _HEIF_STEPS) else None
+
+
+def _spread(levels: npt.NDArray[np.uint16], top: int, below: int = 0) -> npt.NDArray[np.uint16]:
+    """Levels from 0 to `top`, of any shape, with so many bits of nothing below each, spread over all of uint16."""
+    spread = np.empty(levels.shape, dtype=np.uint16)
+    for rows in _strips(levels):
+        spread[rows] = np.rint((levels[rows] >> below) * np.float32(65535 / top))
+    return spread
 
 
 def _is_deeper(read: npt.NDArray[np.uint16], image: Image.Image, most: int = 1) -> bool:
@@ -299,6 +311,8 @@ def _eight_bits(deep: npt.NDArray[Any]) -> Pixels:
         top = 255.0
     elif peak <= 65535:
         top = 65535.0
+    elif deep.dtype.kind == "u" and peak > (1 << 32) / 16:  # a photo; what uses less of it is a count of something
+        top = float((1 << 32) - 1)
     else:
         top = peak
     levels = np.empty(deep.shape, dtype=np.uint8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from beautygan_cli.photos import icc, isobmff, png, tiff
@@ -20,7 +20,8 @@ class Facts:
     profile: the ICC profile, its own or one made of what stands in its place; None for sRGB. bits: a channel's. hdr:
     the name of its HDR transfer, "" for none. animated: whether its frames are to be played. other: how many pages or
     pictures there are beside the first. behind: what lies behind the picture and is not carried. doubtful: whether its
-    EXIF orientation may or may not hold, since the file says nothing else of it.
+    EXIF orientation may or may not hold, since the file says nothing else of it. negative: whether 0 stands for white
+    in levels that Pillow gives as they stand; unsigned: whether what Pillow gives as signed numbers of 32 bits is not.
     """
 
     profile: bytes | None = None
@@ -30,6 +31,8 @@ class Facts:
     other: int = 0
     behind: tuple[str, ...] = ()
     doubtful: bool = False
+    negative: bool = False
+    unsigned: bool = False
 
 
 def facts_of(image: Image.Image, file: io.BufferedIOBase) -> Facts:
@@ -42,7 +45,7 @@ def facts_of(image: Image.Image, file: io.BufferedIOBase) -> Facts:
         found = Facts(own, other=getattr(image, "n_frames", 1) - 1, behind=_behind_a_jpeg(image))
     animated = image.format in ("GIF", "WEBP", "PNG", "AVIF") and bool(getattr(image, "is_animated", False))
     hdr = found.hdr or (icc.hdr_transfer(own) if own else "")
-    return Facts(found.profile, found.bits, hdr, animated, found.other, found.behind, found.doubtful)
+    return replace(found, hdr=hdr, animated=animated)
 
 
 def _of_png(image: Image.Image, file: io.BufferedIOBase, own: bytes | None) -> Facts:
@@ -97,8 +100,15 @@ def _of_avif(image: Image.Image, file: io.BufferedIOBase, own: bytes | None) -> 
 def _of_tiff(image: Image.Image, file: io.BufferedIOBase, own: bytes | None) -> Facts:
     tags: Any = getattr(image, "tag_v2", {})
     bits = tags.get(258, (8,))
-    layers = ("layers",) if 37724 in tags else ()
-    return Facts(own, max(bits) if isinstance(bits, tuple) and bits else 8, other=tiff.pages(file) - 1, behind=layers)
+    return Facts(
+        profile=own,
+        bits=max(bits) if isinstance(bits, tuple) and bits else 8,
+        other=tiff.pages(file) - 1,
+        behind=("layers",) if 37724 in tags else (),
+        # Pillow turns the levels of up to 8 bits over itself.
+        negative=tags.get(262) == 0 and (image.mode.startswith("I") or image.mode == "F"),
+        unsigned=image.mode == "I" and bits == (32,) and tags.get(339, (1,)) == (1,),
+    )
 
 
 def _coded(primaries: int, transfer: int, otherwise: bytes | None) -> bytes | None:

@@ -186,7 +186,10 @@ def photo_of(image: Image) -> Photo:
     """The photo in a PIL image, upright and in 8-bit sRGB by its EXIF and colour profile, which it need not have."""
     image.load()
     profile = image.info.get("icc_profile")
-    read = decoded(image, Facts(profile if isinstance(profile, bytes) and profile else None), io.BytesIO())
+    facts = Facts(profile if isinstance(profile, bytes) and profile else None)
+    if image.mode.startswith(("I", "F")):  # which hold greys of many kinds, and it needs no file to tell them
+        facts = facts_of(image, io.BytesIO())
+    read = decoded(image, facts, io.BytesIO())
     orientation = orientation_left(image)
     photo = Photo(read.pixels, read.alpha, metadata_of(image, read.profile, orientation), native=read.native)
     return photo.mapped(lambda array: upright(array, orientation))

@@ -23,7 +23,7 @@ from beautygan_cli.photos import animation, icc
 from beautygan_cli.photos.animation import animation_format, probe_animation, read_animation, write_animation
 from beautygan_cli.photos.find import passed_over
 from beautygan_cli.photos.formats import FORMATS, SOURCE_SUFFIXES
-from beautygan_cli.photos.photo import Photo, losses, read_photo, told_format, turned_by_exif, write_photo
+from beautygan_cli.photos.photo import Photo, losses, photo_of, read_photo, told_format, turned_by_exif, write_photo
 from beautygan_cli.photos.xmp import is_result
 
 pillow_heif.register_heif_opener()
@@ -184,8 +184,8 @@ def test_a_png_of_linear_light_is_seen_as_it_is_meant(tmp_path: Path) -> None:
     assert np.abs(read_photo(tmp_path / "photo.png").pixels.astype(int) - picture()).mean() < 2
 
 
-@says("JPEG, PNG, TIFF", "profile of greys", "converted to one of RGB, to the bit")
-def test_greys_keep_their_levels_under_a_profile_of_rgb(tmp_path: Path) -> None:
+def grey_profile() -> bytes:
+    """A profile of greys with a power curve of 1.8."""
     tags = icc._tags(icc.matrix_profile(icc.BT709, 1.8))
     tags = {name: tags[name] for name in (b"desc", b"cprt", b"wtpt")} | {b"kTRC": tags[b"rTRC"]}
     listing, body = struct.pack(">I", len(tags)), b""
@@ -195,12 +195,22 @@ def test_greys_keep_their_levels_under_a_profile_of_rgb(tmp_path: Path) -> None:
     head = bytearray(P3[:128])
     head[16:20] = b"GRAY"
     struct.pack_into(">I", head, 0, 128 + len(listing) + len(body))
-    grey = picture()[..., 0]
-    Image.fromarray(grey).save(tmp_path / "photo.png", icc_profile=bytes(head) + listing + body)
-    photo = read_photo(tmp_path / "photo.png")
-    expected = 255 * icc.srgb_coded(((grey / 255) ** 1.8).astype(np.float32))
+    return bytes(head) + listing + body
+
+
+@says("JPEG, PNG, TIFF, of 8 and 16 bits", "profile of greys", "converted to one of RGB, to the bit")
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_greys_keep_their_levels_under_a_profile_of_rgb(tmp_path: Path, suffix: str, bits: int) -> None:
+    grey = picture()[..., 0] if bits == 8 else picture()[..., 0].astype(np.uint16) * 257
+    Image.fromarray(grey).save(tmp_path / f"photo{suffix}", icc_profile=grey_profile())
+    photo = read_photo(tmp_path / f"photo{suffix}")
+    expected = 255 * icc.srgb_coded(((picture()[..., 0] / 255) ** 1.8).astype(np.float32))
     assert np.abs(photo.pixels[..., 0] - expected).max() <= 1.5
-    assert np.array_equal(levels_of(write_photo(photo, tmp_path / "made.png"))[..., 0], grey)
+    written = write_photo(photo, tmp_path / f"made{suffix}")
+    assert np.array_equal(levels_of(written)[..., 0], grey)
+    with Image.open(written) as image:
+        assert icc.rgb_space(image.info["icc_profile"]) is not None
 
 
 @says("JPEG, TIFF", "CMYK and Lab", "converted to sRGB, and said")
@@ -273,6 +283,73 @@ def test_16_bits_are_kept(tmp_path: Path, suffix: str, channels: int) -> None:
     assert again.native is not None and again.metadata.xmp is not None
 
 
+def plain_tiff(levels: np.ndarray, *others: tuple[int, int, int], big: bool = False, order: str = "<") -> bytes:
+    """A TIFF without compression, of greys or RGB, with other tags: number, type (1 bytes, 3 and 4 numbers), value.
+
+    big: whether it is a BigTIFF; order: of its bytes.
+    """
+    height, width = levels.shape[:2]
+    channels = levels.shape[2] if levels.ndim == 3 else 1
+    content = levels.astype(levels.dtype.newbyteorder(order)).tobytes()
+    head = 16 if big else 8
+    bits = struct.pack(f"{order}{channels}H", *(8 * levels.itemsize,) * channels)
+    told = {
+        256: (4, 1, width), 257: (4, 1, height), 258: (3, channels, bits), 259: (3, 1, 1),
+        262: (3, 1, 2 if channels > 1 else 1), 273: (4, 1, head), 277: (3, 1, channels), 278: (4, 1, height),
+        279: (4, 1, len(content)), 339: (3, 1, {"u": 1, "i": 2, "f": 3}[levels.dtype.kind]),
+    } | {number: (kind, 1, value) for number, kind, value in others}  # fmt: skip
+    room, letter = (8, "Q") if big else (4, "I")
+    behind = b""
+    entries = []
+    for number, (kind, count, value) in sorted(told.items()):
+        if isinstance(value, int):
+            value = struct.pack(order + {1: "B", 3: "H", 4: "I"}[kind], value)
+        if len(value) > room:
+            place = head + len(content) + len(behind)
+            behind += value
+            value = struct.pack(order + letter, place)
+        entries.append(struct.pack(f"{order}HH{letter}", number, kind, count) + value.ljust(room, b"\0"))
+    start = {"<": b"II", ">": b"MM"}[order] + struct.pack(order + "H", 43 if big else 42)
+    start += struct.pack(order + "HH", 8, 0) if big else b""
+    start += struct.pack(order + letter, head + len(content) + len(behind))
+    folder = struct.pack(order + ("Q" if big else "H"), len(entries)) + b"".join(entries) + bytes(room)
+    return start + content + behind + folder
+
+
+@says("TIFF", "greys in which 0 is white", "read as they are meant")
+@pytest.mark.parametrize("kind", ["8 bits", "16 bits", "floats"])
+def test_greys_from_white_to_black_are_no_negative(tmp_path: Path, kind: str) -> None:
+    grey = picture()[..., 0]
+    stored = {"8 bits": grey, "16 bits": grey.astype(np.uint16) * 257, "floats": (grey / 255).astype(np.float32)}[kind]
+    white = np.float32(1) if kind == "floats" else np.iinfo(stored.dtype).max
+    (tmp_path / "photo.tif").write_bytes(plain_tiff((white - stored).astype(stored.dtype), (262, 3, 0)))
+    assert np.abs(read_photo(tmp_path / "photo.tif").pixels[..., 0].astype(int) - grey).max() <= 1
+    with Image.open(tmp_path / "photo.tif") as image:
+        assert np.abs(photo_of(image).pixels[..., 0].astype(int) - grey).max() <= 1
+
+
+@says("TIFF", "greys of 12 bits", "kept, in 16")
+def test_greys_of_12_bits_keep_their_lightness(tmp_path: Path) -> None:
+    tiff = plain_tiff(np.zeros((8, 18), np.uint8))  # whose rows hold 12 pixels of 12 bits
+    tiff = tiff.replace(struct.pack("<HHII", 256, 4, 1, 18), struct.pack("<HHII", 256, 4, 1, 12))
+    tiff = tiff.replace(struct.pack("<HHIHH", 258, 3, 1, 8, 0), struct.pack("<HHIHH", 258, 3, 1, 12, 0))
+    (tmp_path / "photo.tif").write_bytes(tiff[:8] + bytes([0xFF, 0xF8, 0x00]) * 48 + tiff[8 + 144 :])
+    photo = read_photo(tmp_path / "photo.tif")
+    assert photo.pixels[0, :2, 0].tolist() == [255, 128] and photo.native.levels[0, 0, 0] == 65535
+
+
+@says("TIFF", "greys of 32 bits", "converted to 8, and said")
+@pytest.mark.parametrize("top", [2**32 - 1, 2**31 - 1, 65535, 255])
+def test_greys_of_32_bits_keep_their_lightness(tmp_path: Path, top: int) -> None:
+    grey = picture()[..., 0]
+    grey = np.where(np.arange(48) == 47, np.uint8(255), grey)  # signed ones are taken by their peak
+    stored = np.rint(grey / 255 * top).astype(np.int32 if top == 2**31 - 1 else np.uint32)
+    (tmp_path / "photo.tif").write_bytes(plain_tiff(stored))
+    photo = read_photo(tmp_path / "photo.tif")
+    assert np.abs(photo.pixels[..., 0].astype(int) - grey).max() <= 1
+    assert photo.notes == ("32 bits a channel became 8",)
+
+
 @says("PNG, TIFF", "16 bits with a profile", "kept, both")
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 def test_16_bits_under_a_profile(tmp_path: Path, suffix: str) -> None:
@@ -335,6 +412,18 @@ def test_10_bits_of_a_heic_are_kept(tmp_path: Path, profile: bytes | None) -> No
     outside[4:28, 8:40] = False  # FACE and what half of the colour's resolution spreads of it
     assert np.abs(again.native.levels.astype(int) - photo.native.levels)[outside].mean() < 257
     assert (again.pixels.astype(int) - photo.pixels)[FACE][..., 0].mean() > 15
+
+
+@says("HEIC", "greys of 10 bits", "kept")
+def test_greys_of_10_bits_are_kept(tmp_path: Path) -> None:
+    grey = ramps()[..., 0].copy()
+    pillow_heif.from_bytes(mode="I;16L", size=(96, 64), data=grey.tobytes()).save(tmp_path / "photo.heic", quality=100)
+    photo = read_photo(tmp_path / "photo.heic")
+    assert photo.native.bits == 10 and photo.notes == ()
+    assert np.abs(photo.native.levels - grey[..., None].astype(int)).max() < 257 * 1.5
+    assert np.abs(photo.pixels[..., 0] - grey / 257).max() < 2
+    with Image.open(tmp_path / "photo.heic") as image:
+        assert np.abs(photo_of(image).pixels[..., 0] - grey / 257).max() < 2
 
 
 @says("HEIC", "12 bits a channel; 16 of another format into HEIC", "converted to 10, and said")
