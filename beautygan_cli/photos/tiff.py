@@ -6,6 +6,8 @@ import io
 import struct
 from collections.abc import Iterator
 
+_BIG_STARTS = (b"II+\0", b"MM\0+")
+STARTS = (b"II*\0", b"MM\0*", *_BIG_STARTS)
 MOST_PAGES = 1000  # are counted
 _MOST_FOLDERS_INSIDE = 16
 _MOST_ENTRIES = 1000
@@ -27,10 +29,10 @@ def is_raw(file: io.BufferedIOBase) -> bool:
         head = file.read(16)
         if head.startswith(_RAW_STARTS) or (head[:4] == b"II*\0" and head[8:10] == b"CR"):
             return True
-        if head[:4] not in (b"II*\0", b"MM\0*"):
-            return False
         for _, folder in zip(range(_MOST_FOLDERS_INSIDE), _chain(file), strict=False):
-            inside = [_folder(file, place)[0] for place in folder.get(_SUB_FOLDERS, ())[:_MOST_FOLDERS_INSIDE]]
+            inside = [
+                _folder(file, place, *_layout(head))[0] for place in folder.get(_SUB_FOLDERS, ())[:_MOST_FOLDERS_INSIDE]
+            ]
             if any(map(_tells_of_a_sensor, [folder, *inside])):
                 return True
     except struct.error:
@@ -76,41 +78,55 @@ def _tells_of_a_sensor(folder: Folder) -> bool:
     )
 
 
+def _layout(head: bytes) -> tuple[str, bool]:
+    """The order of a TIFF's bytes and whether it is a BigTIFF, whose counts and places take 8 bytes."""
+    return ("<" if head[:1] == b"I" else ">"), head[:4] in _BIG_STARTS
+
+
 def _chain(file: io.BufferedIOBase) -> Iterator[Folder]:
+    """The folders that follow one another; none of another file."""
     file.seek(0)
-    head = file.read(8)
-    if head[:4] not in (b"II*\0", b"MM\0*"):
+    head = file.read(16)
+    if not head.startswith(STARTS):
         return
-    (place,) = struct.unpack_from("<I" if head[:1] == b"I" else ">I", head, 4)
+    order, big = _layout(head)
+    (place,) = struct.unpack_from(order + "Q", head, 8) if big else struct.unpack_from(order + "I", head, 4)
     seen: set[int] = set()
     while place and place not in seen and len(seen) < MOST_PAGES:
         seen.add(place)
-        folder, place = _folder(file, place)
+        folder, place = _folder(file, place, order, big)
         yield folder
 
 
-def _folder(file: io.BufferedIOBase, place: int) -> tuple[Folder, int]:
+def _folder(file: io.BufferedIOBase, place: int, order: str, big: bool) -> tuple[Folder, int]:
     """The numbers of a folder's tags, of long lists the first, and where the next folder is."""
-    file.seek(0)
-    order = "<" if file.read(1) == b"I" else ">"
+    number_of_tags, entry, number_of_bytes = (
+        order + kinds for kinds in (("Q", "HHQQ", "Q") if big else ("H", "HHII", "I"))
+    )
+    step, room = struct.calcsize(entry), struct.calcsize(number_of_bytes)
+    if place >= 1 << 63:
+        raise struct.error("no file reaches so far")
     file.seek(place)
-    (count,) = struct.unpack(order + "H", file.read(2))
+    (count,) = struct.unpack(number_of_tags, file.read(struct.calcsize(number_of_tags)))
     if count > _MOST_ENTRIES:
         raise struct.error("no camera writes so many tags")
-    content = file.read(12 * count + 4)
+    content = file.read(step * count + room)
     found: Folder = {}
     for number in range(count):
-        tag, kind, values, offset = struct.unpack_from(order + "HHII", content, 12 * number)
-        letter = {1: "B", 3: "H", 4: "I", 13: "I"}.get(kind)
+        tag, kind, values, offset = struct.unpack_from(entry, content, step * number)
+        letter = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}.get(kind)
         if letter is None:
             found[tag] = ()
             continue
         values = min(values, _MOST_FOLDERS_INSIDE)
-        size = struct.calcsize(letter) * values
-        if size <= 4:
-            held = content[12 * number + 8 : 12 * number + 8 + size]
-        else:
+        size = struct.calcsize(order + letter) * values
+        if size <= room:
+            start = step * (number + 1) - room
+            held = content[start : start + size]
+        elif offset < 1 << 63:
             file.seek(offset)
             held = file.read(size)
+        else:
+            raise struct.error("no file reaches so far")
         found[tag] = struct.unpack(f"{order}{values}{letter}", held)
-    return found, struct.unpack_from(order + "I", content, 12 * count)[0]
+    return found, struct.unpack_from(number_of_bytes, content, step * count)[0]

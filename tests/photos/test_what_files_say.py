@@ -517,6 +517,26 @@ def test_of_a_document_the_first_page_is_taken_and_this_is_said(tmp_path: Path) 
     assert np.array_equal(photo.pixels, picture())
 
 
+@says("BigTIFF", "raw files, further pages", "as in TIFF: refused; left out, and said")
+@pytest.mark.parametrize("order", "<>")
+def test_a_bigtiff_is_looked_through_as_a_tiff(tmp_path: Path, order: str) -> None:
+    path = tmp_path / "photo.xyz"
+    path.write_bytes(plain_tiff(picture(), big=True, order=order))
+    assert told_format(path) == "TIFF"
+    path.write_bytes(plain_tiff(picture(), (262, 3, 34892), big=True, order=order))
+    with pytest.raises(PhotoError, match="is a raw file"):
+        read_photo(path)
+    path.write_bytes(plain_tiff(picture(), (50706, 4, 0x0104), big=True, order=order))
+    with pytest.raises(PhotoError, match="is a raw file"):
+        read_photo(path)
+    first = plain_tiff(picture(), big=True)  # Pillow reads no other order of bytes
+    path.write_bytes(first)
+    assert np.array_equal(read_photo(path).pixels, picture()) and read_photo(path).notes == ()
+    (place,) = struct.unpack_from("<Q", first, 8)
+    path.write_bytes(first[:-8] + struct.pack("<Q", len(first)) + first[place:])
+    assert read_photo(path).notes == ("of the 2 pictures in the file the main one was taken",)
+
+
 def frames_of(count: int = 4, *, transparent: bool = False) -> list[Image.Image]:
     """Pictures that differ, each with more of its left part transparent."""
     frames = []
