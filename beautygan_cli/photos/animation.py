@@ -26,6 +26,7 @@ from beautygan_cli.photos.files import opened, printable
 from beautygan_cli.photos.formats import format_of
 from beautygan_cli.photos.photo import MAX_PIXELS, Metadata, Photo, encoding_options, metadata_of, stored_levels
 from beautygan_cli.photos.pillow import prepared_pillow
+from beautygan_cli.photos.webp import is_lossless
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -110,7 +111,8 @@ def animation_suffix(path: Path, photo_format: str, choice: str) -> str:
 def probe_animation(path: Path, max_pixels: int = MAX_PIXELS) -> Animation:
     """Look at each frame of an animation; `max_pixels`: of all frames together. PhotoError where that can't be done."""
     seconds: list[float] = []
-    with _opened(path, max_pixels) as (image, _, notes):
+    with _opened(path, max_pixels) as (image, file, notes):
+        lossless = is_lossless(file)
         size, loops, orientation = image.size, image.info.get("loop"), orientation_left(image)
         for _ in _frames(image):
             seconds.append(float(image.info.get("duration") or 0) / 1000)
@@ -128,7 +130,7 @@ def probe_animation(path: Path, max_pixels: int = MAX_PIXELS) -> Animation:
             seconds=tuple(seconds),
             loops=loops if isinstance(loops, int) else 1,
             still_first=bool(getattr(image, "default_image", False)),
-            metadata=metadata_of(image, None, orientation),
+            metadata=metadata_of(image, None, orientation, lossless),
             orientation=orientation,
             notes=notes,
         )

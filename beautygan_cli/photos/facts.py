@@ -7,7 +7,7 @@ import io
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from beautygan_cli.photos import icc, isobmff, png, tiff
+from beautygan_cli.photos import icc, isobmff, png, tiff, webp
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -22,6 +22,7 @@ class Facts:
     pictures there are beside the first. behind: what lies behind the picture and is not carried. doubtful: whether its
     EXIF orientation may or may not hold, since the file says nothing else of it. negative: whether 0 stands for white
     in levels that Pillow gives as they stand; unsigned: whether what Pillow gives as signed numbers of 32 bits is not.
+    lossless: whether a WebP keeps every pixel.
     """
 
     profile: bytes | None = None
@@ -33,11 +34,12 @@ class Facts:
     doubtful: bool = False
     negative: bool = False
     unsigned: bool = False
+    lossless: bool = False
 
 
 def facts_of(image: Image.Image, file: io.BufferedIOBase) -> Facts:
     """What an opened image, not yet loaded, and its file say."""
-    of_format = {"PNG": _of_png, "HEIF": _of_heif, "AVIF": _of_avif, "TIFF": _of_tiff}
+    of_format = {"PNG": _of_png, "HEIF": _of_heif, "AVIF": _of_avif, "TIFF": _of_tiff, "WEBP": _of_webp}
     profile = image.info.get("icc_profile")
     own = profile if isinstance(profile, bytes) and profile else None
     found = of_format[str(image.format)](image, file, own) if image.format in of_format else Facts(own)
@@ -109,6 +111,10 @@ def _of_tiff(image: Image.Image, file: io.BufferedIOBase, own: bytes | None) -> 
         negative=tags.get(262) == 0 and (image.mode.startswith("I") or image.mode == "F"),
         unsigned=image.mode == "I" and bits == (32,) and tags.get(339, (1,)) == (1,),
     )
+
+
+def _of_webp(_: Image.Image, file: io.BufferedIOBase, own: bytes | None) -> Facts:
+    return Facts(own, lossless=webp.is_lossless(file))
 
 
 def _coded(primaries: int, transfer: int, otherwise: bytes | None) -> bytes | None:

@@ -67,7 +67,7 @@ class Metadata:
 
     `exif` is a TIFF-structured block without the `Exif` prefix. `icc_profile` describes RGB. `dpi` is horizontal,
     vertical. `xmp` is an XML packet. `iim` are IPTC-IIM records, `comment` a JPEG's, `texts` a PNG's by their
-    keywords. `compression` is a TIFF's, by Pillow's name.
+    keywords. `compression` is a TIFF's, by Pillow's name; "lossless" of a WebP that keeps every pixel.
     """
 
     exif: bytes | None = None
@@ -162,7 +162,7 @@ def decode_photo(file: io.BufferedIOBase, path: Path, *, max_pixels: int = MAX_P
             photo = Photo(
                 pixels=read.pixels,
                 alpha=read.alpha,
-                metadata=metadata_of(image, read.profile, max(orientation, stored_orientation)),
+                metadata=metadata_of(image, read.profile, max(orientation, stored_orientation), facts.lossless),
                 path=path,
                 format="JPEG" if image.format == "MPO" else str(image.format),
                 native=read.native,
@@ -195,8 +195,12 @@ def photo_of(image: Image) -> Photo:
     return photo.mapped(lambda array: upright(array, orientation))
 
 
-def metadata_of(image: Image, profile: bytes | None, orientation: int = 1) -> Metadata:
-    """What a loaded image carries beside its pixels. orientation: by which they are turned upright."""
+def metadata_of(image: Image, profile: bytes | None, orientation: int = 1, lossless: bool = False) -> Metadata:
+    """What a loaded image carries beside its pixels.
+
+    orientation: by which they are turned upright; lossless: whether it is a WebP that keeps every pixel.
+    """
+    compression = image.info.get("compression") if image.format == "TIFF" else "lossless" if lossless else None
     return Metadata(
         exif_of(image),
         profile,
@@ -205,7 +209,7 @@ def metadata_of(image: Image, profile: bytes | None, orientation: int = 1) -> Me
         iim_of(image),
         comment_of(image),
         texts_of(image),
-        image.info.get("compression") if image.format == "TIFF" else None,
+        compression,
     )
 
 
@@ -267,8 +271,9 @@ def write_photo(
 
     The file carries the photo's EXIF (orientation upright, no embedded thumbnail, which would show the old face),
     colour profile, resolution, XMP, words and alpha, as far as the format can; JPEG and BMP lay transparent parts on
-    white. PNG, TIFF and BMP keep every pixel to the bit, the first two at 16 bits too; `quality` (0 to 100) is for the
-    others. JPEG and AVIF keep full chroma: half of it frays a saturated lip's edge.
+    white. PNG, TIFF, BMP and a WebP of what came from a lossless WebP keep every pixel to the bit, the first two at 16
+    bits too; `quality` (0 to 100) is for the others. JPEG and AVIF keep full chroma: half of it frays a saturated lip's
+    edge.
 
     `strip_location` leaves out GPS tags and place names. `mark` adds the IPTC mark of a photo altered by a trained
     model to the XMP (BMP has none). Folders on the way are made. Without `overwrite` an existing file stays, even one
@@ -442,6 +447,8 @@ def _options(photo_format: str, metadata: Metadata, quality: int) -> dict[str, A
         options["pnginfo"] = _png_texts(metadata)
     elif photo_format == "WEBP":
         options |= {"quality": quality, "use_sharp_yuv": True, "exact": True, "exif": exif, "xmp": metadata.xmp}
+        if metadata.compression == "lossless":
+            options |= {"lossless": True, "quality": _LOSSLESS_EFFORT}
     elif photo_format == "TIFF":
         options["exif"] = descriptive_exif(exif, metadata.xmp, metadata.iim)
         if metadata.compression and metadata.compression != "raw":
@@ -480,6 +487,7 @@ def _save_deep_heif(levels: npt.NDArray[np.uint16], options: dict[str, Any], fil
 _RLE = (1, 2)  # compressions of a BMP, of 8 and of 4 bits a pixel
 _JPEG_SEGMENT = 65_533  # bytes, of which an XMP packet's name takes 29
 _OPAQUE = ("JPEG", "BMP")
+_LOSSLESS_EFFORT = 25  # of a WebP, 0 to 100; 80, the default, takes six times the time for a size that is the same
 _WITHOUT_PROFILE = ("BMP", "GIF")
 _DEEP = {"PNG": 16, "TIFF": 16, "HEIF": 10}  # bits a channel that are written at most, where that is more than 8
 _LOSSLESS_COMPRESSIONS = ("tiff_lzw", "tiff_adobe_deflate", "packbits")  # that every reader of TIFF knows

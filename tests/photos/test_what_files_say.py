@@ -703,6 +703,33 @@ def test_compression_of_a_tiff_is_kept(tmp_path: Path, given: str | None, kept: 
         assert image.info["compression"] == kept
 
 
+@says("WebP", "compression without loss, of photos and animations", "kept, to the bit outside the face")
+@pytest.mark.parametrize("more", [{}, {"icc_profile": P3}, {"transparent": True}])
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_lossless_webp_stays_lossless(tmp_path: Path, count: int, more: dict[str, object]) -> None:
+    options = {key: value for key, value in more.items() if key != "transparent"}
+    frames = frames_of(count, transparent="transparent" in more)
+    for lossless in (True, False):
+        source = tmp_path / f"photo-{lossless}.webp"
+        frames[0].save(
+            source, save_all=count > 1, append_images=frames[1:], lossless=lossless, exact=True, quality=100, **options
+        )
+        if count > 1:
+            written = through(source, tmp_path / f"made-{lossless}.webp", "WEBP")
+        else:
+            written = write_photo(with_makeup(read_photo(source)), tmp_path / f"made-{lossless}.webp")
+        outside = np.ones((32, 48), bool)
+        outside[FACE] = False
+        same = [
+            np.array_equal(now[seen], was[seen])
+            for was, now in zip(played(source)[2], played(written)[2], strict=True)
+            for seen in [outside & (was[..., 3] > 0)]
+        ]
+        assert all(same) is lossless and any(same) is lossless
+        with Image.open(written) as image:
+            assert image.info.get("icc_profile") == options.get("icc_profile")
+
+
 @says("TIFF, JPEG, PNG", "resolution", "kept; none is made up")
 @pytest.mark.parametrize("suffix", [".tif", ".jpg", ".png"])
 def test_no_resolution_is_made_up(tmp_path: Path, suffix: str) -> None:
