@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from beautygan_cli.photos import icc
-from beautygan_cli.photos.facts import Facts
+from beautygan_cli.photos.facts import Facts, ppm_top
 
 if TYPE_CHECKING:
     from PIL import Image, ImageCms
@@ -26,6 +26,7 @@ Pixels = npt.NDArray[np.uint8]
 
 _STRIP_PIXELS = 1 << 20  # that are worked on at once in wider numbers than they are kept in
 _HEIF_STEPS = 4  # of 8 bits, by which the two ways of its decoder from halved chroma to colours may differ: 2 were seen
+_NO_USE = "its colour profile is broken, or none for such pixels, and was left out"
 _RELATIVE = 1  # ImageCms.Intent.RELATIVE_COLORIMETRIC
 
 
@@ -97,17 +98,24 @@ def decoded(image: Image.Image, facts: Facts, file: io.BufferedIOBase, orientati
     from PIL import Image
 
     alpha: Pixels | None = None
+    transparent = image.info.get("transparency")
     deep = _deep(image, facts, file, orientation)
     greys = image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;16")
-    if image.mode in ("I", "F"):
+    if image.mode == "I" and deep is not None:
+        flat = Image.fromarray(_shallow(deep[..., 0]))
+    elif image.mode in ("I", "F"):
         numbers = np.asarray(image)
         levels = _eight_bits(numbers.view(np.uint32) if facts.unsigned else numbers)
         flat = Image.fromarray(255 - levels if facts.negative else levels)
     elif image.mode.startswith("I;16"):
         flat = image  # `_deep` has read it
+        if isinstance(transparent, int):
+            alpha = np.where(np.asarray(image) == transparent, np.uint8(0), np.uint8(255))
     elif image.has_transparency_data:
         flat = image.convert("RGBA")
         alpha = np.array(flat.getchannel("A"))
+        if transparent is not None and deep is not None and deep.shape[-1] == 4:  # one colour of 16 bits, not of 8
+            alpha = _shallow(deep[..., 3])
         flat = image.convert("L") if image.mode in ("LA", "La") else flat.convert("RGB")
     elif image.mode == "1":
         flat = image.convert("L")
@@ -117,6 +125,8 @@ def decoded(image: Image.Image, facts: Facts, file: io.BufferedIOBase, orientati
     notes = [f"{facts.bits} bits a channel became 8"] if facts.bits > 8 and deep is None else []
     if flat.mode in ("CMYK", "LAB"):
         pixels = _array(_printed_as_srgb(flat, facts.profile))
+        if flat.mode == "CMYK" and facts.profile and _transform(facts.profile, "CMYK") is None:
+            notes.append(_NO_USE)
         return Decoded(pixels, alpha, notes=(*notes, f"its {flat.mode} became sRGB"))
     profile = facts.profile
     if profile and greys:
@@ -129,13 +139,17 @@ def decoded(image: Image.Image, facts: Facts, file: io.BufferedIOBase, orientati
         deep_alpha = alpha.astype(np.uint16) * np.uint16(257)
     if profile is None or icc.is_srgb(profile) or not _usable(profile):
         kept = profile if profile and profile is facts.profile and icc.is_srgb(profile) else None
+        if profile and not icc.is_srgb(profile):
+            notes.append(_NO_USE)
         if deep is None:
             return Decoded(levels, alpha, None, kept, tuple(notes))
         return Decoded(levels, alpha, Native(own, levels.copy(), kept, deep_alpha, bits), kept, tuple(notes))
     to_srgb, from_srgb = _transforms(profile)
     working = _transformed(levels, to_srgb)
     if from_srgb is None and icc.rgb_space(profile) is None:
-        return Decoded(working, alpha, notes=(*notes, "its colour profile leads one way alone and gave way to sRGB"))
+        notes.append("its colour profile leads one way alone and gave way to sRGB")
+        notes += [f"{bits} bits a channel became 8"] if bits > 8 else []
+        return Decoded(working, alpha, notes=tuple(notes))
     return Decoded(working.copy(), alpha, Native(own, working, profile, deep_alpha, bits), profile, tuple(notes))
 
 
@@ -159,7 +173,10 @@ def _deep(image: Image.Image, facts: Facts, file: io.BufferedIOBase, orientation
             below = 16 - facts.bits if image.format == "HEIF" else 0
             grey = _spread(grey, (1 << facts.bits) - 1, below)
         return np.repeat((65535 - grey if facts.negative else grey)[..., None], 3, axis=-1)
-    if facts.bits != 16 or image.format not in ("PNG", "TIFF") or image.mode not in ("RGB", "RGBA", "LA", "L"):
+    if image.mode == "I" and image.format == "PPM" and facts.bits > 8:  # which Pillow has spread already
+        return np.repeat(np.clip(np.asarray(image), 0, 65535).astype(np.uint16)[..., None], 3, axis=-1)
+    kinds = ("PPM",) if 8 < facts.bits < 16 else ("PNG", "TIFF", "PPM") if facts.bits == 16 else ()
+    if image.format not in kinds or image.mode not in ("RGB", "RGBA", "LA", "L"):
         return None
     before = file.tell()
     file.seek(0)
@@ -171,6 +188,8 @@ def _deep(image: Image.Image, facts: Facts, file: io.BufferedIOBase, orientation
         read = cv2.cvtColor(read, cv2.COLOR_GRAY2RGB)
     else:
         read = cv2.cvtColor(read, cv2.COLOR_BGRA2RGBA if read.shape[2] == 4 else cv2.COLOR_BGR2RGB, dst=read)
+    if image.format == "PPM":
+        read = _spread(np.asarray(read), ppm_top(file))
     return np.asarray(read) if _is_deeper(read, image) else None
 
 

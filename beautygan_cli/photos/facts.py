@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,16 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
+_LONGEST_PPM_HEAD = 4096  # bytes, comments included
+BROKEN = b"broken"  # in place of a profile, which says as little
+
+
 @dataclass(frozen=True)
 class Facts:
     """What is said of one photo.
 
-    profile: the ICC profile, its own or one made of what stands in its place; None for sRGB. bits: a channel's. hdr:
+    profile: the ICC profile, its own or one made of what stands in its place, BROKEN for one that can't be put together;
+    None for sRGB. bits: a channel's. hdr:
     the name of its HDR transfer, "" for none. animated: whether its frames are to be played. other: how many pages or
     pictures there are beside the first. behind: what lies behind the picture and is not carried. doubtful: whether its
     EXIF orientation may or may not hold, since the file says nothing else of it. negative: whether 0 stands for white
@@ -39,12 +45,17 @@ class Facts:
 
 def facts_of(image: Image.Image, file: io.BufferedIOBase) -> Facts:
     """What an opened image, not yet loaded, and its file say."""
-    of_format = {"PNG": _of_png, "HEIF": _of_heif, "AVIF": _of_avif, "TIFF": _of_tiff, "WEBP": _of_webp}
+    of_format = {"PNG": _of_png, "HEIF": _of_heif, "AVIF": _of_avif, "TIFF": _of_tiff, "WEBP": _of_webp, "PPM": _of_ppm}
     profile = image.info.get("icc_profile")
     own = profile if isinstance(profile, bytes) and profile else None
     found = of_format[str(image.format)](image, file, own) if image.format in of_format else Facts(own)
     if image.format in ("JPEG", "MPO"):
-        found = Facts(own, other=getattr(image, "n_frames", 1) - 1, behind=_behind_a_jpeg(image))
+        pieces = any(kind == "APP2" and content.startswith(b"ICC_PROFILE\0") for kind, content in image.applist)
+        found = Facts(
+            profile=own or (BROKEN if pieces else None),
+            other=getattr(image, "n_frames", 1) - 1,
+            behind=_behind_a_jpeg(image),
+        )
     animated = image.format in ("GIF", "WEBP", "PNG", "AVIF") and bool(getattr(image, "is_animated", False))
     hdr = found.hdr or (icc.hdr_transfer(own) if own else "")
     return replace(found, hdr=hdr, animated=animated)
@@ -56,6 +67,8 @@ def _of_png(image: Image.Image, file: io.BufferedIOBase, own: bytes | None) -> F
     coded = head.chunks.get(b"cICP", b"")
     if len(coded) == 4:
         return Facts(_coded(coded[0], coded[1], own), head.bits, icc.HDR_TRANSFERS.get(coded[1], ""))
+    if own is None and b"iCCP" in head.chunks:
+        own = BROKEN
     if own is not None or b"sRGB" in head.chunks:
         return Facts(own, head.bits)
     chromaticities = image.info.get("chromaticity")
@@ -69,6 +82,20 @@ def _of_png(image: Image.Image, file: io.BufferedIOBase, own: bytes | None) -> F
                 like_srgb = power is None or abs(power - 2.2) < 0.01  # which 45455 stands for
                 profile = icc.matrix_profile(places, None if like_srgb else power)
     return Facts(profile, head.bits)
+
+
+def _of_ppm(_: Image.Image, file: io.BufferedIOBase, own: bytes | None) -> Facts:
+    return Facts(own, max(8, ppm_top(file).bit_length()))
+
+
+def ppm_top(file: io.BufferedIOBase) -> int:
+    """The level of a PPM or PGM that stands for white; 0 of another file. The file stays where it was."""
+    before = file.tell()
+    file.seek(0)
+    words = re.sub(rb"#[^\r\n]*", b"", file.read(_LONGEST_PPM_HEAD)).split(maxsplit=4)
+    file.seek(before)
+    told = len(words) >= 4 and words[0] in (b"P2", b"P3", b"P5", b"P6") and words[3].isdigit() and len(words[3]) < 6
+    return int(words[3]) if told else 0
 
 
 def _of_heif(image: Image.Image, file: io.BufferedIOBase, own: bytes | None) -> Facts:

@@ -187,13 +187,17 @@ def test_a_png_of_linear_light_is_seen_as_it_is_meant(tmp_path: Path) -> None:
 def grey_profile() -> bytes:
     """A profile of greys with a power curve of 1.8."""
     tags = icc._tags(icc.matrix_profile(icc.BT709, 1.8))
-    tags = {name: tags[name] for name in (b"desc", b"cprt", b"wtpt")} | {b"kTRC": tags[b"rTRC"]}
+    return of_tags({name: tags[name] for name in (b"desc", b"cprt", b"wtpt")} | {b"kTRC": tags[b"rTRC"]}, b"GRAY")
+
+
+def of_tags(tags: dict[bytes, bytes], space: bytes) -> bytes:
+    """A profile of such tags, for pixels of such a space."""
     listing, body = struct.pack(">I", len(tags)), b""
     for name, content in tags.items():
         listing += name + struct.pack(">II", 132 + 12 * len(tags) + len(body), len(content))
         body += content + bytes(-len(content) % 4)
     head = bytearray(P3[:128])
-    head[16:20] = b"GRAY"
+    head[16:20] = space
     struct.pack_into(">I", head, 0, 128 + len(listing) + len(body))
     return bytes(head) + listing + body
 
@@ -211,6 +215,64 @@ def test_greys_keep_their_levels_under_a_profile_of_rgb(tmp_path: Path, suffix: 
     assert np.array_equal(levels_of(written)[..., 0], grey)
     with Image.open(written) as image:
         assert icc.rgb_space(image.info["icc_profile"]) is not None
+
+
+@says("all with a profile", "profile that is broken or of another kind than the pixels", "left out, and said")
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp", ".heic", ".avif"])
+@pytest.mark.parametrize("kind", ["cut", "junk", "of CMYK", "of greys"])
+def test_a_profile_of_no_use_is_said(tmp_path: Path, suffix: str, kind: str) -> None:
+    profile = {"cut": P3[:300], "junk": b"no profile" * 30, "of CMYK": P3[:16] + b"CMYK" + P3[20:]}.get(kind)
+    Image.fromarray(picture()).save(tmp_path / f"photo{suffix}", icc_profile=profile or grey_profile())
+    photo = read_photo(tmp_path / f"photo{suffix}")
+    assert photo.notes == ("its colour profile is broken, or none for such pixels, and was left out",)
+    with Image.open(write_photo(photo, tmp_path / f"made{suffix}")) as image:
+        assert not image.info.get("icc_profile")
+
+
+def test_a_profile_that_can_not_be_put_together_is_said(tmp_path: Path) -> None:
+    png = encoded(picture(), "PNG", icc_profile=P3)
+    (tmp_path / "photo.png").write_bytes(chunked(encoded(picture(), "PNG"), b"iCCP", b"x\0\0no zlib"))
+    segment = b"ICC_PROFILE\0\1\2" + P3  # the first of two, and no second
+    segment = b"\xff\xe2" + struct.pack(">H", len(segment) + 2) + segment
+    jpeg = encoded(picture(), "JPEG")
+    (tmp_path / "photo.jpg").write_bytes(jpeg[:2] + segment + jpeg[2:])
+    for path in (tmp_path / "photo.png", tmp_path / "photo.jpg"):
+        assert read_photo(path).notes == ("its colour profile is broken, or none for such pixels, and was left out",)
+    (tmp_path / "sound.png").write_bytes(png)
+    assert read_photo(tmp_path / "sound.png").notes == ()
+
+
+def test_a_profile_of_rgb_in_cmyk_is_said(tmp_path: Path) -> None:
+    Image.fromarray(picture()).convert("CMYK").save(tmp_path / "photo.jpg", icc_profile=P3)
+    assert "its colour profile is broken, or none for such pixels, and was left out" in (
+        read_photo(tmp_path / "photo.jpg").notes
+    )
+
+
+def one_way_profile() -> bytes:
+    """A profile of RGB that leads to the connection space by a table, and not back."""
+    steps = np.linspace(0, 1, 5)
+    grid = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1)
+    xyz = (grid**2) @ icc._columns(icc.BT709).T / (1 + 32767 / 32768)
+    table = b"mft2" + bytes(4) + bytes([3, 3, 5, 0]) + struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
+    table += struct.pack(">HH", 2, 2) + struct.pack(">6H", *(0, 65535) * 3)
+    table += np.rint(xyz * 65535).astype(">u2").tobytes() + struct.pack(">6H", *(0, 65535) * 3)
+    tags = icc._tags(P3)
+    tags = {name: tags[name] for name in (b"desc", b"cprt", b"wtpt")} | {b"A2B0": table}
+    return of_tags(tags, b"RGB ")
+
+
+@says("PNG, TIFF", "16 bits under a profile that leads one way alone", "converted to sRGB of 8 bits, and said")
+def test_16_bits_under_a_profile_of_one_way_become_8_and_this_is_said(tmp_path: Path) -> None:
+    deep = deep_picture()
+    plain = io.BytesIO(cv2.imencode(".png", deep[..., ::-1])[1].tobytes())
+    packed = b"x\0\0" + zlib.compress(one_way_profile())
+    (tmp_path / "photo.png").write_bytes(chunked(plain.getvalue(), b"iCCP", packed))
+    photo = read_photo(tmp_path / "photo.png")
+    assert photo.notes == (
+        "its colour profile leads one way alone and gave way to sRGB",
+        "16 bits a channel became 8",
+    )
 
 
 @says("JPEG, TIFF", "CMYK and Lab", "converted to sRGB, and said")
@@ -368,6 +430,35 @@ def test_16_bits_under_a_profile(tmp_path: Path, suffix: str) -> None:
     written = levels_of(write_photo(made, tmp_path / f"made{suffix}"))
     shown = converted(np.rint(written / 257).astype(np.uint8), SPACES["ProPhoto"], back=True)
     assert np.abs(shown.astype(int) - made.pixels).max() <= 4
+
+
+@says("PPM, PGM into PNG", "more than 8 bits a channel", "kept, in 16")
+@pytest.mark.parametrize("top", [65535, 4095, 1000])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_deep_ppm_is_kept(tmp_path: Path, channels: int, top: int) -> None:
+    deep = deep_picture()[..., :channels]
+    stored = np.rint(deep / 65535 * top).astype(np.uint16)
+    head = f"P{6 if channels == 3 else 5} # so wide\n48 # and so high\n32\n{top}\n".encode()
+    (tmp_path / "photo.ppm").write_bytes(head + stored.astype(">u2").tobytes())
+    photo = read_photo(tmp_path / "photo.ppm")
+    assert photo.notes == () and photo.native.bits == top.bit_length()
+    written = levels_of(write_photo(photo, tmp_path / "made.png"))
+    assert written.dtype == np.uint16
+    assert np.abs(written - stored / top * 65535).max() <= 1
+
+
+@says("PNG", "a transparent grey or colour of 16 bits", "kept, as transparency")
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_transparent_level_of_16_bits_is_kept(tmp_path: Path, channels: int) -> None:
+    deep = deep_picture()[..., :channels]
+    deep[:8] = [40_000, 30_001, 20_002][:channels]
+    png = cv2.imencode(".png", deep[..., ::-1])[1].tobytes()
+    (tmp_path / "photo.png").write_bytes(chunked(png, b"tRNS", struct.pack(f">{channels}H", *map(int, deep[0, 0]))))
+    photo = read_photo(tmp_path / "photo.png")
+    assert not photo.alpha[:8].any() and (photo.alpha[8:] == 255).all()
+    again = cv2.imread(str(write_photo(photo, tmp_path / "made.png")), cv2.IMREAD_UNCHANGED)
+    assert not again[:8, :, 3].any() and (again[8:, :, 3] == 65535).all()
+    assert np.array_equal(again[..., 2], deep[..., 0])
 
 
 @says("PNG, TIFF into another format", "16 bits a channel", "converted to 8, and said")
