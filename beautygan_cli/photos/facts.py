@@ -9,12 +9,22 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from beautygan_cli.photos import icc, isobmff, png, tiff, webp
+from beautygan_cli.photos.jpeg_scans import picture_end
 
 if TYPE_CHECKING:
     from PIL import Image
 
 
 _LONGEST_PPM_HEAD = 4096  # bytes, comments included
+EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
+_BEHIND = {
+    "gain map": re.compile(rb"hdr-gain-map|HDRGainMap|:iso:ts:21496"),
+    "depth map": re.compile(rb"depthmap|DepthMap|Semantic=\"Depth|ns\.apple\.com/depth"),
+    "video": re.compile(rb"MotionPhoto|MicroVideo|\0\0\0[\x08-\xff]ftyp(isom|iso\d|mp4\d|avc1|hvc1|qt  |3gp\d|MSNV)"),
+}
+_LONGEST_MARK = 32  # bytes, of these
+_LONGEST_GAP = 4096  # bytes between the picture and one behind it; writers fill up to a whole block
+_BLOCK, _MOST_BLOCKS = 1 << 20, 64  # bytes that are read at once, and how often
 BROKEN = b"broken"  # in place of a profile, which says as little
 
 
@@ -22,13 +32,12 @@ BROKEN = b"broken"  # in place of a profile, which says as little
 class Facts:
     """What is said of one photo.
 
-    profile: the ICC profile, its own or one made of what stands in its place, BROKEN for one that can't be put together;
-    None for sRGB. bits: a channel's. hdr:
-    the name of its HDR transfer, "" for none. animated: whether its frames are to be played. other: how many pages or
-    pictures there are beside the first. behind: what lies behind the picture and is not carried. doubtful: whether its
-    EXIF orientation may or may not hold, since the file says nothing else of it. negative: whether 0 stands for white
-    in levels that Pillow gives as they stand; unsigned: whether what Pillow gives as signed numbers of 32 bits is not.
-    lossless: whether a WebP keeps every pixel.
+    profile: the ICC profile, its own or one made of what stands in its place, BROKEN for one that can't be put
+    together, None for sRGB. bits: a channel's. hdr: the name of its HDR transfer, "" for none. animated: whether its
+    frames are to be played. other: how many pages or pictures there are beside the first. behind: what lies behind the
+    picture and is not carried. doubtful: whether its EXIF orientation may or may not hold, since the file says nothing
+    else of it. negative: whether 0 stands for white in levels that Pillow gives as they stand; unsigned: whether what
+    Pillow gives as signed numbers of 32 bits is not. lossless: whether a WebP keeps every pixel.
     """
 
     profile: bytes | None = None
@@ -50,11 +59,11 @@ def facts_of(image: Image.Image, file: io.BufferedIOBase) -> Facts:
     own = profile if isinstance(profile, bytes) and profile else None
     found = of_format[str(image.format)](image, file, own) if image.format in of_format else Facts(own)
     if image.format in ("JPEG", "MPO"):
-        pieces = any(kind == "APP2" and content.startswith(b"ICC_PROFILE\0") for kind, content in image.applist)
+        pieces = any(content.startswith(b"ICC_PROFILE\0") for content in _segments(image, "APP2"))
         found = Facts(
             profile=own or (BROKEN if pieces else None),
             other=getattr(image, "n_frames", 1) - 1,
-            behind=_behind_a_jpeg(image),
+            behind=_behind_a_jpeg(image, file),
         )
     animated = image.format in ("GIF", "WEBP", "PNG", "AVIF") and bool(getattr(image, "is_animated", False))
     hdr = found.hdr or (icc.hdr_transfer(own) if own else "")
@@ -156,15 +165,32 @@ def _coded(primaries: int, transfer: int, otherwise: bytes | None) -> bytes | No
     return icc.matrix_profile(chromaticities, gamma)
 
 
-def _behind_a_jpeg(image: Image.Image) -> tuple[str, ...]:
+def _segments(image: Image.Image, kind: str) -> list[bytes]:
+    """The contents of an opened JPEG's segments of a kind, such as "APP2"."""
+    return [content for name, content in getattr(image, "applist", []) if name == kind]
+
+
+def _behind_a_jpeg(image: Image.Image, file: io.BufferedIOBase) -> tuple[str, ...]:
+    """What lies behind a JPEG's picture by what its XMP says, and by what is there: not all makers say it."""
     packet = image.info.get("xmp") or b""
     packet = packet if isinstance(packet, bytes) else b""
-    segments = [content for marker, content in getattr(image, "applist", []) if marker == "APP2"]
-    found = []
-    if b"hdr-gain-map" in packet or b"HDRGainMap" in packet or any(b":iso:ts:21496:" in item for item in segments):
-        found.append("gain map")
-    if b"depthmap" in packet or b"DepthMap" in packet or b'Semantic="Depth' in packet:
-        found.append("depth map")
-    if b"MotionPhoto" in packet or b"MicroVideo" in packet:
-        found.append("video")
-    return tuple(found)
+    extended = [content for content in _segments(image, "APP1") if content.startswith(EXTENDED_XMP)]
+    said = b"\n".join([packet, *extended, *(content[:64] for content in _segments(image, "APP2"))])
+    found = {kind for kind, mark in _BEHIND.items() if mark.search(said)}
+    begins_picture = False
+    before, end = file.tell(), picture_end(file)
+    if end is not None:
+        file.seek(end)
+        begins_picture = file.read(_LONGEST_GAP).lstrip(b"\0").startswith(b"\xff\xd8\xff")
+        file.seek(end)
+        held = b""
+        for _ in range(_MOST_BLOCKS):
+            block = file.read(_BLOCK)
+            held = held[-_LONGEST_MARK:] + block
+            found |= {kind for kind, mark in _BEHIND.items() if mark.search(held)}
+            if len(block) < _BLOCK:
+                break
+    file.seek(before)
+    if begins_picture and not found and image.format != "MPO":  # whose pictures are counted
+        found.add("further picture")
+    return tuple(sorted(found))

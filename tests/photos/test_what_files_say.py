@@ -303,6 +303,52 @@ def test_hdr_is_refused_with_what_to_export(tmp_path: Path, kind: str) -> None:
         read_photo(tmp_path / "photo")
 
 
+def mp4(brand: bytes = b"isom") -> bytes:
+    return struct.pack(">I4s4sI4s", 20, b"ftyp", brand, 0, b"isom") + bytes(3000)
+
+
+def behind(kind: str) -> bytes:
+    """What cameras lay behind a JPEG's end without a word in its XMP."""
+    small = picture()[:8, :8]
+    hdrgm = b"<x:xmpmeta xmlns:x='adobe:ns:meta/' xmlns:hdrgm='http://ns.adobe.com/hdr-gain-map/1.0/'/>"
+    iso = encoded(small, "JPEG")
+    segment = b"urn:iso:std:iso:ts:21496:-1\0"
+    iso = iso[:2] + b"\xff\xe2" + struct.pack(">H", len(segment) + 2) + segment + iso[2:]
+    return {
+        "Samsung's": b"\0\0\x30\x0a\x10\0\0\0MotionPhoto_Data" + mp4() + b"SEFH" + bytes(20) + b"SEFT",
+        "a video": mp4(),
+        "a video of QuickTime": bytes(9) + mp4(b"qt  "),
+        "a video far behind": b"x" * ((1 << 20) - 6) + mp4(),
+        "a gain map of Adobe's": encoded(small, "JPEG", xmp=hdrgm),
+        "a gain map of ISO": iso,
+        "a picture": bytes(100) + encoded(small, "JPEG"),
+        "Samsung's time": b"\0\0\x01\x0a\x0e\0\0\0Image_UTC_Data1577934245000SEFH" + bytes(20) + b"SEFT",
+        "nothing": b"",
+    }[kind]
+
+
+@says("JPEG", "video, gain map, further picture behind its end, though nothing says so", "left out, and said")
+@pytest.mark.parametrize(
+    ("kind", "word"),
+    [
+        ("Samsung's", "video"), ("a video", "video"), ("a video of QuickTime", "video"),
+        ("a video far behind", "video"),
+        ("a gain map of Adobe's", "gain map"), ("a gain map of ISO", "gain map"), ("a picture", "further picture"),
+        ("Samsung's time", None), ("nothing", None),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("progressive", [False, True])
+def test_what_lies_behind_the_end_of_a_jpeg_is_said(
+    tmp_path: Path, kind: str, word: str | None, progressive: bool
+) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "\xff\xd9"  # no end, though it looks like one
+    jpeg = encoded(picture(), "JPEG", progressive=progressive, exif=exif.tobytes())
+    (tmp_path / "photo.jpg").write_bytes(jpeg + behind(kind))
+    said = (f"the {word} in the file was left out, since it shows the face as it was",) if word else ()
+    assert read_photo(tmp_path / "photo.jpg").notes == said
+
+
 @says("JPEG (Ultra HDR), HEIC", "gain map, depth map, video behind the photo", "left out, and said")
 @pytest.mark.parametrize(
     ("mark", "word"),
