@@ -176,7 +176,7 @@ def write_animation(
     if photo_format == "GIF":
         options = {name: options[name] for name in ("duration", "loop") if name in options}
         clear = any("transparency" in picture.info for picture in pictures)
-        options |= {"optimize": False, "disposal": 2 if clear else 1, "comment": first.metadata.comment or b""}
+        options |= {"optimize": False, "disposal": 2 if clear else 1, "comment": b"\n".join(first.metadata.comments)}
     if photo_format == "PNG" and animation.still_first:
         options |= {"default_image": True, "duration": options["duration"][1:]}
     content = io.BytesIO()

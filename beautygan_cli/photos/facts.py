@@ -25,6 +25,8 @@ _BEHIND = {
 _LONGEST_MARK = 32  # bytes, of these
 _LONGEST_GAP = 4096  # bytes between the picture and one behind it; writers fill up to a whole block
 _BLOCK, _MOST_BLOCKS = 1 << 20, 64  # bytes that are read at once, and how often
+_CREDENTIALS_TAG = 0xCD41  # of TIFF
+_NO_CREDENTIALS = "its content credentials (C2PA) were left out, since they vouch for the photo as it was"
 BROKEN = b"broken"  # in place of a profile, which says as little
 
 
@@ -37,7 +39,8 @@ class Facts:
     frames are to be played. other: how many pages or pictures there are beside the first. behind: what lies behind the
     picture and is not carried. doubtful: whether its EXIF orientation may or may not hold, since the file says nothing
     else of it. negative: whether 0 stands for white in levels that Pillow gives as they stand; unsigned: whether what
-    Pillow gives as signed numbers of 32 bits is not. lossless: whether a WebP keeps every pixel.
+    Pillow gives as signed numbers of 32 bits is not. lossless: whether a WebP keeps every pixel. notes: phrases on what
+    else is not carried.
     """
 
     profile: bytes | None = None
@@ -50,6 +53,7 @@ class Facts:
     negative: bool = False
     unsigned: bool = False
     lossless: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def facts_of(image: Image.Image, file: io.BufferedIOBase) -> Facts:
@@ -67,7 +71,22 @@ def facts_of(image: Image.Image, file: io.BufferedIOBase) -> Facts:
         )
     animated = image.format in ("GIF", "WEBP", "PNG", "AVIF") and bool(getattr(image, "is_animated", False))
     hdr = found.hdr or (icc.hdr_transfer(own) if own else "")
-    return replace(found, hdr=hdr, animated=animated)
+    notes = [_NO_CREDENTIALS] if _has_credentials(image, file) else []
+    if any(content.startswith(EXTENDED_XMP) for content in _segments(image, "APP1")):
+        notes.append("its extended XMP, that in further segments, was left out")
+    return replace(found, hdr=hdr, animated=animated, notes=tuple(notes))
+
+
+def _has_credentials(image: Image.Image, file: io.BufferedIOBase) -> bool:
+    """Whether a file carries content credentials, C2PA's."""
+    tags: Any = getattr(image, "tag_v2", {})
+    return {
+        "PNG": lambda: b"caBX" in png.head(file).chunks,
+        "WEBP": lambda: webp.has_credentials(file),
+        "TIFF": lambda: _CREDENTIALS_TAG in tags,
+        "HEIF": lambda: isobmff.has_credentials(file),
+        "AVIF": lambda: isobmff.has_credentials(file),
+    }.get(str(image.format), lambda: any(b"c2pa" in content for content in _segments(image, "APP11")))()
 
 
 def _of_png(image: Image.Image, file: io.BufferedIOBase, own: bytes | None) -> Facts:

@@ -22,11 +22,16 @@ import numpy.typing as npt
 from beautygan_cli.errors import OutputError, PhotoError
 from beautygan_cli.photos import icc, png, remote, tiff
 from beautygan_cli.photos.captions import (
+    COMMENT_KEYWORD,
+    IIM_KEYWORD,
     Texts,
-    comment_of,
+    comment_segments,
+    comment_text,
+    comments_of,
     iim_for_result,
     iim_of,
     iim_segment,
+    iim_text,
     texts_for_result,
     texts_of,
 )
@@ -46,7 +51,7 @@ from beautygan_cli.photos.formats import FIRST_SUFFIX, FORMATS, format_of, known
 from beautygan_cli.photos.jpeg_scans import has_too_many_parts
 from beautygan_cli.photos.pillow import prepared_pillow
 from beautygan_cli.photos.tiff import is_raw
-from beautygan_cli.photos.xmp import xmp_for_result, xmp_of
+from beautygan_cli.photos.xmp import lost_xmp, xmp_for_result, xmp_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -66,8 +71,8 @@ class Metadata:
     """What a photo carries beside its pixels, as it was read; None where it has none or a broken one.
 
     `exif` is a TIFF-structured block without the `Exif` prefix. `icc_profile` describes RGB. `dpi` is horizontal,
-    vertical. `xmp` is an XML packet. `iim` are IPTC-IIM records, `comment` a JPEG's, `texts` a PNG's by their
-    keywords. `compression` is a TIFF's, by Pillow's name; "lossless" of a WebP that keeps every pixel.
+    vertical. `xmp` is an XML packet. `iim` are IPTC-IIM records, `comments` a JPEG's or a GIF's, `texts` a PNG's
+    by their keywords. `compression` is a TIFF's, by Pillow's name; "lossless" of a WebP that keeps every pixel.
     """
 
     exif: bytes | None = None
@@ -75,7 +80,7 @@ class Metadata:
     dpi: tuple[float, float] | None = None
     xmp: bytes | None = None
     iim: bytes | None = None
-    comment: bytes | None = None
+    comments: tuple[bytes, ...] = ()
     texts: Texts = ()
     compression: str | None = None
 
@@ -159,14 +164,15 @@ def decode_photo(file: io.BufferedIOBase, path: Path, *, max_pixels: int = MAX_P
             image.load()  # which turns a TIFF upright, and no other format
             orientation = orientation_left(image)
             read = decoded(image, facts, file, stored_orientation)
+            metadata = metadata_of(image, read.profile, max(orientation, stored_orientation), facts.lossless)
             photo = Photo(
                 pixels=read.pixels,
                 alpha=read.alpha,
-                metadata=metadata_of(image, read.profile, max(orientation, stored_orientation), facts.lossless),
+                metadata=metadata,
                 path=path,
                 format="JPEG" if image.format == "MPO" else str(image.format),
                 native=read.native,
-                notes=(*_left_out(facts), *read.notes),
+                notes=(*_left_out(facts), *facts.notes, *read.notes, *_unread(image, metadata)),
                 doubtful_orientation=_doubtful_orientation(image) if facts.doubtful else 1,
             )
             return photo.mapped(lambda array: upright(array, orientation))
@@ -207,10 +213,21 @@ def metadata_of(image: Image, profile: bytes | None, orientation: int = 1, lossl
         resolution(image, orientation),
         xmp_of(image),
         iim_of(image),
-        comment_of(image),
+        comments_of(image),
         texts_of(image),
         compression,
     )
+
+
+def _unread(image: Image, metadata: Metadata) -> list[str]:
+    """Phrases on what stands in a loaded image's file and could not be read."""
+    exif, packet = image.info.get("exif"), image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+    said = []
+    if metadata.exif is None and isinstance(exif, bytes) and len(exif.removeprefix(b"Exif\0\0").strip(b"\0")) > 8:
+        said.append("its broken EXIF was left out")
+    if metadata.xmp is None and packet:
+        said.append("its XMP of more than a megabyte was left out")
+    return said
 
 
 def _length(file: io.BufferedIOBase) -> int:
@@ -254,7 +271,30 @@ def losses(photo: Photo, path: PurePath) -> list[str]:
     if photo.native is not None and photo.native.bits > most:
         name = "HEIC" if photo_format == "HEIF" else photo_format
         said.append(f"{photo.native.bits} bits a channel became {most}, since a {name} has no more")
-    return said
+    return said + _lost_words(photo, str(photo_format))
+
+
+def _lost_words(photo: Photo, photo_format: str) -> list[str]:
+    """Phrases on what a photo says and a result in a format does not."""
+    metadata = photo.metadata
+    height, width = photo.pixels.shape[:2]
+    exif = exif_for_result(metadata.exif, width, height, False)
+    trouble = lost_xmp(metadata.xmp, _longest_xmp(photo_format))
+    told = {"JPEG": iim_segment, "PNG": iim_text}.get(photo_format)
+    held: dict[str, object] = {"EXIF": metadata.exif, "XMP": metadata.xmp, "IPTC records": metadata.iim}
+    held |= {"comment": metadata.comments, "texts": metadata.texts}
+    no_place = [kind for kind, formats in _PLACES.items() if held[kind] and photo_format not in formats]
+    broken = ["EXIF"] if metadata.exif and exif is None else []
+    broken += ["XMP"] if trouble == "broken" else []
+    too_long = ["EXIF"] if exif and photo_format == "JPEG" and len(_EXIF_NAME + exif) > _JPEG_SEGMENT else []
+    too_long += ["XMP"] if trouble == "long" else []
+    too_long += ["IPTC records"] if metadata.iim and told and not told(metadata.iim) else []
+    name = "HEIC" if photo_format == "HEIF" else photo_format
+    return [
+        *(f"its broken {kind} was left out" for kind in broken if kind not in no_place),
+        *(f"its {kind} did not fit into a {name} and went" for kind in too_long),
+        *([f"a {name} has no place for its {' and '.join(no_place)}"] if no_place else []),
+    ]
 
 
 def write_photo(
@@ -436,12 +476,13 @@ def encoding_options(
 
 def _options(photo_format: str, metadata: Metadata, quality: int) -> dict[str, Any]:
     """What Pillow is told for a file in the given format."""
-    exif = b"Exif\0\0" + metadata.exif if metadata.exif else None
+    exif = _EXIF_NAME + metadata.exif if metadata.exif else None
     options: dict[str, Any] = {"icc_profile": metadata.icc_profile, "dpi": metadata.dpi}
     if photo_format == "JPEG":
         exif = exif if exif and len(exif) <= _JPEG_SEGMENT else None
         options |= {"quality": quality, "subsampling": "4:4:4", "exif": exif, "xmp": metadata.xmp}
-        options |= {"comment": metadata.comment, "extra": iim_segment(metadata.iim) if metadata.iim else None}
+        extra = comment_segments(metadata.comments) + (iim_segment(metadata.iim) if metadata.iim else b"")
+        options["extra"] = extra or None
     elif photo_format == "PNG":
         options |= {"compress_level": 4, "exif": exif}  # 6, the default, takes twice the time for 2 % less
         options["pnginfo"] = _png_texts(metadata)
@@ -486,6 +527,15 @@ def _save_deep_heif(levels: npt.NDArray[np.uint16], options: dict[str, Any], fil
 
 _RLE = (1, 2)  # compressions of a BMP, of 8 and of 4 bits a pixel
 _JPEG_SEGMENT = 65_533  # bytes, of which an XMP packet's name takes 29
+_EXIF_NAME = b"Exif\0\0"
+_WITH_TAGS = ("JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF")
+_PLACES = {
+    "EXIF": _WITH_TAGS,
+    "XMP": _WITH_TAGS,
+    "IPTC records": ("JPEG", "TIFF", "PNG"),
+    "comment": ("JPEG", "PNG"),
+    "texts": ("PNG",),
+}
 _OPAQUE = ("JPEG", "BMP")
 _LOSSLESS_EFFORT = 25  # of a WebP, 0 to 100; 80, the default, takes six times the time for a size that is the same
 _WITHOUT_PROFILE = ("BMP", "GIF")
@@ -512,4 +562,8 @@ def _png_texts(metadata: Metadata) -> Any:
         info.add_itxt("XML:com.adobe.xmp", metadata.xmp.decode("utf-8"))
     for keyword, text in metadata.texts:
         info.add_itxt(keyword, text)
+    if metadata.comments and COMMENT_KEYWORD not in dict(metadata.texts):
+        info.add_itxt(COMMENT_KEYWORD, comment_text(metadata.comments))
+    if metadata.iim and (told := iim_text(metadata.iim)):
+        info.add_text(IIM_KEYWORD, told, zip=True)
     return info if info.chunks else None

@@ -1,4 +1,4 @@
-"""Whether a WebP keeps every pixel, which Pillow does not tell."""
+"""What Pillow does not tell of a WebP: whether it keeps every pixel, and content credentials."""
 
 from __future__ import annotations
 
@@ -15,28 +15,37 @@ def is_lossless(file: io.BufferedIOBase) -> bool:
 
     A transparency that is coded apart, without loss in any case, doesn't count.
     """
-    before = file.tell()
+    return _kinds(file) & {b"VP8 ", b"VP8L"} == {b"VP8L"}
+
+
+def has_credentials(file: io.BufferedIOBase) -> bool:
+    """Whether a WebP carries content credentials (C2PA). The file stays where it was."""
+    return b"C2PA" in _kinds(file)
+
+
+def _kinds(file: io.BufferedIOBase) -> set[bytes]:
+    """The kinds of a WebP's chunks, up to a broken one; none of another file."""
+    before, found = file.tell(), set()
     try:
         file.seek(0)
         head = file.read(12)
-        if head[:4] != b"RIFF" or head[8:] != b"WEBP":
-            return False
-        kinds = set(_pictures(file, 12, 8 + int.from_bytes(head[4:8], "little")))
-        return kinds == {b"VP8L"}
+        if head[:4] == b"RIFF" and head[8:] == b"WEBP":
+            for kind in _chunks(file, 12, 8 + int.from_bytes(head[4:8], "little")):
+                found.add(kind)
     except struct.error:
-        return False
+        pass
     finally:
         file.seek(before)
+    return found
 
 
-def _pictures(file: io.BufferedIOBase, place: int, end: int) -> Iterator[bytes]:
-    """The kind, lossy `VP8 ` or lossless `VP8L`, of each picture in a file."""
+def _chunks(file: io.BufferedIOBase, place: int, end: int) -> Iterator[bytes]:
+    """The kind of each chunk, those of an animation's frames included."""
     for _ in range(_MOST_CHUNKS):
         if place + 8 > end:
             return
         file.seek(place)
         kind, length = struct.unpack("<4sI", file.read(8))
-        if kind in (b"VP8 ", b"VP8L"):
-            yield kind
+        yield kind
         # A frame is gone into: what follows its head are chunks again, and behind its last one comes the next frame.
         place += 8 + (_FRAME_HEAD if kind == b"ANMF" else length + length % 2)

@@ -21,10 +21,20 @@ from PIL import Image, ImageCms, ImageSequence, PngImagePlugin, TiffImagePlugin
 from beautygan_cli.errors import PhotoError
 from beautygan_cli.photos import animation, icc
 from beautygan_cli.photos.animation import animation_format, probe_animation, read_animation, write_animation
+from beautygan_cli.photos.captions import iim_segment
 from beautygan_cli.photos.find import passed_over
-from beautygan_cli.photos.formats import FORMATS, SOURCE_SUFFIXES
-from beautygan_cli.photos.photo import Photo, losses, photo_of, read_photo, told_format, turned_by_exif, write_photo
-from beautygan_cli.photos.xmp import is_result
+from beautygan_cli.photos.formats import FIRST_SUFFIX, FORMATS, SOURCE_SUFFIXES
+from beautygan_cli.photos.photo import (
+    Metadata,
+    Photo,
+    losses,
+    photo_of,
+    read_photo,
+    told_format,
+    turned_by_exif,
+    write_photo,
+)
+from beautygan_cli.photos.xmp import NEW_XMP, is_result
 
 pillow_heif.register_heif_opener()
 
@@ -36,6 +46,7 @@ SPACES = {
     "ProPhoto": icc.matrix_profile((0.3457, 0.3585, 0.7347, 0.2653, 0.1596, 0.8404, 0.0366, 0.0001), 1.8),
 }
 P3 = SPACES["Display P3"]
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 FACE = np.s_[8:24, 12:36]  # the part of `picture` that is changed
 
 
@@ -889,28 +900,133 @@ IIM = b"".join(
 )
 
 
-@says("JPEG, TIFF", "IPTC-IIM", "kept; places go with --strip-location")
-@pytest.mark.parametrize("suffix", [".jpg", ".tif"])
-def test_iim_is_kept_and_its_places_go_on_demand(tmp_path: Path, suffix: str) -> None:
-    from beautygan_cli.photos.captions import iim_segment
-
+@says("JPEG, TIFF, PNG", "IPTC-IIM", "kept, from one to the other, too; places go with --strip-location")
+@pytest.mark.parametrize("into", [".jpg", ".tif", ".png"])
+@pytest.mark.parametrize("suffix", [".jpg", ".tif", "photoshop.tif", ".png", "bare.png"])
+def test_iim_is_kept_and_its_places_go_on_demand(tmp_path: Path, suffix: str, into: str) -> None:
+    path = tmp_path / f"photo{suffix}"
+    resource = b"8BIM\4\4\0\0" + struct.pack(">I", len(IIM)) + IIM + bytes(len(IIM) % 2)
+    raw = IIM if suffix == "bare.png" else resource  # as ExifTool has it; ImageMagick has had both
+    profile = f"\niptc\n{len(raw):8}\n" + "\n".join(raw.hex()[i : i + 72] for i in range(0, 2 * len(raw), 72)) + "\n"
     if suffix == ".jpg":
-        Image.fromarray(picture()).save(tmp_path / "photo.jpg", extra=iim_segment(IIM))
+        Image.fromarray(picture()).save(path, extra=iim_segment(IIM))
+    elif suffix.endswith(".png"):
+        info = PngImagePlugin.PngInfo()
+        info.add_text("Raw profile type iptc", profile, zip=True)
+        Image.fromarray(picture()).save(path, pnginfo=info)
+    elif suffix == "photoshop.tif":
+        path.write_bytes(tiff_with(34377, (b"8BIM\4\x0a\3odd" + struct.pack(">I", 1) + b"1\0" + resource,), 7))
     else:
-        (tmp_path / "photo.tif").write_bytes(tiff_with(33723, (IIM,), 7))
-    photo = read_photo(tmp_path / f"photo{suffix}")
+        path.write_bytes(tiff_with(33723, (IIM,), 7))
+    photo = read_photo(path)
     assert photo.metadata.iim == IIM
-    assert read_photo(write_photo(photo, tmp_path / f"made{suffix}")).metadata.iim == IIM
-    bare = read_photo(write_photo(photo, tmp_path / f"bare{suffix}", strip_location=True)).metadata.iim
+    assert read_photo(write_photo(photo, tmp_path / f"made{into}")).metadata.iim == IIM
+    bare = read_photo(write_photo(photo, tmp_path / f"bare{into}", strip_location=True)).metadata.iim
     assert bare is not None and b"Zoe Lens" in bare and b"Berlin" not in bare and b"(c) Zoe" in bare
 
 
-@says("JPEG", "comment", "kept")
-def test_a_comment_is_kept(tmp_path: Path) -> None:
-    Image.fromarray(picture()).save(tmp_path / "photo.jpg", comment=b"from the fair")
-    written = write_photo(read_photo(tmp_path / "photo.jpg"), tmp_path / "made.jpg")
-    with Image.open(written) as image:
+@says("JPEG, GIF", "comments", "kept, each of them; in PNG as a text")
+def test_comments_are_kept(tmp_path: Path) -> None:
+    segments = b"".join(
+        b"\xff\xfe" + struct.pack(">H", len(text) + 2) + text for text in (b"from the fair", b"by Zo\xeb")
+    )
+    jpeg = encoded(picture(), "JPEG")
+    (tmp_path / "photo.jpg").write_bytes(jpeg[:2] + segments + jpeg[2:])
+    photo = read_photo(tmp_path / "photo.jpg")
+    with Image.open(write_photo(photo, tmp_path / "made.jpg")) as image:
+        assert [text for kind, text in image.applist if kind == "COM"] == [b"from the fair", b"by Zo\xeb"]
+    with Image.open(write_photo(photo, tmp_path / "made.png")) as image:
+        assert image.text["Comment"] == "from the fair\nby Zo\xeb"
+    source = animated(tmp_path / "a.gif", "GIF", frames_of(), comment=b"from the fair")
+    with Image.open(through(source, tmp_path / "made.gif", "GIF")) as image:
         assert image.info["comment"] == b"from the fair"
+
+
+@says("all, into another format", "EXIF, XMP, IPTC-IIM, comments and texts that it has no place or no room for", "said")
+def test_words_that_a_format_can_not_hold_are_said(tmp_path: Path) -> None:
+    words = Metadata(comments=(b"from the fair",), iim=IIM, texts=(("Title", "Fair"),))
+    photo = Photo(picture(), metadata=words)
+    assert losses(photo, Path("made.png")) == []
+    assert losses(photo, Path("made.jpg")) == ["a JPEG has no place for its texts"]
+    assert losses(photo, Path("made.heic")) == ["a HEIC has no place for its IPTC records and comment and texts"]
+    exif = Image.Exif()
+    exif[0x010E] = "x" * 70_000
+    text = NEW_XMP.replace(b"<rdf:Description ", b"<rdf:Description xmlns:d='urn:d' d:x='" + b"x" * 70_000 + b"' ", 1)
+    long = Photo(picture(), metadata=Metadata(exif=exif.tobytes().removeprefix(b"Exif\0\0"), xmp=text, iim=IIM * 2000))
+    assert losses(long, Path("made.jpg")) == [
+        "its EXIF did not fit into a JPEG and went",
+        "its XMP did not fit into a JPEG and went",
+        "its IPTC records did not fit into a JPEG and went",
+    ]
+    assert losses(long, Path("made.tif")) == losses(long, Path("made.png")) == []
+    assert losses(long, Path("made.bmp")) == ["a BMP has no place for its EXIF and XMP and IPTC records"]
+    with Image.open(write_photo(long, tmp_path / "made.jpg")) as image:
+        assert not image.info.get("exif")
+
+
+RDF = 'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:dc="http://purl.org/dc/elements/1.1/"'
+
+
+def packet_of(description: str) -> str:
+    return f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF {RDF}><rdf:Description {description}/></rdf:RDF></x:xmpmeta>'
+
+
+@says("all with XMP", "XMP that is no sound XML", "left out, and said")
+def test_broken_xmp_is_said(tmp_path: Path) -> None:
+    Image.fromarray(picture()).save(tmp_path / "photo.jpg", xmp=packet_of('dc:rights="Zoe & Co"').encode())
+    photo = read_photo(tmp_path / "photo.jpg")
+    assert losses(photo, Path("made.jpg")) == ["its broken XMP was left out"]
+    assert is_result(write_photo(photo, tmp_path / "made.jpg"))
+
+
+@says("all with XMP", "XMP in UTF-16 or UTF-32", "kept, in UTF-8")
+@pytest.mark.parametrize("coding", ["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_xmp_of_other_codings_is_kept(tmp_path: Path, mark: str, coding: str) -> None:
+    packet = (mark + packet_of('dc:rights="Zo\xeb"')).encode(coding)
+    Image.fromarray(picture()).save(tmp_path / "photo.jpg", xmp=packet)
+    photo = read_photo(tmp_path / "photo.jpg")
+    assert losses(photo, Path("made.jpg")) == []
+    written = read_photo(write_photo(photo, tmp_path / "made.jpg")).metadata.xmp
+    assert "Zo\xeb" in written.decode("utf-8")
+
+
+@says("JPEG", "extended XMP, in further segments", "left out, and said")
+def test_extended_xmp_is_said(tmp_path: Path) -> None:
+    segment = b"http://ns.adobe.com/xmp/extension/\0" + b"0" * 32 + struct.pack(">II", 9, 0) + b"<x:more/>"
+    jpeg = encoded(picture(), "JPEG")
+    jpeg = jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + jpeg[2:]
+    (tmp_path / "photo.jpg").write_bytes(jpeg)
+    assert read_photo(tmp_path / "photo.jpg").notes == ("its extended XMP, that in further segments, was left out",)
+
+
+@says("JPEG, PNG, WebP, TIFF, HEIC, AVIF", "content credentials (C2PA)", "left out, and said")
+@pytest.mark.parametrize("photo_format", ["JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF"])
+def test_content_credentials_are_left_out_and_said(tmp_path: Path, photo_format: str) -> None:
+    manifest = struct.pack(">I4sI4s", 46, b"jumb", 38, b"jumd") + b"c2pa" + bytes(22) + b"c2pa"
+    plain = encoded(picture(), photo_format)
+    if photo_format == "JPEG":
+        segment = b"JP\0\1\0\0\0\1" + manifest
+        signed = plain[:2] + b"\xff\xeb" + struct.pack(">H", len(segment) + 2) + segment + plain[2:]
+    elif photo_format == "PNG":
+        signed = chunked(plain, b"caBX", manifest)
+    elif photo_format == "WEBP":
+        extended = encoded(picture(), "WEBP", icc_profile=SRGB)
+        chunk = b"C2PA" + struct.pack("<I", len(manifest)) + manifest
+        signed = extended[:4] + struct.pack("<I", len(extended) - 8 + len(chunk)) + extended[8:] + chunk
+    elif photo_format == "TIFF":
+        signed = tiff_with(0xCD41, (manifest,), 7)
+    else:
+        name = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
+        signed = plain + struct.pack(">I4s", 24 + len(manifest), b"uuid") + name + manifest
+    (tmp_path / "photo").write_bytes(signed)
+    said = "its content credentials (C2PA) were left out, since they vouch for the photo as it was"
+    photo = read_photo(tmp_path / "photo")
+    assert photo.notes == (said,)
+    written = write_photo(photo, tmp_path / f"made{FIRST_SUFFIX[photo_format]}")
+    assert b"c2pa" not in written.read_bytes()
+    (tmp_path / "plain").write_bytes(plain)
+    assert read_photo(tmp_path / "plain").notes == () == read_photo(written).notes
 
 
 @says("PNG", "texts", "kept; places go with --strip-location")
@@ -941,12 +1057,14 @@ def test_pointers_go_as_a_kind_and_the_rest_stays(tmp_path: Path) -> None:
         "Device": ("http://ns.google.com/photos/dd/1.0/device/", "Container"),
         "Maker": ("http://ns.no-such-maker.com/photos/2.0/camera/", "AuxiliaryPicture"),
         "Other": ("http://example.org/phone/1.0/", "TrailerOffset"),
+        "dcterms": ("http://purl.org/dc/terms/", "provenance"),
         "HDRGainMap": ("http://ns.apple.com/HDRGainMap/1.0/", "HDRGainMapVersion"),
     }
     lasting = {
         "GPano": ("http://ns.google.com/photos/1.0/panorama/", "ProjectionType"),
         "MicrosoftPhoto": ("http://ns.microsoft.com/photo/1.0/", "Rating"),
         "crs": ("http://ns.adobe.com/camera-raw-settings/1.0/", "Exposure2012"),
+        "Camera": ("http://pix4d.com/camera/1.0", "Pitch"),
         "xmp": ("http://ns.adobe.com/xap/1.0/", "Rating"),
     }
     spaces = " ".join(f'xmlns:{prefix}="{space}"' for prefix, (space, _) in (stale | lasting).items())
