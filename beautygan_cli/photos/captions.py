@@ -15,6 +15,7 @@ _IIM_RESOURCE = 0x0404  # of Photoshop's image resources
 _IIM_TAG, _PHOTOSHOP_TAG = 33723, 34377  # of TIFF
 _IIM_PLACES = {26, 27, 90, 92, 95, 100, 101}  # of record 2: content location, city, sub-location, state, country
 _LONGEST = 1 << 20  # bytes or characters in all
+_LONGEST_COMMENTS = 1 << 18  # bytes in all; behind them stands a JPEG's XMP, where the mark of a result is looked for
 _JPEG_SEGMENT = 65_533
 _LONGEST_IN_PNG = 1 << 18  # bytes; Pillow reads no text of more than a megabyte, and this takes two characters a byte
 IIM_KEYWORD = "Raw profile type iptc"  # of the PNG text that holds them, as ExifTool and ImageMagick have it
@@ -80,7 +81,7 @@ def comments_of(image: Image.Image) -> tuple[bytes, ...]:
         found = [content for kind, content in getattr(image, "applist", []) if kind == "COM"]
     else:
         found = [image.info.get("comment")] if image.format == "GIF" else []
-    kept, room = [], _LONGEST
+    kept, room = [], _LONGEST_COMMENTS
     for comment in found:
         room -= len(comment or b"")
         if isinstance(comment, bytes) and 0 < len(comment) <= _JPEG_SEGMENT and room > 0:

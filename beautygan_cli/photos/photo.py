@@ -13,6 +13,7 @@ import io
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import IO, TYPE_CHECKING, Any
 
@@ -63,6 +64,7 @@ MAX_PIXELS = 200_000_000  # the largest phone sensors give 200 megapixels; decod
 MOST_PIXELS_A_BYTE = 1000
 _SMALL = 4_000_000  # pixels that any file may claim, and that Pillow's decoder of compressed BMPs, in Python, may get
 
+_UNKNOWN_TIFF = "{} is a TIFF of a kind that can't be read; export it with 8 or 16 bits a channel in RGB."
 _READABLE = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "HEIF", "AVIF", "GIF", "PPM")  # no format that runs a program
 
 
@@ -183,8 +185,12 @@ def decode_photo(file: io.BufferedIOBase, path: Path, *, max_pixels: int = MAX_P
     except MemoryError as error:
         raise PhotoError(f"{name} needs more memory than there is; make it smaller first.") from error
     except pillow.UnidentifiedImageError as error:
+        if tiff.is_unknown_kind(file, opened=False):
+            raise PhotoError(_UNKNOWN_TIFF.format(name)) from error
         raise PhotoError(f"{name} is no photo of a known format ({known_suffixes()}); convert it.") from error
     except Exception as error:  # decoders raise whatever a broken file makes them stumble over
+        if tiff.is_unknown_kind(file, opened=True):
+            raise PhotoError(_UNKNOWN_TIFF.format(name)) from error
         raise PhotoError(f"{name} is damaged or cut short; get a fresh copy of it.") from error
 
 
@@ -271,6 +277,9 @@ def losses(photo: Photo, path: PurePath) -> list[str]:
     if photo.native is not None and photo.native.bits > most:
         name = "HEIC" if photo_format == "HEIF" else photo_format
         said.append(f"{photo.native.bits} bits a channel became {most}, since a {name} has no more")
+    compression = photo.metadata.compression
+    if photo.format == photo_format == "TIFF" and compression not in (None, "raw") and not _is_kept(str(compression)):
+        said.append(f"its compression ({compression}) became LZW")
     return said + _lost_words(photo, str(photo_format))
 
 
@@ -493,8 +502,7 @@ def _options(photo_format: str, metadata: Metadata, quality: int) -> dict[str, A
     elif photo_format == "TIFF":
         options["exif"] = descriptive_exif(exif, metadata.xmp, metadata.iim)
         if metadata.compression and metadata.compression != "raw":
-            kept = metadata.compression in _LOSSLESS_COMPRESSIONS
-            options["compression"] = metadata.compression if kept else "tiff_lzw"
+            options["compression"] = metadata.compression if _is_kept(metadata.compression) else "tiff_lzw"
     elif photo_format == "AVIF":  # speed 6, the default, takes ten times the time for 5 % less
         options |= {"quality": quality, "subsampling": "4:4:4", "speed": 9, "exif": exif, "xmp": metadata.xmp}
     elif photo_format == "HEIF":  # 4:2:0, since phones' own decoders know no other
@@ -540,7 +548,19 @@ _OPAQUE = ("JPEG", "BMP")
 _LOSSLESS_EFFORT = 25  # of a WebP, 0 to 100; 80, the default, takes six times the time for a size that is the same
 _WITHOUT_PROFILE = ("BMP", "GIF")
 _DEEP = {"PNG": 16, "TIFF": 16, "HEIF": 10}  # bits a channel that are written at most, where that is more than 8
-_LOSSLESS_COMPRESSIONS = ("tiff_lzw", "tiff_adobe_deflate", "packbits")  # that every reader of TIFF knows
+_LOSSLESS_COMPRESSIONS = ("tiff_lzw", "tiff_adobe_deflate", "packbits", "zstd", "lzma")
+
+
+@lru_cache(maxsize=16)
+def _is_kept(compression: str) -> bool:
+    """Whether a TIFF's compression, by Pillow's name, loses nothing and can be written, as not each build can."""
+    if compression not in _LOSSLESS_COMPRESSIONS:
+        return False
+    try:
+        _save(np.zeros((1, 1, 3), np.uint8), "TIFF", {"compression": compression}, io.BytesIO())
+    except Exception:  # whatever the encoder says of it
+        return False
+    return True
 
 
 def _longest_xmp(photo_format: str) -> float:

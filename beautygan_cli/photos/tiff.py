@@ -16,6 +16,7 @@ _NEW_SUBFILE_TYPE, _COMPRESSION, _PHOTOMETRIC, _SUB_FOLDERS, _DNG_VERSION = 254,
 _REDUCED, _MASK = 1, 4  # bits of the first
 _SENSOR = {32803, 34892}  # photometric interpretations: a colour filter array, and linear raw
 _RAW_COMPRESSIONS = {32767, 32770, 32867, 34713, 65000, 65535}  # of Sony, Samsung, Kodak, Nikon, Kodak, Pentax
+_READ_COMPRESSIONS = {1, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32809, 32946, 34925, 50000}  # by Pillow's wheels
 _RAW_STARTS = (b"FUJIFILMCCD-RAW", b"FOVb", b"\0MRM", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"\0\0\0\x18ftypcrx ")
 
 Folder = dict[int, tuple[int, ...]]
@@ -53,6 +54,23 @@ def pages(file: io.BufferedIOBase) -> int:
     finally:
         file.seek(before)
     return max(count, 1)
+
+
+def is_unknown_kind(file: io.BufferedIOBase, opened: bool) -> bool:
+    """Whether a file that could not be read is a sound TIFF of a kind that Pillow does not know, and no broken one.
+
+    opened: whether Pillow knew the kind of its numbers, so that only the compression is left to be unknown. The file
+    stays where it was.
+    """
+    before = file.tell()
+    try:
+        first = next(_chain(file), {})
+        known = opened and _READ_COMPRESSIONS.issuperset(first.get(_COMPRESSION, (1,)))
+        return _IMAGE_WIDTH in first and not known
+    except struct.error:
+        return False
+    finally:
+        file.seek(before)
 
 
 def as_deep(written: bytes) -> bytes:

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image, ImageCms, ImageSequence, PngImagePlugin, TiffImagePlugin
 
 from beautygan_cli.errors import PhotoError
-from beautygan_cli.photos import animation, icc
+from beautygan_cli.photos import animation, icc, photo
 from beautygan_cli.photos.animation import animation_format, probe_animation, read_animation, write_animation
 from beautygan_cli.photos.captions import iim_segment
 from beautygan_cli.photos.find import passed_over
@@ -34,6 +34,7 @@ from beautygan_cli.photos.photo import (
     turned_by_exif,
     write_photo,
 )
+from beautygan_cli.photos.tiff import as_deep
 from beautygan_cli.photos.xmp import NEW_XMP, is_result
 
 pillow_heif.register_heif_opener()
@@ -840,15 +841,62 @@ def test_a_raw_file_is_refused_by_its_content(tmp_path: Path, kind: str) -> None
     read_photo(tmp_path / "plain.tif")
 
 
-@says("TIFF", "compression without loss", "kept; one with loss becomes LZW")
+@says("TIFF", "compression without loss", "kept; one with loss becomes LZW, and this is said")
 @pytest.mark.parametrize(
     ("given", "kept"),
-    [(None, "raw"), ("tiff_lzw", "tiff_lzw"), ("tiff_adobe_deflate",) * 2, ("packbits",) * 2, ("jpeg", "tiff_lzw")],
-)
+    [
+        (None, "raw"), ("tiff_lzw", "tiff_lzw"), ("tiff_adobe_deflate",) * 2, ("packbits",) * 2, ("zstd",) * 2,
+        ("lzma",) * 2, ("jpeg", "tiff_lzw"),
+    ],
+)  # fmt: skip
 def test_compression_of_a_tiff_is_kept(tmp_path: Path, given: str | None, kept: str) -> None:
     Image.fromarray(picture()).save(tmp_path / "photo.tif", compression=given)
     with Image.open(write_photo(read_photo(tmp_path / "photo.tif"), tmp_path / "made.tif")) as image:
         assert image.info["compression"] == kept
+    said = ["its compression (jpeg) became LZW"] if given == "jpeg" else []
+    assert losses(read_photo(tmp_path / "photo.tif"), Path("made.tif")) == said
+    assert losses(read_photo(tmp_path / "photo.tif"), Path("made.png")) == []
+
+
+def test_a_compression_that_can_not_be_written_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.fromarray(picture()).save(tmp_path / "photo.tif", compression="zstd")
+    read = read_photo(tmp_path / "photo.tif")
+    monkeypatch.setattr(photo, "_is_kept", lambda compression: False)  # as in a build without it
+    assert losses(read, Path("made.tif")) == ["its compression (zstd) became LZW"]
+    with Image.open(write_photo(read, tmp_path / "made.tif")) as image:
+        assert image.info["compression"] == "tiff_lzw"
+
+
+@says("TIFF", "16 bits with zstd or LZMA", "converted to 8, and said; the compression is kept")
+@pytest.mark.parametrize("compression", ["zstd", "lzma"])
+def test_16_bits_in_a_rare_compression_become_8_and_this_is_said(tmp_path: Path, compression: str) -> None:
+    (tmp_path / "photo.tif").write_bytes(wide_tiff(deep_picture(), compression))
+    photo = read_photo(tmp_path / "photo.tif")
+    assert photo.notes == ("16 bits a channel became 8",)
+    assert np.abs(photo.pixels.astype(int) - picture()).max() <= 1
+    with Image.open(write_photo(photo, tmp_path / "made.tif")) as image:
+        assert image.info["compression"] == compression
+
+
+def wide_tiff(levels: np.ndarray, compression: str) -> bytes:
+    """(H, W, 3) uint16 as a TIFF in a compression that OpenCV does not write."""
+    columns = np.ascontiguousarray(levels.astype("<u2")).view(np.uint8).reshape(levels.shape[0], -1, 3)
+    return as_deep(encoded(columns, "TIFF", compression=compression))
+
+
+@says("TIFF", "floats or 32 bits in RGB, JPEG 2000, JPEG XL or WebP inside", "refused")
+@pytest.mark.parametrize("kind", ["floats", "32 bits", "34712", "50001", "50002"])
+def test_a_tiff_of_an_unknown_kind_is_refused_as_such(tmp_path: Path, kind: str) -> None:
+    levels = picture().astype({"floats": np.float32, "32 bits": np.uint32}.get(kind, np.uint8))
+    others = [(259, 3, int(kind))] if kind.isdigit() else []
+    (tmp_path / "photo.tif").write_bytes(plain_tiff(levels, *others))
+    with pytest.raises(PhotoError, match=r"is a TIFF of a kind that can't be read; export it with 8 or 16 bits"):
+        read_photo(tmp_path / "photo.tif")
+    sound = encoded(picture(), "TIFF", compression="tiff_lzw")
+    for length in (12, 200, len(sound) // 2):  # a broken one is told from it
+        (tmp_path / "cut.tif").write_bytes(sound[:length])
+        with pytest.raises(PhotoError, match=r"is damaged or cut short|is no photo of a known format"):
+            read_photo(tmp_path / "cut.tif")
 
 
 @says("WebP", "compression without loss, of photos and animations", "kept, to the bit outside the face")
