@@ -19,7 +19,7 @@ import numpy as np
 
 from beautygan_cli.errors import PhotoError
 from beautygan_cli.photos import remote
-from beautygan_cli.photos.colour_profile import decoded
+from beautygan_cli.photos.colour_profile import decoded, profile_notes
 from beautygan_cli.photos.exif import orientation_left, upright
 from beautygan_cli.photos.facts import facts_of
 from beautygan_cli.photos.files import opened, printable
@@ -228,8 +228,8 @@ def _opened(path: Path, max_pixels: int) -> Iterator[tuple[Any, Any, tuple[str, 
                     raise PhotoError(f"{name} is an animation in greys of 16 bits; save it with 8 bits first.")
                 if facts.hdr:
                     raise PhotoError(f"{name} is an HDR animation ({facts.hdr}); export it in SDR first.")
-                notes = (f"{facts.bits} bits a channel became 8",) if facts.bits > 8 else ()
-                yield image, file, notes
+                deep = (f"{facts.bits} bits a channel became 8",) if facts.bits > 8 else ()
+                yield image, file, (*facts.notes, *deep, *profile_notes(facts.profile))
         except (PhotoError, GeneratorExit):
             raise
         except MemoryError as error:

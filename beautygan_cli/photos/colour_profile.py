@@ -139,8 +139,7 @@ def decoded(image: Image.Image, facts: Facts, file: io.BufferedIOBase, orientati
         deep_alpha = alpha.astype(np.uint16) * np.uint16(257)
     if profile is None or icc.is_srgb(profile) or not _usable(profile):
         kept = profile if profile and profile is facts.profile and icc.is_srgb(profile) else None
-        if profile and not icc.is_srgb(profile):
-            notes.append(_NO_USE)
+        notes += profile_notes(profile)
         if deep is None:
             return Decoded(levels, alpha, None, kept, tuple(notes))
         return Decoded(levels, alpha, Native(own, levels.copy(), kept, deep_alpha, bits), kept, tuple(notes))
@@ -241,7 +240,13 @@ def _shallow(deep: npt.NDArray[np.uint16]) -> Pixels:
     return levels
 
 
+def profile_notes(profile: bytes | None) -> tuple[str, ...]:
+    """Phrases on a profile that can't be followed in pixels of RGB."""
+    return (_NO_USE,) if profile and not _usable(profile) else ()
+
+
 def _usable(profile: bytes) -> bool:
+    """Whether a profile tells what pixels of RGB look like."""
     return icc.rgb_space(profile) is not None or _transforms(profile)[0] is not None
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from beautygan_cli.photos import icc, isobmff, png, tiff, webp
 from beautygan_cli.photos.jpeg_scans import picture_end
+from beautygan_cli.photos.xmp import OWN_SPACE
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -25,7 +26,7 @@ _BEHIND = {
 _LONGEST_MARK = 32  # bytes, of these
 _LONGEST_GAP = 4096  # bytes between the picture and one behind it; writers fill up to a whole block
 _BLOCK, _MOST_BLOCKS = 1 << 20, 64  # bytes that are read at once, and how often
-_CREDENTIALS_TAG = 0xCD41  # of TIFF
+_CREDENTIALS_TAG, _EXTRA_SAMPLES_TAG = 0xCD41, 338  # of TIFF
 _NO_CREDENTIALS = "its content credentials (C2PA) were left out, since they vouch for the photo as it was"
 BROKEN = b"broken"  # in place of a profile, which says as little
 
@@ -71,7 +72,7 @@ def facts_of(image: Image.Image, file: io.BufferedIOBase) -> Facts:
         )
     animated = image.format in ("GIF", "WEBP", "PNG", "AVIF") and bool(getattr(image, "is_animated", False))
     hdr = found.hdr or (icc.hdr_transfer(own) if own else "")
-    notes = [_NO_CREDENTIALS] if _has_credentials(image, file) else []
+    notes = [*found.notes, _NO_CREDENTIALS] if _has_credentials(image, file) else [*found.notes]
     if any(content.startswith(EXTENDED_XMP) for content in _segments(image, "APP1")):
         notes.append("its extended XMP, that in further segments, was left out")
     return replace(found, hdr=hdr, animated=animated, notes=tuple(notes))
@@ -157,6 +158,8 @@ def _of_avif(image: Image.Image, file: io.BufferedIOBase, own: bytes | None) -> 
 def _of_tiff(image: Image.Image, file: io.BufferedIOBase, own: bytes | None) -> Facts:
     tags: Any = getattr(image, "tag_v2", {})
     bits = tags.get(258, (8,))
+    extra = tags.get(_EXTRA_SAMPLES_TAG, ())
+    further = isinstance(extra, tuple) and 0 in extra  # of no kind that is told: neither transparency nor colour
     return Facts(
         profile=own,
         bits=max(bits) if isinstance(bits, tuple) and bits else 8,
@@ -164,6 +167,7 @@ def _of_tiff(image: Image.Image, file: io.BufferedIOBase, own: bytes | None) -> 
         behind=("layers",) if 37724 in tags else (),
         # Pillow turns the levels of up to 8 bits over itself.
         negative=tags.get(262) == 0 and (image.mode.startswith("I") or image.mode == "F"),
+        notes=("its channels beside the colours were left out",) if further else (),
         unsigned=image.mode == "I" and bits == (32,) and tags.get(339, (1,)) == (1,),
     )
 
@@ -192,7 +196,8 @@ def _segments(image: Image.Image, kind: str) -> list[bytes]:
 def _behind_a_jpeg(image: Image.Image, file: io.BufferedIOBase) -> tuple[str, ...]:
     """What lies behind a JPEG's picture by what its XMP says, and by what is there: not all makers say it."""
     packet = image.info.get("xmp") or b""
-    packet = packet if isinstance(packet, bytes) else b""
+    # A result's XMP keeps the names of spaces that nothing is said in any more.
+    packet = packet if isinstance(packet, bytes) and OWN_SPACE.encode() not in packet else b""
     extended = [content for content in _segments(image, "APP1") if content.startswith(EXTENDED_XMP)]
     said = b"\n".join([packet, *extended, *(content[:64] for content in _segments(image, "APP2"))])
     found = {kind for kind, mark in _BEHIND.items() if mark.search(said)}

@@ -18,7 +18,7 @@ DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeW
 _LONGEST_XMP = 1 << 20  # bytes; an editor's with all its masks and history has some hundred KB
 _MOST_TAGS = 50_000  # each takes half a kilobyte in memory, from four bytes
 _LONGEST_SPACE = 500  # characters of a namespace
-_OWN_SPACE = "urn:beautygan-cli:"
+OWN_SPACE = "urn:beautygan-cli:"
 _SEARCHED = 1 << 20  # bytes at a file's beginning and end, where formats keep their packet
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
@@ -55,7 +55,7 @@ _PLACE_NAMES = {
 }
 _MARK = (
     f'<rdf:Description xmlns:rdf="{RDF}" rdf:about="" xmlns:Iptc4xmpExt="{_IPTC_EXTENSION}"'
-    f' xmlns:beautygan="{_OWN_SPACE}" Iptc4xmpExt:DigitalSourceType="{DIGITAL_SOURCE_TYPE}" beautygan:result="true"/>'
+    f' xmlns:beautygan="{OWN_SPACE}" Iptc4xmpExt:DigitalSourceType="{DIGITAL_SOURCE_TYPE}" beautygan:result="true"/>'
 )
 NEW_XMP = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
@@ -69,7 +69,7 @@ def is_result(path: Path) -> bool:
 
     The mark of digitally altered photos alone says little: cameras set it, too.
     """
-    own = f'"{_OWN_SPACE}"'.encode()
+    own = f'"{OWN_SPACE}"'.encode()
     try:
         if not path.is_file():
             return False
@@ -199,7 +199,7 @@ def _must_go(name: tuple[str | None, str | None], strip_location: bool, mark: bo
         return False
     is_place = name in _PLACE_NAMES or (space == EXIF_SPACE and (local or "").startswith("GPS"))
     is_mark = name == (_IPTC_EXTENSION, "DigitalSourceType")  # an earlier one gives way to ours, and only to ours
-    is_mark = is_mark or space == _OWN_SPACE
+    is_mark = is_mark or space == OWN_SPACE
     return _is_stale(space or "", local or "") or (strip_location and is_place) or (mark and is_mark)
 
 

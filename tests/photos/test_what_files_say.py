@@ -403,8 +403,8 @@ def test_16_bits_are_kept(tmp_path: Path, suffix: str, channels: int) -> None:
     assert again.native is not None and again.metadata.xmp is not None
 
 
-def plain_tiff(levels: np.ndarray, *others: tuple[int, int, int], big: bool = False, order: str = "<") -> bytes:
-    """A TIFF without compression, of greys or RGB, with other tags: number, type (1 bytes, 3 and 4 numbers), value.
+def plain_tiff(levels: np.ndarray, *others: tuple[int, int, int | bytes], big: bool = False, order: str = "<") -> bytes:
+    """A TIFF without compression, of greys or RGB, with other tags: number, type, and a value or several of type 3.
 
     big: whether it is a BigTIFF; order: of its bytes.
     """
@@ -417,7 +417,9 @@ def plain_tiff(levels: np.ndarray, *others: tuple[int, int, int], big: bool = Fa
         256: (4, 1, width), 257: (4, 1, height), 258: (3, channels, bits), 259: (3, 1, 1),
         262: (3, 1, 2 if channels > 1 else 1), 273: (4, 1, head), 277: (3, 1, channels), 278: (4, 1, height),
         279: (4, 1, len(content)), 339: (3, 1, {"u": 1, "i": 2, "f": 3}[levels.dtype.kind]),
-    } | {number: (kind, 1, value) for number, kind, value in others}  # fmt: skip
+    }  # fmt: skip
+    for number, kind, value in others:
+        told[number] = (kind, 1 if isinstance(value, int) else len(value) // 2, value)
     room, letter = (8, "Q") if big else (4, "I")
     behind = b""
     entries = []
@@ -1037,6 +1039,37 @@ def test_xmp_of_other_codings_is_kept(tmp_path: Path, mark: str, coding: str) ->
     assert losses(photo, Path("made.jpg")) == []
     written = read_photo(write_photo(photo, tmp_path / "made.jpg")).metadata.xmp
     assert "Zo\xeb" in written.decode("utf-8")
+
+
+def test_a_result_says_nothing_of_what_it_no_longer_holds(tmp_path: Path) -> None:
+    spaces = (
+        "xmlns:GDepth='http://ns.google.com/photos/1.0/depthmap/' xmlns:m='http://ns.google.com/photos/1.0/camera/'"
+    )
+    packet = packet_of(f"{spaces} GDepth:Near='1' m:MotionPhoto='1' dc:source='x'").encode()
+    Image.fromarray(picture()).save(tmp_path / "photo.jpg", xmp=packet)
+    photo = read_photo(tmp_path / "photo.jpg")
+    assert len(photo.notes) == 2
+    assert read_photo(write_photo(photo, tmp_path / "made.jpg")).notes == ()
+
+
+@says("TIFF", "channels beside colour and transparency", "left out, and said")
+@pytest.mark.parametrize("further", [1, 2])
+def test_further_channels_are_said(tmp_path: Path, further: int) -> None:
+    levels = np.dstack([picture(), *[np.full((32, 48), 7, np.uint8)] * further])
+    (tmp_path / "photo.tif").write_bytes(plain_tiff(levels, (338, 3, struct.pack(f"<{further}H", *[0] * further))))
+    photo = read_photo(tmp_path / "photo.tif")
+    assert photo.notes == ("its channels beside the colours were left out",)
+    assert np.array_equal(photo.pixels, picture())
+
+
+@says("WebP, PNG", "credentials and useless profiles of an animation", "left out, and said")
+def test_what_an_animation_does_not_carry_is_said(tmp_path: Path) -> None:
+    source = animated(tmp_path / "a.png", "PNG", frames_of(), icc_profile=P3[:300])
+    source.write_bytes(chunked(source.read_bytes(), b"caBX", b"jumb"))
+    assert [note.split(" was")[0].split(" were")[0] for note in probe_animation(source).notes] == [
+        "its content credentials (C2PA)",
+        "its colour profile is broken, or none for such pixels, and",
+    ]
 
 
 @says("JPEG", "extended XMP, in further segments", "left out, and said")
