@@ -21,7 +21,7 @@ EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _BEHIND = {
     "gain map": re.compile(rb"hdr-gain-map|HDRGainMap|:iso:ts:21496"),
     "depth map": re.compile(rb"depthmap|DepthMap|Semantic=\"Depth|ns\.apple\.com/depth"),
-    "video": re.compile(rb"MotionPhoto|MicroVideo|\0\0\0[\x08-\xff]ftyp(isom|iso\d|mp4\d|avc1|hvc1|qt  |3gp\d|MSNV)"),
+    "video": re.compile(rb"MotionPhoto|MicroVideo|ftyp(isom|iso\d|mp4\d|avc1|hvc1|qt  |3gp\d|MSNV)"),
 }
 _LONGEST_MARK = 32  # bytes, of these
 _LONGEST_GAP = 4096  # bytes between the picture and one behind it; writers fill up to a whole block
