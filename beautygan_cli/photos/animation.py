@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from beautygan_cli.errors import PhotoError
-from beautygan_cli.photos import remote
+from beautygan_cli.photos import icc, remote
 from beautygan_cli.photos.colour_profile import decoded, profile_notes
 from beautygan_cli.photos.exif import orientation_left, upright
 from beautygan_cli.photos.facts import facts_of
@@ -143,7 +143,8 @@ def read_animation(animation: Animation) -> Generator[Photo, None, None]:
         width, height = image.size
         for _ in _frames(image):
             # A GIF's frame may reach beyond the size of the whole, where nothing shows it.
-            frame = image.convert("RGBA" if image.has_transparency_data else "RGB").crop((0, 0, width, height))
+            colours = "L" if image.mode in ("1", "L", "LA") else "RGB"  # which their profile is one of
+            frame = image.convert(colours + ("A" if image.has_transparency_data else "")).crop((0, 0, width, height))
             read = decoded(frame, replace(facts, bits=8), file)
             kept = replace(animation.metadata, icc_profile=read.profile)
             photo = Photo(read.pixels, read.alpha, kept, animation.path, animation.format, read.native)
@@ -229,7 +230,8 @@ def _opened(path: Path, max_pixels: int) -> Iterator[tuple[Any, Any, tuple[str, 
                 if facts.hdr:
                     raise PhotoError(f"{name} is an HDR animation ({facts.hdr}); export it in SDR first.")
                 deep = (f"{facts.bits} bits a channel became 8",) if facts.bits > 8 else ()
-                yield image, file, (*facts.notes, *deep, *profile_notes(facts.profile))
+                grey = icc.grey_as_rgb(facts.profile) if facts.profile and image.mode in ("1", "L", "LA") else None
+                yield image, file, (*facts.notes, *deep, *profile_notes(grey or facts.profile))
         except (PhotoError, GeneratorExit):
             raise
         except MemoryError as error:

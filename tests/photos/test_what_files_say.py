@@ -1062,6 +1062,24 @@ def test_further_channels_are_said(tmp_path: Path, further: int) -> None:
     assert np.array_equal(photo.pixels, picture())
 
 
+@says("PNG", "profile of greys in an animation", "converted to one of RGB, to the bit")
+@pytest.mark.parametrize("mode", ["L", "LA"])
+def test_an_animation_of_greys_keeps_its_profile(tmp_path: Path, mode: str) -> None:
+    frames = [frame.convert(mode) for frame in frames_of()]
+    source = animated(tmp_path / "a.png", "PNG", frames, icc_profile=grey_profile())
+    assert probe_animation(source).notes == ()
+    first = next(iter(read_animation(probe_animation(source))))
+    grey = np.asarray(frames[0].convert("L"))
+    expected = 255 * icc.srgb_coded(((grey / 255) ** 1.8).astype(np.float32))
+    assert np.abs(first.pixels[..., 0] - expected).max() <= 1.5
+    made = through(source, tmp_path / "made.png", "PNG")
+    with Image.open(made) as image:
+        assert icc.rgb_space(image.info["icc_profile"]) is not None
+    outside = np.ones(grey.shape, bool)
+    outside[FACE] = False
+    assert np.array_equal(played(made)[2][0][..., 1][outside], grey[outside])
+
+
 @says("WebP, PNG", "credentials and useless profiles of an animation", "left out, and said")
 def test_what_an_animation_does_not_carry_is_said(tmp_path: Path) -> None:
     source = animated(tmp_path / "a.png", "PNG", frames_of(), icc_profile=P3[:300])
