@@ -27,6 +27,7 @@ from beautygan_cli.types import FloatArray, UInt8Array
 LEAST_SYMMETRY = 0.5  # narrower half of the face to the wider one; sound faces have 0.6 to 1
 LEAST_LIGHT = 18.0  # L* of cheeks and chin; very dark skin in good light has 26
 LEAST_SHARPNESS = 0.22  # finest detail to coarser detail; sound photos have 0.27 to 0.4, a blur by 1.5 pixels 0.2
+_OF_THE_PICTURE = ("pictures in the file", "colour profile", "became sRGB")
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ def faults(
     found = detection.detect(photo.pixels)
     if not found:
         return ["no face found"]
-    complaints = [note for note in photo.notes if "pictures in the file" in note]
+    # Of a reference, which nothing is written of, what its colours are read from.
+    complaints = [note for note in photo.notes if role == "source" or any(word in note for word in _OF_THE_PICTURE)]
     if role == "reference" and len(found) > 1:
         complaints.append(f"{len(found)} faces in a reference, the largest would be taken")
     if role == "reference":

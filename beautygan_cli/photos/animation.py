@@ -18,14 +18,15 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from beautygan_cli.errors import PhotoError
-from beautygan_cli.photos import remote
-from beautygan_cli.photos.colour_profile import decoded
+from beautygan_cli.photos import icc, remote
+from beautygan_cli.photos.colour_profile import decoded, profile_notes
 from beautygan_cli.photos.exif import orientation_left, upright
 from beautygan_cli.photos.facts import facts_of
 from beautygan_cli.photos.files import opened, printable
 from beautygan_cli.photos.formats import format_of
 from beautygan_cli.photos.photo import MAX_PIXELS, Metadata, Photo, encoding_options, metadata_of, stored_levels
 from beautygan_cli.photos.pillow import prepared_pillow
+from beautygan_cli.photos.webp import is_lossless
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -110,7 +111,8 @@ def animation_suffix(path: Path, photo_format: str, choice: str) -> str:
 def probe_animation(path: Path, max_pixels: int = MAX_PIXELS) -> Animation:
     """Look at each frame of an animation; `max_pixels`: of all frames together. PhotoError where that can't be done."""
     seconds: list[float] = []
-    with _opened(path, max_pixels) as (image, _, notes):
+    with _opened(path, max_pixels) as (image, file, notes):
+        lossless = is_lossless(file)
         size, loops, orientation = image.size, image.info.get("loop"), orientation_left(image)
         for _ in _frames(image):
             seconds.append(float(image.info.get("duration") or 0) / 1000)
@@ -128,7 +130,7 @@ def probe_animation(path: Path, max_pixels: int = MAX_PIXELS) -> Animation:
             seconds=tuple(seconds),
             loops=loops if isinstance(loops, int) else 1,
             still_first=bool(getattr(image, "default_image", False)),
-            metadata=metadata_of(image, None, orientation),
+            metadata=metadata_of(image, None, orientation, lossless),
             orientation=orientation,
             notes=notes,
         )
@@ -141,7 +143,8 @@ def read_animation(animation: Animation) -> Generator[Photo, None, None]:
         width, height = image.size
         for _ in _frames(image):
             # A GIF's frame may reach beyond the size of the whole, where nothing shows it.
-            frame = image.convert("RGBA" if image.has_transparency_data else "RGB").crop((0, 0, width, height))
+            colours = "L" if image.mode in ("1", "L", "LA") else "RGB"  # which their profile is one of
+            frame = image.convert(colours + ("A" if image.has_transparency_data else "")).crop((0, 0, width, height))
             read = decoded(frame, replace(facts, bits=8), file)
             kept = replace(animation.metadata, icc_profile=read.profile)
             photo = Photo(read.pixels, read.alpha, kept, animation.path, animation.format, read.native)
@@ -174,7 +177,7 @@ def write_animation(
     if photo_format == "GIF":
         options = {name: options[name] for name in ("duration", "loop") if name in options}
         clear = any("transparency" in picture.info for picture in pictures)
-        options |= {"optimize": False, "disposal": 2 if clear else 1, "comment": first.metadata.comment or b""}
+        options |= {"optimize": False, "disposal": 2 if clear else 1, "comment": b"\n".join(first.metadata.comments)}
     if photo_format == "PNG" and animation.still_first:
         options |= {"default_image": True, "duration": options["duration"][1:]}
     content = io.BytesIO()
@@ -194,7 +197,8 @@ def _looping(loops: int, photo_format: str) -> dict[str, int]:
 def _picture(frame: Photo, photo_format: str) -> Image:
     from PIL import Image
 
-    levels = stored_levels(frame, "WEBP")  # which is what all three have: 8 bits, and transparency
+    # Frames have 8 bits, whatever the format; all three hold transparency, and a GIF no profile.
+    levels = stored_levels(frame, photo_format)
     picture = Image.fromarray(levels)
     if photo_format != "GIF":
         return picture
@@ -225,8 +229,9 @@ def _opened(path: Path, max_pixels: int) -> Iterator[tuple[Any, Any, tuple[str, 
                     raise PhotoError(f"{name} is an animation in greys of 16 bits; save it with 8 bits first.")
                 if facts.hdr:
                     raise PhotoError(f"{name} is an HDR animation ({facts.hdr}); export it in SDR first.")
-                notes = (f"{facts.bits} bits a channel became 8",) if facts.bits > 8 else ()
-                yield image, file, notes
+                deep = (f"{facts.bits} bits a channel became 8",) if facts.bits > 8 else ()
+                grey = icc.grey_as_rgb(facts.profile) if facts.profile and image.mode in ("1", "L", "LA") else None
+                yield image, file, (*facts.notes, *deep, *profile_notes(grey or facts.profile))
         except (PhotoError, GeneratorExit):
             raise
         except MemoryError as error:

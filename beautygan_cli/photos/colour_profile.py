@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from beautygan_cli.photos import icc
-from beautygan_cli.photos.facts import Facts
+from beautygan_cli.photos.facts import Facts, ppm_top
 
 if TYPE_CHECKING:
     from PIL import Image, ImageCms
@@ -26,6 +26,7 @@ Pixels = npt.NDArray[np.uint8]
 
 _STRIP_PIXELS = 1 << 20  # that are worked on at once in wider numbers than they are kept in
 _HEIF_STEPS = 4  # of 8 bits, by which the two ways of its decoder from halved chroma to colours may differ: 2 were seen
+_NO_USE = "its colour profile is broken, or none for such pixels, and was left out"
 _RELATIVE = 1  # ImageCms.Intent.RELATIVE_COLORIMETRIC
 
 
@@ -97,14 +98,24 @@ def decoded(image: Image.Image, facts: Facts, file: io.BufferedIOBase, orientati
     from PIL import Image
 
     alpha: Pixels | None = None
+    transparent = image.info.get("transparency")
     deep = _deep(image, facts, file, orientation)
-    if image.mode in ("I", "F"):
-        flat = Image.fromarray(_eight_bits(np.asarray(image)))
+    greys = image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;16")
+    if image.mode == "I" and deep is not None:
+        flat = Image.fromarray(_shallow(deep[..., 0]))
+    elif image.mode in ("I", "F"):
+        numbers = np.asarray(image)
+        levels = _eight_bits(numbers.view(np.uint32) if facts.unsigned else numbers)
+        flat = Image.fromarray(255 - levels if facts.negative else levels)
     elif image.mode.startswith("I;16"):
         flat = image  # `_deep` has read it
+        if isinstance(transparent, int):
+            alpha = np.where(np.asarray(image) == transparent, np.uint8(0), np.uint8(255))
     elif image.has_transparency_data:
         flat = image.convert("RGBA")
         alpha = np.array(flat.getchannel("A"))
+        if transparent is not None and deep is not None and deep.shape[-1] == 4:  # one colour of 16 bits, not of 8
+            alpha = _shallow(deep[..., 3])
         flat = image.convert("L") if image.mode in ("LA", "La") else flat.convert("RGB")
     elif image.mode == "1":
         flat = image.convert("L")
@@ -114,25 +125,30 @@ def decoded(image: Image.Image, facts: Facts, file: io.BufferedIOBase, orientati
     notes = [f"{facts.bits} bits a channel became 8"] if facts.bits > 8 and deep is None else []
     if flat.mode in ("CMYK", "LAB"):
         pixels = _array(_printed_as_srgb(flat, facts.profile))
+        if flat.mode == "CMYK" and facts.profile and _transform(facts.profile, "CMYK") is None:
+            notes.append(_NO_USE)
         return Decoded(pixels, alpha, notes=(*notes, f"its {flat.mode} became sRGB"))
     profile = facts.profile
-    if profile and flat.mode == "L":
+    if profile and greys:
         profile = icc.grey_as_rgb(profile) or profile
     levels = _array(flat if flat.mode == "RGB" else flat.convert("RGB")) if deep is None else _shallow(deep[..., :3])
-    bits = 8 if deep is None else facts.bits
+    bits = 8 if deep is None else facts.bits if facts.bits > 8 else 16  # of a picture in memory nothing is said
     own: npt.NDArray[Any] = levels if deep is None else deep[..., :3]
     deep_alpha = deep[..., 3].copy() if deep is not None and deep.shape[-1] == 4 else None
     if alpha is not None and deep is not None and deep_alpha is None:
         deep_alpha = alpha.astype(np.uint16) * np.uint16(257)
     if profile is None or icc.is_srgb(profile) or not _usable(profile):
         kept = profile if profile and profile is facts.profile and icc.is_srgb(profile) else None
+        notes += profile_notes(profile)
         if deep is None:
             return Decoded(levels, alpha, None, kept, tuple(notes))
         return Decoded(levels, alpha, Native(own, levels.copy(), kept, deep_alpha, bits), kept, tuple(notes))
     to_srgb, from_srgb = _transforms(profile)
     working = _transformed(levels, to_srgb)
     if from_srgb is None and icc.rgb_space(profile) is None:
-        return Decoded(working, alpha, notes=(*notes, "its colour profile leads one way alone and gave way to sRGB"))
+        notes.append("its colour profile leads one way alone and gave way to sRGB")
+        notes += [f"{bits} bits a channel became 8"] if bits > 8 else []
+        return Decoded(working, alpha, notes=tuple(notes))
     return Decoded(working.copy(), alpha, Native(own, working, profile, deep_alpha, bits), profile, tuple(notes))
 
 
@@ -146,13 +162,20 @@ def _deep(image: Image.Image, facts: Facts, file: io.BufferedIOBase, orientation
 
     Pillow has no mode for 16 bits in colour. OpenCV's decoder is given what Pillow's has read without complaint.
     """
-    if image.format == "HEIF":
+    if image.format == "HEIF" and not image.mode.startswith("I;16"):
         return _deep_heif(image, facts.bits, file) if facts.bits > 8 else None
     import cv2
 
     if image.mode.startswith("I;16"):
-        return np.repeat(np.asarray(image).astype(np.uint16, copy=False)[..., None], 3, axis=-1)
-    if facts.bits != 16 or image.format not in ("PNG", "TIFF") or image.mode not in ("RGB", "RGBA", "LA", "L"):
+        grey = np.asarray(image).astype(np.uint16, copy=False)
+        if 8 < facts.bits < 16:
+            below = 16 - facts.bits if image.format == "HEIF" else 0
+            grey = _spread(grey, (1 << facts.bits) - 1, below)
+        return np.repeat((65535 - grey if facts.negative else grey)[..., None], 3, axis=-1)
+    if image.mode == "I" and image.format == "PPM" and facts.bits > 8:  # which Pillow has spread already
+        return np.repeat(np.clip(np.asarray(image), 0, 65535).astype(np.uint16)[..., None], 3, axis=-1)
+    kinds = ("PPM",) if 8 < facts.bits < 16 else ("PNG", "TIFF", "PPM") if facts.bits == 16 else ()
+    if image.format not in kinds or image.mode not in ("RGB", "RGBA", "LA", "L"):
         return None
     before = file.tell()
     file.seek(0)
@@ -164,6 +187,8 @@ def _deep(image: Image.Image, facts: Facts, file: io.BufferedIOBase, orientation
         read = cv2.cvtColor(read, cv2.COLOR_GRAY2RGB)
     else:
         read = cv2.cvtColor(read, cv2.COLOR_BGRA2RGBA if read.shape[2] == 4 else cv2.COLOR_BGR2RGB, dst=read)
+    if image.format == "PPM":
+        read = _spread(np.asarray(read), ppm_top(file))
     return np.asarray(read) if _is_deeper(read, image) else None
 
 
@@ -177,11 +202,16 @@ def _deep_heif(image: Image.Image, bits: int, file: io.BufferedIOBase) -> npt.ND
     file.seek(before)
     if read.dtype != np.uint16 or read.ndim != 3 or read.shape[2] not in (3, 4):
         return None
-    top = (1 << bits) - 1
-    spread = np.empty(read.shape, dtype=np.uint16)
-    for rows in _strips(read):
-        spread[rows] = np.rint((read[rows] >> (16 - bits)) * np.float32(65535 / top))
+    spread = _spread(read, (1 << bits) - 1, 16 - bits)
     return spread if _is_deeper(spread, image, _HEIF_STEPS) else None
+
+
+def _spread(levels: npt.NDArray[np.uint16], top: int, below: int = 0) -> npt.NDArray[np.uint16]:
+    """Levels from 0 to `top`, of any shape, with so many bits of nothing below each, spread over all of uint16."""
+    spread = np.empty(levels.shape, dtype=np.uint16)
+    for rows in _strips(levels):
+        spread[rows] = np.rint((levels[rows] >> below) * np.float32(65535 / top))
+    return spread
 
 
 def _is_deeper(read: npt.NDArray[np.uint16], image: Image.Image, most: int = 1) -> bool:
@@ -210,7 +240,13 @@ def _shallow(deep: npt.NDArray[np.uint16]) -> Pixels:
     return levels
 
 
+def profile_notes(profile: bytes | None) -> tuple[str, ...]:
+    """Phrases on a profile that can't be followed in pixels of RGB."""
+    return (_NO_USE,) if profile and not _usable(profile) else ()
+
+
 def _usable(profile: bytes) -> bool:
+    """Whether a profile tells what pixels of RGB look like."""
     return icc.rgb_space(profile) is not None or _transforms(profile)[0] is not None
 
 
@@ -299,6 +335,8 @@ def _eight_bits(deep: npt.NDArray[Any]) -> Pixels:
         top = 255.0
     elif peak <= 65535:
         top = 65535.0
+    elif deep.dtype.kind == "u" and peak > (1 << 32) / 16:  # a photo; what uses less of it is a count of something
+        top = float((1 << 32) - 1)
     else:
         top = peak
     levels = np.empty(deep.shape, dtype=np.uint8)

@@ -39,6 +39,8 @@ _STARTS = (
     (b"\x89PNG\r\n\x1a\n", "PNG"),
     (b"II*\0", "TIFF"),
     (b"MM\0*", "TIFF"),
+    (b"II+\0", "TIFF"),  # BigTIFF
+    (b"MM\0+", "TIFF"),
     (b"BM", "BMP"),
     (b"GIF8", "GIF"),
 )

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 _LONGEST_META = 8 << 20  # bytes; that of a phone's photo, with a hundred tiles, has some 5 KB
 _MOST_BOXES = 20_000
+_CREDENTIALS = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 _GAIN_MAPS = (b"aux:hdrgainmap", b"tmap")  # Apple's auxiliary picture, and the item of ISO 21496-1
 
 
@@ -25,6 +26,17 @@ class MainPicture(NamedTuple):
     gain_map: bool = False
 
 
+def has_credentials(file: io.BufferedIOBase) -> bool:
+    """Whether a file carries content credentials (C2PA). It stays where it was."""
+    before = file.tell()
+    try:
+        return any(kind == b"uuid" and head[-16:] == _CREDENTIALS for kind, head, _, _ in _outer_boxes(file))
+    except (struct.error, ValueError, OverflowError):
+        return False
+    finally:
+        file.seek(before)
+
+
 def main_picture(file: io.BufferedIOBase) -> MainPicture:
     """What is said of the main picture; nothing of a broken or another file. The file stays where it was."""
     before = file.tell()
@@ -39,21 +51,27 @@ def main_picture(file: io.BufferedIOBase) -> MainPicture:
 
 def _meta(file: io.BufferedIOBase) -> bytes:
     """The content of the file's `meta` box; empty without one."""
+    for kind, _, start, length in _outer_boxes(file):
+        if kind == b"meta":
+            file.seek(start)
+            return file.read(min(length, _LONGEST_META))
+    return b""
+
+
+def _outer_boxes(file: io.BufferedIOBase) -> Iterator[tuple[bytes, bytes, int, int]]:
+    """The boxes that lie in no other: kind, the first 16 bytes of the content, where this begins, and its length."""
     start = 0
     for _ in range(100):
         file.seek(start)
-        head = file.read(16)
+        head = file.read(32)
         if len(head) < 8:
-            return b""
-        size, kind, wide = struct.unpack(">I4sQ", head.ljust(16, b"\0"))
-        length = wide if size == 1 else size
-        if kind == b"meta":
-            file.seek(start + (16 if size == 1 else 8))
-            return file.read(min(length, _LONGEST_META)) if length else b""
-        if length < 8:
-            return b""
+            return
+        size, kind, wide = struct.unpack(">I4sQ", head[:16].ljust(16, b"\0"))
+        length, before = (wide, 16) if size == 1 else (size, 8)
+        if length < before:
+            return
+        yield kind, head[before : before + 16], start + before, length - before
         start += length
-    return b""
 
 
 def _boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:

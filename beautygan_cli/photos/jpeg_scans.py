@@ -1,9 +1,10 @@
-"""JPEGs made of so many scans or segments that reading them takes hours, told before they are opened."""
+"""The parts of a JPEG: whether they are so many that reading them takes hours, and where its picture ends."""
 
 from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterator
 
 MAX_SCANS = 100  # of a JPEG; progressive ones have about 10, and each goes over all pixels again
 MAX_SEGMENTS = 10_000  # of a JPEG; metadata and profiles come in pieces of 64 KB
@@ -11,6 +12,7 @@ MAX_EXIF = 64  # segments of a JPEG with EXIF, which Pillow copies anew for each
 
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # of a JPEG; those that may stand inside a scan are left out
 _START_OF_SCAN, _END_OF_JPEG, _APP1, _WITHOUT_LENGTH = 0xDA, 0xD9, 0xE1, (0x01, 0xD8)
+_BLOCK = 1 << 16  # bytes that are read at once
 _START = b"\xff\xd8\xff"
 _LOOKED_AT = 8  # bytes behind a marker: a length, and what APP1 begins with
 
@@ -29,25 +31,51 @@ def has_too_many_parts(file: io.BufferedIOBase) -> bool:
         file.seek(before)
 
 
+def picture_end(file: io.BufferedIOBase) -> int | None:
+    """Where a JPEG's first picture ends, in bytes from the file's start; None of another or a cut file.
+
+    The file stays where it was.
+    """
+    before = file.tell()
+    try:
+        file.seek(0)
+        if file.read(len(_START)) != _START:
+            return None
+        return next((place for kind, _, place in _markers(file) if kind == _END_OF_JPEG), None)
+    finally:
+        file.seek(before)
+
+
 def _too_many(file: io.BufferedIOBase) -> bool:
-    position, scans, segments, exif = 2, 0, 0, 0
-    start, block = 0, b""
-    while scans <= MAX_SCANS and segments <= MAX_SEGMENTS and exif <= MAX_EXIF:
-        found = _MARKER.search(block, position - start) if start <= position else None
-        if found is None or found.end() + _LOOKED_AT > len(block):  # go on from there, or from what may begin a marker
-            start = start + found.start() if found else max(position, start + len(block) - 1)
-            file.seek(start)
-            position, block = start, file.read(1 << 16)
-            if len(block) < 2 + _LOOKED_AT:
-                break
-            continue
-        kind = block[found.end() - 1]
+    scans, exif = 0, 0
+    for segments, (kind, following, _) in enumerate(_markers(file), start=1):
         if kind == _END_OF_JPEG:
             break
-        position = start + found.end()
-        exif += kind == _APP1 and block[found.end() + 2 : found.end() + 6] == b"Exif"
-        if kind not in _WITHOUT_LENGTH:
-            position += int.from_bytes(block[found.end() : found.end() + 2], "big")
+        exif += kind == _APP1 and following[2:6] == b"Exif"
         scans += kind == _START_OF_SCAN
-        segments += 1
-    return scans > MAX_SCANS or segments > MAX_SEGMENTS or exif > MAX_EXIF
+        if scans > MAX_SCANS or segments > MAX_SEGMENTS or exif > MAX_EXIF:
+            return True
+    return False
+
+
+def _markers(file: io.BufferedIOBase) -> Iterator[tuple[int, bytes, int]]:
+    """Each marker up to the end of the picture: its kind, the bytes that follow it, and where these begin."""
+    position, start, block, last = 2, 0, b"", False
+    while True:
+        found = _MARKER.search(block, position - start) if start <= position else None
+        if found is None or (found.end() + _LOOKED_AT > len(block) and not last):
+            if last:
+                return
+            # Go on from there, or from what may begin a marker.
+            start = start + found.start() if found else max(position, start + len(block) - 1)
+            file.seek(start)
+            position, block = start, file.read(_BLOCK)
+            last = len(block) < _BLOCK
+            continue
+        kind, following = block[found.end() - 1], block[found.end() : found.end() + _LOOKED_AT]
+        position = start + found.end()
+        yield kind, following, position
+        if kind == _END_OF_JPEG:
+            return
+        if kind not in _WITHOUT_LENGTH:
+            position += int.from_bytes(following[:2], "big")

@@ -13,6 +13,7 @@ import io
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import IO, TYPE_CHECKING, Any
 
@@ -22,11 +23,16 @@ import numpy.typing as npt
 from beautygan_cli.errors import OutputError, PhotoError
 from beautygan_cli.photos import icc, png, remote, tiff
 from beautygan_cli.photos.captions import (
+    COMMENT_KEYWORD,
+    IIM_KEYWORD,
     Texts,
-    comment_of,
+    comment_segments,
+    comment_text,
+    comments_of,
     iim_for_result,
     iim_of,
     iim_segment,
+    iim_text,
     texts_for_result,
     texts_of,
 )
@@ -46,7 +52,7 @@ from beautygan_cli.photos.formats import FIRST_SUFFIX, FORMATS, format_of, known
 from beautygan_cli.photos.jpeg_scans import has_too_many_parts
 from beautygan_cli.photos.pillow import prepared_pillow
 from beautygan_cli.photos.tiff import is_raw
-from beautygan_cli.photos.xmp import xmp_for_result, xmp_of
+from beautygan_cli.photos.xmp import lost_xmp, xmp_for_result, xmp_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -58,6 +64,7 @@ MAX_PIXELS = 200_000_000  # the largest phone sensors give 200 megapixels; decod
 MOST_PIXELS_A_BYTE = 1000
 _SMALL = 4_000_000  # pixels that any file may claim, and that Pillow's decoder of compressed BMPs, in Python, may get
 
+_UNKNOWN_TIFF = "{} is a TIFF of a kind that can't be read; export it with 8 or 16 bits a channel in RGB."
 _READABLE = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "HEIF", "AVIF", "GIF", "PPM")  # no format that runs a program
 
 
@@ -66,8 +73,8 @@ class Metadata:
     """What a photo carries beside its pixels, as it was read; None where it has none or a broken one.
 
     `exif` is a TIFF-structured block without the `Exif` prefix. `icc_profile` describes RGB. `dpi` is horizontal,
-    vertical. `xmp` is an XML packet. `iim` are IPTC-IIM records, `comment` a JPEG's, `texts` a PNG's by their
-    keywords. `compression` is a TIFF's, by Pillow's name.
+    vertical. `xmp` is an XML packet. `iim` are IPTC-IIM records, `comments` a JPEG's or a GIF's, `texts` a PNG's
+    by their keywords. `compression` is a TIFF's, by Pillow's name; "lossless" of a WebP that keeps every pixel.
     """
 
     exif: bytes | None = None
@@ -75,7 +82,7 @@ class Metadata:
     dpi: tuple[float, float] | None = None
     xmp: bytes | None = None
     iim: bytes | None = None
-    comment: bytes | None = None
+    comments: tuple[bytes, ...] = ()
     texts: Texts = ()
     compression: str | None = None
 
@@ -159,14 +166,15 @@ def decode_photo(file: io.BufferedIOBase, path: Path, *, max_pixels: int = MAX_P
             image.load()  # which turns a TIFF upright, and no other format
             orientation = orientation_left(image)
             read = decoded(image, facts, file, stored_orientation)
+            metadata = metadata_of(image, read.profile, max(orientation, stored_orientation), facts.lossless)
             photo = Photo(
                 pixels=read.pixels,
                 alpha=read.alpha,
-                metadata=metadata_of(image, read.profile, max(orientation, stored_orientation)),
+                metadata=metadata,
                 path=path,
                 format="JPEG" if image.format == "MPO" else str(image.format),
                 native=read.native,
-                notes=(*_left_out(facts), *read.notes),
+                notes=(*_left_out(facts), *facts.notes, *read.notes, *_unread(image, metadata)),
                 doubtful_orientation=_doubtful_orientation(image) if facts.doubtful else 1,
             )
             return photo.mapped(lambda array: upright(array, orientation))
@@ -177,8 +185,12 @@ def decode_photo(file: io.BufferedIOBase, path: Path, *, max_pixels: int = MAX_P
     except MemoryError as error:
         raise PhotoError(f"{name} needs more memory than there is; make it smaller first.") from error
     except pillow.UnidentifiedImageError as error:
+        if tiff.is_unknown_kind(file, opened=False):
+            raise PhotoError(_UNKNOWN_TIFF.format(name)) from error
         raise PhotoError(f"{name} is no photo of a known format ({known_suffixes()}); convert it.") from error
     except Exception as error:  # decoders raise whatever a broken file makes them stumble over
+        if tiff.is_unknown_kind(file, opened=True):
+            raise PhotoError(_UNKNOWN_TIFF.format(name)) from error
         raise PhotoError(f"{name} is damaged or cut short; get a fresh copy of it.") from error
 
 
@@ -186,24 +198,42 @@ def photo_of(image: Image) -> Photo:
     """The photo in a PIL image, upright and in 8-bit sRGB by its EXIF and colour profile, which it need not have."""
     image.load()
     profile = image.info.get("icc_profile")
-    read = decoded(image, Facts(profile if isinstance(profile, bytes) and profile else None), io.BytesIO())
+    facts = Facts(profile if isinstance(profile, bytes) and profile else None)
+    if image.mode.startswith(("I", "F")):  # which hold greys of many kinds, and it needs no file to tell them
+        facts = facts_of(image, io.BytesIO())
+    read = decoded(image, facts, io.BytesIO())
     orientation = orientation_left(image)
     photo = Photo(read.pixels, read.alpha, metadata_of(image, read.profile, orientation), native=read.native)
     return photo.mapped(lambda array: upright(array, orientation))
 
 
-def metadata_of(image: Image, profile: bytes | None, orientation: int = 1) -> Metadata:
-    """What a loaded image carries beside its pixels. orientation: by which they are turned upright."""
+def metadata_of(image: Image, profile: bytes | None, orientation: int = 1, lossless: bool = False) -> Metadata:
+    """What a loaded image carries beside its pixels.
+
+    orientation: by which they are turned upright; lossless: whether it is a WebP that keeps every pixel.
+    """
+    compression = image.info.get("compression") if image.format == "TIFF" else "lossless" if lossless else None
     return Metadata(
         exif_of(image),
         profile,
         resolution(image, orientation),
         xmp_of(image),
         iim_of(image),
-        comment_of(image),
+        comments_of(image),
         texts_of(image),
-        image.info.get("compression") if image.format == "TIFF" else None,
+        compression,
     )
+
+
+def _unread(image: Image, metadata: Metadata) -> list[str]:
+    """Phrases on what stands in a loaded image's file and could not be read."""
+    exif, packet = image.info.get("exif"), image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+    said = []
+    if metadata.exif is None and isinstance(exif, bytes) and len(exif.removeprefix(b"Exif\0\0").strip(b"\0")) > 8:
+        said.append("its broken EXIF was left out")
+    if metadata.xmp is None and packet:
+        said.append("its XMP of more than a megabyte was left out")
+    return said
 
 
 def _length(file: io.BufferedIOBase) -> int:
@@ -239,13 +269,41 @@ def losses(photo: Photo, path: PurePath) -> list[str]:
     """Phrases on what of a photo the format that a path's suffix names can't carry."""
     photo_format = FORMATS.get(path.suffix.lower())
     said = []
+    if photo.native is not None and photo.native.profile and photo_format in _WITHOUT_PROFILE:
+        said.append(f"its colour profile gave way to sRGB, since a {photo_format} carries none")
     if photo.alpha is not None and photo_format in _OPAQUE and (photo.alpha < 255).any():
         said.append(f"transparent parts became white, since a {photo_format} has none")
     most = _DEEP.get(str(photo_format), 8)
     if photo.native is not None and photo.native.bits > most:
         name = "HEIC" if photo_format == "HEIF" else photo_format
         said.append(f"{photo.native.bits} bits a channel became {most}, since a {name} has no more")
-    return said
+    compression = photo.metadata.compression
+    if photo.format == photo_format == "TIFF" and compression not in (None, "raw") and not _is_kept(str(compression)):
+        said.append(f"its compression ({compression}) became LZW")
+    return said + _lost_words(photo, str(photo_format))
+
+
+def _lost_words(photo: Photo, photo_format: str) -> list[str]:
+    """Phrases on what a photo says and a result in a format does not."""
+    metadata = photo.metadata
+    height, width = photo.pixels.shape[:2]
+    exif = exif_for_result(metadata.exif, width, height, False)
+    trouble = lost_xmp(metadata.xmp, _longest_xmp(photo_format))
+    told = {"JPEG": iim_segment, "PNG": iim_text}.get(photo_format)
+    held: dict[str, object] = {"EXIF": metadata.exif, "XMP": metadata.xmp, "IPTC records": metadata.iim}
+    held |= {"comment": metadata.comments, "texts": metadata.texts}
+    no_place = [kind for kind, formats in _PLACES.items() if held[kind] and photo_format not in formats]
+    broken = ["EXIF"] if metadata.exif and exif is None else []
+    broken += ["XMP"] if trouble == "broken" else []
+    too_long = ["EXIF"] if exif and photo_format == "JPEG" and len(_EXIF_NAME + exif) > _JPEG_SEGMENT else []
+    too_long += ["XMP"] if trouble == "long" else []
+    too_long += ["IPTC records"] if metadata.iim and told and not told(metadata.iim) else []
+    name = "HEIC" if photo_format == "HEIF" else photo_format
+    return [
+        *(f"its broken {kind} was left out" for kind in broken if kind not in no_place),
+        *(f"its {kind} did not fit into a {name} and went" for kind in too_long),
+        *([f"a {name} has no place for its {' and '.join(no_place)}"] if no_place else []),
+    ]
 
 
 def write_photo(
@@ -262,8 +320,9 @@ def write_photo(
 
     The file carries the photo's EXIF (orientation upright, no embedded thumbnail, which would show the old face),
     colour profile, resolution, XMP, words and alpha, as far as the format can; JPEG and BMP lay transparent parts on
-    white. PNG, TIFF and BMP keep every pixel to the bit, the first two at 16 bits too; `quality` (0 to 100) is for the
-    others. JPEG and AVIF keep full chroma: half of it frays a saturated lip's edge.
+    white. PNG, TIFF, BMP and a WebP of what came from a lossless WebP keep every pixel to the bit, the first two at 16
+    bits too; `quality` (0 to 100) is for the others. JPEG and AVIF keep full chroma: half of it frays a saturated lip's
+    edge.
 
     `strip_location` leaves out GPS tags and place names. `mark` adds the IPTC mark of a photo altered by a trained
     model to the XMP (BMP has none). Folders on the way are made. Without `overwrite` an existing file stays, even one
@@ -371,8 +430,13 @@ def _profile_of(photo: Photo) -> bytes | None:
 
 
 def stored_levels(photo: Photo, photo_format: str) -> npt.NDArray[Any]:
-    """The levels that a file in this format gets: HWC, 3 or 4 channels, uint8 or uint16, in the photo's own space."""
+    """The levels that a file in this format gets: HWC, 3 or 4 channels, uint8 or uint16, in the photo's own space.
+
+    In sRGB where the format carries no profile, since levels without theirs are other colours.
+    """
     native = photo.native
+    if native is not None and native.profile and photo_format in _WITHOUT_PROFILE:
+        native = None
     levels: npt.NDArray[Any] = photo.pixels if native is None else native.with_change(photo.pixels)
     alpha: npt.NDArray[Any] | None = photo.alpha
     if levels.dtype == np.uint16 and native is not None and alpha is not None:
@@ -421,22 +485,24 @@ def encoding_options(
 
 def _options(photo_format: str, metadata: Metadata, quality: int) -> dict[str, Any]:
     """What Pillow is told for a file in the given format."""
-    exif = b"Exif\0\0" + metadata.exif if metadata.exif else None
+    exif = _EXIF_NAME + metadata.exif if metadata.exif else None
     options: dict[str, Any] = {"icc_profile": metadata.icc_profile, "dpi": metadata.dpi}
     if photo_format == "JPEG":
         exif = exif if exif and len(exif) <= _JPEG_SEGMENT else None
         options |= {"quality": quality, "subsampling": "4:4:4", "exif": exif, "xmp": metadata.xmp}
-        options |= {"comment": metadata.comment, "extra": iim_segment(metadata.iim) if metadata.iim else None}
+        extra = comment_segments(metadata.comments) + (iim_segment(metadata.iim) if metadata.iim else b"")
+        options["extra"] = extra or None
     elif photo_format == "PNG":
         options |= {"compress_level": 4, "exif": exif}  # 6, the default, takes twice the time for 2 % less
         options["pnginfo"] = _png_texts(metadata)
     elif photo_format == "WEBP":
         options |= {"quality": quality, "use_sharp_yuv": True, "exact": True, "exif": exif, "xmp": metadata.xmp}
+        if metadata.compression == "lossless":
+            options |= {"lossless": True, "quality": _LOSSLESS_EFFORT}
     elif photo_format == "TIFF":
         options["exif"] = descriptive_exif(exif, metadata.xmp, metadata.iim)
         if metadata.compression and metadata.compression != "raw":
-            kept = metadata.compression in _LOSSLESS_COMPRESSIONS
-            options["compression"] = metadata.compression if kept else "tiff_lzw"
+            options["compression"] = metadata.compression if _is_kept(metadata.compression) else "tiff_lzw"
     elif photo_format == "AVIF":  # speed 6, the default, takes ten times the time for 5 % less
         options |= {"quality": quality, "subsampling": "4:4:4", "speed": 9, "exif": exif, "xmp": metadata.xmp}
     elif photo_format == "HEIF":  # 4:2:0, since phones' own decoders know no other
@@ -469,9 +535,32 @@ def _save_deep_heif(levels: npt.NDArray[np.uint16], options: dict[str, Any], fil
 
 _RLE = (1, 2)  # compressions of a BMP, of 8 and of 4 bits a pixel
 _JPEG_SEGMENT = 65_533  # bytes, of which an XMP packet's name takes 29
+_EXIF_NAME = b"Exif\0\0"
+_WITH_TAGS = ("JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF")
+_PLACES = {
+    "EXIF": _WITH_TAGS,
+    "XMP": _WITH_TAGS,
+    "IPTC records": ("JPEG", "TIFF", "PNG"),
+    "comment": ("JPEG", "PNG"),
+    "texts": ("PNG",),
+}
 _OPAQUE = ("JPEG", "BMP")
+_LOSSLESS_EFFORT = 25  # of a WebP, 0 to 100; 80, the default, takes six times the time for a size that is the same
+_WITHOUT_PROFILE = ("BMP", "GIF")
 _DEEP = {"PNG": 16, "TIFF": 16, "HEIF": 10}  # bits a channel that are written at most, where that is more than 8
-_LOSSLESS_COMPRESSIONS = ("tiff_lzw", "tiff_adobe_deflate", "packbits")  # that every reader of TIFF knows
+_LOSSLESS_COMPRESSIONS = ("tiff_lzw", "tiff_adobe_deflate", "packbits", "zstd", "lzma")
+
+
+@lru_cache(maxsize=16)
+def _is_kept(compression: str) -> bool:
+    """Whether a TIFF's compression, by Pillow's name, loses nothing and can be written, as not each build can."""
+    if compression not in _LOSSLESS_COMPRESSIONS:
+        return False
+    try:
+        _save(np.zeros((1, 1, 3), np.uint8), "TIFF", {"compression": compression}, io.BytesIO())
+    except Exception:  # whatever the encoder says of it
+        return False
+    return True
 
 
 def _longest_xmp(photo_format: str) -> float:
@@ -493,4 +582,8 @@ def _png_texts(metadata: Metadata) -> Any:
         info.add_itxt("XML:com.adobe.xmp", metadata.xmp.decode("utf-8"))
     for keyword, text in metadata.texts:
         info.add_itxt(keyword, text)
+    if metadata.comments and COMMENT_KEYWORD not in dict(metadata.texts):
+        info.add_itxt(COMMENT_KEYWORD, comment_text(metadata.comments))
+    if metadata.iim and (told := iim_text(metadata.iim)):
+        info.add_text(IIM_KEYWORD, told, zip=True)
     return info if info.chunks else None

@@ -6,6 +6,8 @@ import io
 import struct
 from collections.abc import Iterator
 
+_BIG_STARTS = (b"II+\0", b"MM\0+")
+STARTS = (b"II*\0", b"MM\0*", *_BIG_STARTS)
 MOST_PAGES = 1000  # are counted
 _MOST_FOLDERS_INSIDE = 16
 _MOST_ENTRIES = 1000
@@ -14,6 +16,7 @@ _NEW_SUBFILE_TYPE, _COMPRESSION, _PHOTOMETRIC, _SUB_FOLDERS, _DNG_VERSION = 254,
 _REDUCED, _MASK = 1, 4  # bits of the first
 _SENSOR = {32803, 34892}  # photometric interpretations: a colour filter array, and linear raw
 _RAW_COMPRESSIONS = {32767, 32770, 32867, 34713, 65000, 65535}  # of Sony, Samsung, Kodak, Nikon, Kodak, Pentax
+_READ_COMPRESSIONS = {1, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32809, 32946, 34925, 50000}  # by Pillow's wheels
 _RAW_STARTS = (b"FUJIFILMCCD-RAW", b"FOVb", b"\0MRM", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"\0\0\0\x18ftypcrx ")
 
 Folder = dict[int, tuple[int, ...]]
@@ -27,10 +30,10 @@ def is_raw(file: io.BufferedIOBase) -> bool:
         head = file.read(16)
         if head.startswith(_RAW_STARTS) or (head[:4] == b"II*\0" and head[8:10] == b"CR"):
             return True
-        if head[:4] not in (b"II*\0", b"MM\0*"):
-            return False
         for _, folder in zip(range(_MOST_FOLDERS_INSIDE), _chain(file), strict=False):
-            inside = [_folder(file, place)[0] for place in folder.get(_SUB_FOLDERS, ())[:_MOST_FOLDERS_INSIDE]]
+            inside = [
+                _folder(file, place, *_layout(head))[0] for place in folder.get(_SUB_FOLDERS, ())[:_MOST_FOLDERS_INSIDE]
+            ]
             if any(map(_tells_of_a_sensor, [folder, *inside])):
                 return True
     except struct.error:
@@ -51,6 +54,23 @@ def pages(file: io.BufferedIOBase) -> int:
     finally:
         file.seek(before)
     return max(count, 1)
+
+
+def is_unknown_kind(file: io.BufferedIOBase, opened: bool) -> bool:
+    """Whether a file that could not be read is a sound TIFF of a kind that Pillow does not know, and no broken one.
+
+    opened: whether Pillow knew the kind of its numbers, so that only the compression is left to be unknown. The file
+    stays where it was.
+    """
+    before = file.tell()
+    try:
+        first = next(_chain(file), {})
+        known = opened and _READ_COMPRESSIONS.issuperset(first.get(_COMPRESSION, (1,)))
+        return _IMAGE_WIDTH in first and not known
+    except struct.error:
+        return False
+    finally:
+        file.seek(before)
 
 
 def as_deep(written: bytes) -> bytes:
@@ -76,41 +96,55 @@ def _tells_of_a_sensor(folder: Folder) -> bool:
     )
 
 
+def _layout(head: bytes) -> tuple[str, bool]:
+    """The order of a TIFF's bytes and whether it is a BigTIFF, whose counts and places take 8 bytes."""
+    return ("<" if head[:1] == b"I" else ">"), head[:4] in _BIG_STARTS
+
+
 def _chain(file: io.BufferedIOBase) -> Iterator[Folder]:
+    """The folders that follow one another; none of another file."""
     file.seek(0)
-    head = file.read(8)
-    if head[:4] not in (b"II*\0", b"MM\0*"):
+    head = file.read(16)
+    if not head.startswith(STARTS):
         return
-    (place,) = struct.unpack_from("<I" if head[:1] == b"I" else ">I", head, 4)
+    order, big = _layout(head)
+    (place,) = struct.unpack_from(order + "Q", head, 8) if big else struct.unpack_from(order + "I", head, 4)
     seen: set[int] = set()
     while place and place not in seen and len(seen) < MOST_PAGES:
         seen.add(place)
-        folder, place = _folder(file, place)
+        folder, place = _folder(file, place, order, big)
         yield folder
 
 
-def _folder(file: io.BufferedIOBase, place: int) -> tuple[Folder, int]:
+def _folder(file: io.BufferedIOBase, place: int, order: str, big: bool) -> tuple[Folder, int]:
     """The numbers of a folder's tags, of long lists the first, and where the next folder is."""
-    file.seek(0)
-    order = "<" if file.read(1) == b"I" else ">"
+    number_of_tags, entry, number_of_bytes = (
+        order + kinds for kinds in (("Q", "HHQQ", "Q") if big else ("H", "HHII", "I"))
+    )
+    step, room = struct.calcsize(entry), struct.calcsize(number_of_bytes)
+    if place >= 1 << 63:
+        raise struct.error("no file reaches so far")
     file.seek(place)
-    (count,) = struct.unpack(order + "H", file.read(2))
+    (count,) = struct.unpack(number_of_tags, file.read(struct.calcsize(number_of_tags)))
     if count > _MOST_ENTRIES:
         raise struct.error("no camera writes so many tags")
-    content = file.read(12 * count + 4)
+    content = file.read(step * count + room)
     found: Folder = {}
     for number in range(count):
-        tag, kind, values, offset = struct.unpack_from(order + "HHII", content, 12 * number)
-        letter = {1: "B", 3: "H", 4: "I", 13: "I"}.get(kind)
+        tag, kind, values, offset = struct.unpack_from(entry, content, step * number)
+        letter = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}.get(kind)
         if letter is None:
             found[tag] = ()
             continue
         values = min(values, _MOST_FOLDERS_INSIDE)
-        size = struct.calcsize(letter) * values
-        if size <= 4:
-            held = content[12 * number + 8 : 12 * number + 8 + size]
-        else:
+        size = struct.calcsize(order + letter) * values
+        if size <= room:
+            start = step * (number + 1) - room
+            held = content[start : start + size]
+        elif offset < 1 << 63:
             file.seek(offset)
             held = file.read(size)
+        else:
+            raise struct.error("no file reaches so far")
         found[tag] = struct.unpack(f"{order}{values}{letter}", held)
-    return found, struct.unpack_from(order + "I", content, 12 * count)[0]
+    return found, struct.unpack_from(number_of_bytes, content, step * count)[0]

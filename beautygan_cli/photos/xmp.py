@@ -18,7 +18,7 @@ DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeW
 _LONGEST_XMP = 1 << 20  # bytes; an editor's with all its masks and history has some hundred KB
 _MOST_TAGS = 50_000  # each takes half a kilobyte in memory, from four bytes
 _LONGEST_SPACE = 500  # characters of a namespace
-_OWN_SPACE = "urn:beautygan-cli:"
+OWN_SPACE = "urn:beautygan-cli:"
 _SEARCHED = 1 << 20  # bytes at a file's beginning and end, where formats keep their packet
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
@@ -29,11 +29,20 @@ _IPTC_EXTENSION = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 # What tells of pictures, videos or packets behind the photo, which a result doesn't have, goes as a kind: makers name
 # such spaces alike. How a panorama lies on its sphere stays.
 _STALE_SPACE = re.compile(
-    r"https?://ns\.[^/]+/photos/(?!.*panorama)|hdr-?gain-?map|depth-?map|/xmp/note/|pixeldatainfo|/(container|camera|dd)/",
+    r"https?://ns\.[^/]+/photos/(?!.*panorama)|hdr-?gain-?map|depth-?map|/xmp/note/|pixeldatainfo|/(container|dd)/",
     re.IGNORECASE,
 )
 _STALE_NAME = re.compile(r"MotionPhoto|MicroVideo|GainMap|Depth(Map|Data)|(Offset|Padding)$|^(Container|Directory)$")
-_STALE = {("http://ns.adobe.com/xap/1.0/", "Thumbnails")}
+_STALE = {
+    ("http://ns.adobe.com/xap/1.0/", "Thumbnails"),
+    ("http://purl.org/dc/terms/", "provenance"),  # where content credentials lie that vouch for the photo as it was
+}
+# Byte order marks, and "<" for packets without one; those of four bytes first, since two of them begin another.
+_CODINGS = (
+    (b"\xff\xfe\0\0", "utf-32-le"), (b"\0\0\xfe\xff", "utf-32-be"),
+    (b"<\0\0\0", "utf-32-le"), (b"\0\0\0<", "utf-32-be"),
+    (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"), (b"<\0", "utf-16-le"), (b"\0<", "utf-16-be"),
+)  # fmt: skip
 _STANDARD_HOSTS = re.compile(r"https?://(ns\.adobe\.com|purl\.org|iptc\.org|www\.w3\.org|ns\.useplus\.org)/")
 _PLACE_NAMES = {
     ("http://ns.adobe.com/photoshop/1.0/", "City"),
@@ -46,7 +55,7 @@ _PLACE_NAMES = {
 }
 _MARK = (
     f'<rdf:Description xmlns:rdf="{RDF}" rdf:about="" xmlns:Iptc4xmpExt="{_IPTC_EXTENSION}"'
-    f' xmlns:beautygan="{_OWN_SPACE}" Iptc4xmpExt:DigitalSourceType="{DIGITAL_SOURCE_TYPE}" beautygan:result="true"/>'
+    f' xmlns:beautygan="{OWN_SPACE}" Iptc4xmpExt:DigitalSourceType="{DIGITAL_SOURCE_TYPE}" beautygan:result="true"/>'
 )
 NEW_XMP = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
@@ -60,7 +69,7 @@ def is_result(path: Path) -> bool:
 
     The mark of digitally altered photos alone says little: cameras set it, too.
     """
-    own = f'"{_OWN_SPACE}"'.encode()
+    own = f'"{OWN_SPACE}"'.encode()
     try:
         if not path.is_file():
             return False
@@ -83,19 +92,39 @@ def xmp_of(image: Image.Image) -> bytes | None:
 
 def xmp_for_result(xmp: bytes | None, strip_location: bool, mark: bool, longest: float = math.inf) -> bytes | None:
     """A packet (UTF-8) made true for an upright result; a broken or too long one gives way to the mark alone."""
-    try:
-        edited = _edited_xmp(xmp, strip_location, mark) if xmp else None
-    except Exception:  # XML of strangers: whatever the parser stumbles over, the photo matters more
-        edited = None
+    edited = _edited_or_none(xmp, strip_location, mark) if xmp else None
     if edited is None or len(edited) > longest:
         return NEW_XMP if mark else None
     return edited
 
 
+def lost_xmp(xmp: bytes | None, longest: float = math.inf) -> str:
+    """Why a result doesn't carry a packet's words: "broken", "long" for more bytes than `longest`; "" where it does."""
+    if not xmp:
+        return ""
+    edited = _edited_or_none(xmp, False, True)
+    return "broken" if edited is None else "long" if len(edited) > longest else ""
+
+
+@lru_cache(maxsize=4)  # a result asks for it twice: to carry it, and to say what it doesn't carry
+def _edited_or_none(xmp: bytes, strip_location: bool, mark: bool) -> bytes | None:
+    try:
+        return _edited_xmp(xmp, strip_location, mark)
+    except Exception:  # XML of strangers: whatever the parser stumbles over, the photo matters more
+        return None
+
+
+def _text_of(xmp: bytes) -> str:
+    """A packet's text, by the first of its bytes: of UTF-8, or of UTF-16 or UTF-32 in either order."""
+    start = xmp[:4].replace(b"\xef\xbb\xbf", b"")
+    coding = next((name for mark, name in _CODINGS if start.startswith(mark)), "utf-8")
+    return xmp.decode(coding).strip("\ufeff\0 \t\r\n")
+
+
 def _edited_xmp(xmp: bytes, strip_location: bool, mark: bool) -> bytes | None:
     from xml.dom import minidom
 
-    text = xmp.decode("utf-8").strip("\0 \t\r\n")
+    text = _text_of(xmp)
     if re.search(r"<!(?!--|\[CDATA\[)", text):  # a document type can declare entities that explode
         return None
     _refuse_bombs(text)
@@ -170,7 +199,7 @@ def _must_go(name: tuple[str | None, str | None], strip_location: bool, mark: bo
         return False
     is_place = name in _PLACE_NAMES or (space == EXIF_SPACE and (local or "").startswith("GPS"))
     is_mark = name == (_IPTC_EXTENSION, "DigitalSourceType")  # an earlier one gives way to ours, and only to ours
-    is_mark = is_mark or space == _OWN_SPACE
+    is_mark = is_mark or space == OWN_SPACE
     return _is_stale(space or "", local or "") or (strip_location and is_place) or (mark and is_mark)
 
 

@@ -8,6 +8,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 from conftest import bare_photos, worn_photos
+from PIL import Image
 
 from beautygan_cli.evaluation import photo_check
 from beautygan_cli.faces import detection
@@ -63,6 +64,18 @@ def test_no_face(faults_of):
 def test_unreadable_photo(tmp_path):
     (tmp_path / "note.jpg").write_text("not a photo")
     assert only(photo_check.faults(tmp_path / "note.jpg", "source", SIGNATURE), "is no photo of a known format")
+
+
+def test_what_would_be_left_out_of_the_file_is_told(sharp_photo, tmp_path):
+    mark = "xmlns:GCamera='http://ns.google.com/photos/1.0/camera/' GCamera:MotionPhoto='1'"
+    packet = f"<x:xmpmeta xmlns:x='adobe:ns:meta/' {mark}/>".encode()
+    with Image.open(sharp_photo) as image:
+        image.convert("RGB").save(tmp_path / "moving.jpg", xmp=packet, quality=95)
+        image.convert("CMYK").save(tmp_path / "printed.jpg", quality=95)
+    assert only(photo_check.faults(tmp_path / "moving.jpg", "source", SIGNATURE), "the video in the file was left out")
+    assert photo_check.faults(tmp_path / "moving.jpg", "reference", SIGNATURE) == []
+    for role in ("source", "reference"):
+        assert only(photo_check.faults(tmp_path / "printed.jpg", role, SIGNATURE), "its CMYK became sRGB")
 
 
 def test_several_faces_spoil_a_reference_and_not_a_source(sound, faults_of):

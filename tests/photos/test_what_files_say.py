@@ -19,12 +19,23 @@ import pytest
 from PIL import Image, ImageCms, ImageSequence, PngImagePlugin, TiffImagePlugin
 
 from beautygan_cli.errors import PhotoError
-from beautygan_cli.photos import animation, icc
+from beautygan_cli.photos import animation, icc, photo
 from beautygan_cli.photos.animation import animation_format, probe_animation, read_animation, write_animation
+from beautygan_cli.photos.captions import iim_segment
 from beautygan_cli.photos.find import passed_over
-from beautygan_cli.photos.formats import FORMATS, SOURCE_SUFFIXES
-from beautygan_cli.photos.photo import Photo, losses, read_photo, told_format, turned_by_exif, write_photo
-from beautygan_cli.photos.xmp import is_result
+from beautygan_cli.photos.formats import FIRST_SUFFIX, FORMATS, SOURCE_SUFFIXES
+from beautygan_cli.photos.photo import (
+    Metadata,
+    Photo,
+    losses,
+    photo_of,
+    read_photo,
+    told_format,
+    turned_by_exif,
+    write_photo,
+)
+from beautygan_cli.photos.tiff import as_deep
+from beautygan_cli.photos.xmp import NEW_XMP, is_result
 
 pillow_heif.register_heif_opener()
 
@@ -36,6 +47,7 @@ SPACES = {
     "ProPhoto": icc.matrix_profile((0.3457, 0.3585, 0.7347, 0.2653, 0.1596, 0.8404, 0.0366, 0.0001), 1.8),
 }
 P3 = SPACES["Display P3"]
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 FACE = np.s_[8:24, 12:36]  # the part of `picture` that is changed
 
 
@@ -125,6 +137,22 @@ def test_colours_out_of_srgb_stay_out_of_it(tmp_path: Path) -> None:
     assert written[16, 24, 0] < 250
 
 
+@says("all into BMP, GIF", "colour profile", "the pixels become sRGB, and this is said of a photo")
+@pytest.mark.parametrize("space", SPACES)
+def test_where_a_format_carries_no_profile_the_pixels_are_srgb(tmp_path: Path, space: str) -> None:
+    own = converted(picture(), SPACES[space])
+    Image.fromarray(own).save(tmp_path / "photo.png", icc_profile=SPACES[space])
+    photo = read_photo(tmp_path / "photo.png")
+    assert losses(photo, Path("made.bmp")) == ["its colour profile gave way to sRGB, since a BMP carries none"]
+    made = with_makeup(photo)
+    with Image.open(write_photo(made, tmp_path / "made.bmp")) as image:
+        assert np.array_equal(np.asarray(image), made.pixels)
+    frames = [Image.fromarray(np.roll(own, number, axis=0)) for number in range(2)]
+    source = animated(tmp_path / "a.webp", "WEBP", frames, icc_profile=SPACES[space])
+    seen = played(through(source, tmp_path / "made.gif", "GIF"))[2][0][..., :3]
+    assert np.abs(seen.astype(int) - made.pixels).mean() < 3
+
+
 @says("all", "profile of sRGB, or none", "kept; nothing is converted")
 @pytest.mark.parametrize("profile", [None, ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()])
 def test_srgb_is_not_converted(tmp_path: Path, profile: bytes | None) -> None:
@@ -168,23 +196,95 @@ def test_a_png_of_linear_light_is_seen_as_it_is_meant(tmp_path: Path) -> None:
     assert np.abs(read_photo(tmp_path / "photo.png").pixels.astype(int) - picture()).mean() < 2
 
 
-@says("JPEG, PNG, TIFF", "profile of greys", "converted to one of RGB, to the bit")
-def test_greys_keep_their_levels_under_a_profile_of_rgb(tmp_path: Path) -> None:
+def grey_profile() -> bytes:
+    """A profile of greys with a power curve of 1.8."""
     tags = icc._tags(icc.matrix_profile(icc.BT709, 1.8))
-    tags = {name: tags[name] for name in (b"desc", b"cprt", b"wtpt")} | {b"kTRC": tags[b"rTRC"]}
+    return of_tags({name: tags[name] for name in (b"desc", b"cprt", b"wtpt")} | {b"kTRC": tags[b"rTRC"]}, b"GRAY")
+
+
+def of_tags(tags: dict[bytes, bytes], space: bytes) -> bytes:
+    """A profile of such tags, for pixels of such a space."""
     listing, body = struct.pack(">I", len(tags)), b""
     for name, content in tags.items():
         listing += name + struct.pack(">II", 132 + 12 * len(tags) + len(body), len(content))
         body += content + bytes(-len(content) % 4)
     head = bytearray(P3[:128])
-    head[16:20] = b"GRAY"
+    head[16:20] = space
     struct.pack_into(">I", head, 0, 128 + len(listing) + len(body))
-    grey = picture()[..., 0]
-    Image.fromarray(grey).save(tmp_path / "photo.png", icc_profile=bytes(head) + listing + body)
-    photo = read_photo(tmp_path / "photo.png")
-    expected = 255 * icc.srgb_coded(((grey / 255) ** 1.8).astype(np.float32))
+    return bytes(head) + listing + body
+
+
+@says("JPEG, PNG, TIFF, of 8 and 16 bits", "profile of greys", "converted to one of RGB, to the bit")
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_greys_keep_their_levels_under_a_profile_of_rgb(tmp_path: Path, suffix: str, bits: int) -> None:
+    grey = picture()[..., 0] if bits == 8 else picture()[..., 0].astype(np.uint16) * 257
+    Image.fromarray(grey).save(tmp_path / f"photo{suffix}", icc_profile=grey_profile())
+    photo = read_photo(tmp_path / f"photo{suffix}")
+    expected = 255 * icc.srgb_coded(((picture()[..., 0] / 255) ** 1.8).astype(np.float32))
     assert np.abs(photo.pixels[..., 0] - expected).max() <= 1.5
-    assert np.array_equal(levels_of(write_photo(photo, tmp_path / "made.png"))[..., 0], grey)
+    written = write_photo(photo, tmp_path / f"made{suffix}")
+    assert np.array_equal(levels_of(written)[..., 0], grey)
+    with Image.open(written) as image:
+        assert icc.rgb_space(image.info["icc_profile"]) is not None
+
+
+@says("all with a profile", "profile that is broken or of another kind than the pixels", "left out, and said")
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp", ".heic", ".avif"])
+@pytest.mark.parametrize("kind", ["cut", "junk", "of CMYK", "of greys"])
+def test_a_profile_of_no_use_is_said(tmp_path: Path, suffix: str, kind: str) -> None:
+    profile = {"cut": P3[:300], "junk": b"no profile" * 30, "of CMYK": P3[:16] + b"CMYK" + P3[20:]}.get(kind)
+    Image.fromarray(picture()).save(tmp_path / f"photo{suffix}", icc_profile=profile or grey_profile())
+    photo = read_photo(tmp_path / f"photo{suffix}")
+    assert photo.notes == ("its colour profile is broken, or none for such pixels, and was left out",)
+    with Image.open(write_photo(photo, tmp_path / f"made{suffix}")) as image:
+        assert not image.info.get("icc_profile")
+
+
+def test_a_profile_that_can_not_be_put_together_is_said(tmp_path: Path) -> None:
+    png = encoded(picture(), "PNG", icc_profile=P3)
+    (tmp_path / "photo.png").write_bytes(chunked(encoded(picture(), "PNG"), b"iCCP", b"x\0\0no zlib"))
+    segment = b"ICC_PROFILE\0\1\2" + P3  # the first of two, and no second
+    segment = b"\xff\xe2" + struct.pack(">H", len(segment) + 2) + segment
+    jpeg = encoded(picture(), "JPEG")
+    (tmp_path / "photo.jpg").write_bytes(jpeg[:2] + segment + jpeg[2:])
+    for path in (tmp_path / "photo.png", tmp_path / "photo.jpg"):
+        assert read_photo(path).notes == ("its colour profile is broken, or none for such pixels, and was left out",)
+    (tmp_path / "sound.png").write_bytes(png)
+    assert read_photo(tmp_path / "sound.png").notes == ()
+
+
+def test_a_profile_of_rgb_in_cmyk_is_said(tmp_path: Path) -> None:
+    Image.fromarray(picture()).convert("CMYK").save(tmp_path / "photo.jpg", icc_profile=P3)
+    assert "its colour profile is broken, or none for such pixels, and was left out" in (
+        read_photo(tmp_path / "photo.jpg").notes
+    )
+
+
+def one_way_profile() -> bytes:
+    """A profile of RGB that leads to the connection space by a table, and not back."""
+    steps = np.linspace(0, 1, 5)
+    grid = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1)
+    xyz = (grid**2) @ icc._columns(icc.BT709).T / (1 + 32767 / 32768)
+    table = b"mft2" + bytes(4) + bytes([3, 3, 5, 0]) + struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 65536)
+    table += struct.pack(">HH", 2, 2) + struct.pack(">6H", *(0, 65535) * 3)
+    table += np.rint(xyz * 65535).astype(">u2").tobytes() + struct.pack(">6H", *(0, 65535) * 3)
+    tags = icc._tags(P3)
+    tags = {name: tags[name] for name in (b"desc", b"cprt", b"wtpt")} | {b"A2B0": table}
+    return of_tags(tags, b"RGB ")
+
+
+@says("PNG, TIFF", "16 bits under a profile that leads one way alone", "converted to sRGB of 8 bits, and said")
+def test_16_bits_under_a_profile_of_one_way_become_8_and_this_is_said(tmp_path: Path) -> None:
+    deep = deep_picture()
+    plain = io.BytesIO(cv2.imencode(".png", deep[..., ::-1])[1].tobytes())
+    packed = b"x\0\0" + zlib.compress(one_way_profile())
+    (tmp_path / "photo.png").write_bytes(chunked(plain.getvalue(), b"iCCP", packed))
+    photo = read_photo(tmp_path / "photo.png")
+    assert photo.notes == (
+        "its colour profile leads one way alone and gave way to sRGB",
+        "16 bits a channel became 8",
+    )
 
 
 @says("JPEG, TIFF", "CMYK and Lab", "converted to sRGB, and said")
@@ -213,6 +313,52 @@ def test_hdr_is_refused_with_what_to_export(tmp_path: Path, kind: str) -> None:
         PhotoError, match=r"photo is an HDR photo \((PQ|HLG)\); export it in SDR, as JPEG or PNG, first"
     ):
         read_photo(tmp_path / "photo")
+
+
+def mp4(brand: bytes = b"isom") -> bytes:
+    return struct.pack(">I4s4sI4s", 20, b"ftyp", brand, 0, b"isom") + bytes(3000)
+
+
+def behind(kind: str) -> bytes:
+    """What cameras lay behind a JPEG's end without a word in its XMP."""
+    small = picture()[:8, :8]
+    hdrgm = b"<x:xmpmeta xmlns:x='adobe:ns:meta/' xmlns:hdrgm='http://ns.adobe.com/hdr-gain-map/1.0/'/>"
+    iso = encoded(small, "JPEG")
+    segment = b"urn:iso:std:iso:ts:21496:-1\0"
+    iso = iso[:2] + b"\xff\xe2" + struct.pack(">H", len(segment) + 2) + segment + iso[2:]
+    return {
+        "Samsung's": b"\0\0\x30\x0a\x10\0\0\0MotionPhoto_Data" + mp4() + b"SEFH" + bytes(20) + b"SEFT",
+        "a video": mp4(),
+        "a video of QuickTime": bytes(9) + mp4(b"qt  "),
+        "a video far behind": b"x" * ((1 << 20) - 6) + mp4(),
+        "a gain map of Adobe's": encoded(small, "JPEG", xmp=hdrgm),
+        "a gain map of ISO": iso,
+        "a picture": bytes(100) + encoded(small, "JPEG"),
+        "Samsung's time": b"\0\0\x01\x0a\x0e\0\0\0Image_UTC_Data1577934245000SEFH" + bytes(20) + b"SEFT",
+        "nothing": b"",
+    }[kind]
+
+
+@says("JPEG", "video, gain map, further picture behind its end, though nothing says so", "left out, and said")
+@pytest.mark.parametrize(
+    ("kind", "word"),
+    [
+        ("Samsung's", "video"), ("a video", "video"), ("a video of QuickTime", "video"),
+        ("a video far behind", "video"),
+        ("a gain map of Adobe's", "gain map"), ("a gain map of ISO", "gain map"), ("a picture", "further picture"),
+        ("Samsung's time", None), ("nothing", None),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("progressive", [False, True])
+def test_what_lies_behind_the_end_of_a_jpeg_is_said(
+    tmp_path: Path, kind: str, word: str | None, progressive: bool
+) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "\xff\xd9"  # no end, though it looks like one
+    jpeg = encoded(picture(), "JPEG", progressive=progressive, exif=exif.tobytes())
+    (tmp_path / "photo.jpg").write_bytes(jpeg + behind(kind))
+    said = (f"the {word} in the file was left out, since it shows the face as it was",) if word else ()
+    assert read_photo(tmp_path / "photo.jpg").notes == said
 
 
 @says("JPEG (Ultra HDR), HEIC", "gain map, depth map, video behind the photo", "left out, and said")
@@ -257,6 +403,75 @@ def test_16_bits_are_kept(tmp_path: Path, suffix: str, channels: int) -> None:
     assert again.native is not None and again.metadata.xmp is not None
 
 
+def plain_tiff(levels: np.ndarray, *others: tuple[int, int, int | bytes], big: bool = False, order: str = "<") -> bytes:
+    """A TIFF without compression, of greys or RGB, with other tags: number, type, and a value or several of type 3.
+
+    big: whether it is a BigTIFF; order: of its bytes.
+    """
+    height, width = levels.shape[:2]
+    channels = levels.shape[2] if levels.ndim == 3 else 1
+    content = levels.astype(levels.dtype.newbyteorder(order)).tobytes()
+    head = 16 if big else 8
+    bits = struct.pack(f"{order}{channels}H", *(8 * levels.itemsize,) * channels)
+    told = {
+        256: (4, 1, width), 257: (4, 1, height), 258: (3, channels, bits), 259: (3, 1, 1),
+        262: (3, 1, 2 if channels > 1 else 1), 273: (4, 1, head), 277: (3, 1, channels), 278: (4, 1, height),
+        279: (4, 1, len(content)), 339: (3, 1, {"u": 1, "i": 2, "f": 3}[levels.dtype.kind]),
+    }  # fmt: skip
+    for number, kind, value in others:
+        told[number] = (kind, 1 if isinstance(value, int) else len(value) // 2, value)
+    room, letter = (8, "Q") if big else (4, "I")
+    behind = b""
+    entries = []
+    for number, (kind, count, value) in sorted(told.items()):
+        if isinstance(value, int):
+            value = struct.pack(order + {1: "B", 3: "H", 4: "I"}[kind], value)
+        if len(value) > room:
+            place = head + len(content) + len(behind)
+            behind += value
+            value = struct.pack(order + letter, place)
+        entries.append(struct.pack(f"{order}HH{letter}", number, kind, count) + value.ljust(room, b"\0"))
+    start = {"<": b"II", ">": b"MM"}[order] + struct.pack(order + "H", 43 if big else 42)
+    start += struct.pack(order + "HH", 8, 0) if big else b""
+    start += struct.pack(order + letter, head + len(content) + len(behind))
+    folder = struct.pack(order + ("Q" if big else "H"), len(entries)) + b"".join(entries) + bytes(room)
+    return start + content + behind + folder
+
+
+@says("TIFF", "greys in which 0 is white", "read as they are meant")
+@pytest.mark.parametrize("kind", ["8 bits", "16 bits", "floats"])
+def test_greys_from_white_to_black_are_no_negative(tmp_path: Path, kind: str) -> None:
+    grey = picture()[..., 0]
+    stored = {"8 bits": grey, "16 bits": grey.astype(np.uint16) * 257, "floats": (grey / 255).astype(np.float32)}[kind]
+    white = np.float32(1) if kind == "floats" else np.iinfo(stored.dtype).max
+    (tmp_path / "photo.tif").write_bytes(plain_tiff((white - stored).astype(stored.dtype), (262, 3, 0)))
+    assert np.abs(read_photo(tmp_path / "photo.tif").pixels[..., 0].astype(int) - grey).max() <= 1
+    with Image.open(tmp_path / "photo.tif") as image:
+        assert np.abs(photo_of(image).pixels[..., 0].astype(int) - grey).max() <= 1
+
+
+@says("TIFF", "greys of 12 bits", "kept, in 16")
+def test_greys_of_12_bits_keep_their_lightness(tmp_path: Path) -> None:
+    tiff = plain_tiff(np.zeros((8, 18), np.uint8))  # whose rows hold 12 pixels of 12 bits
+    tiff = tiff.replace(struct.pack("<HHII", 256, 4, 1, 18), struct.pack("<HHII", 256, 4, 1, 12))
+    tiff = tiff.replace(struct.pack("<HHIHH", 258, 3, 1, 8, 0), struct.pack("<HHIHH", 258, 3, 1, 12, 0))
+    (tmp_path / "photo.tif").write_bytes(tiff[:8] + bytes([0xFF, 0xF8, 0x00]) * 48 + tiff[8 + 144 :])
+    photo = read_photo(tmp_path / "photo.tif")
+    assert photo.pixels[0, :2, 0].tolist() == [255, 128] and photo.native.levels[0, 0, 0] == 65535
+
+
+@says("TIFF", "greys of 32 bits", "converted to 8, and said")
+@pytest.mark.parametrize("top", [2**32 - 1, 2**31 - 1, 65535, 255])
+def test_greys_of_32_bits_keep_their_lightness(tmp_path: Path, top: int) -> None:
+    grey = picture()[..., 0]
+    grey = np.where(np.arange(48) == 47, np.uint8(255), grey)  # signed ones are taken by their peak
+    stored = np.rint(grey / 255 * top).astype(np.int32 if top == 2**31 - 1 else np.uint32)
+    (tmp_path / "photo.tif").write_bytes(plain_tiff(stored))
+    photo = read_photo(tmp_path / "photo.tif")
+    assert np.abs(photo.pixels[..., 0].astype(int) - grey).max() <= 1
+    assert photo.notes == ("32 bits a channel became 8",)
+
+
 @says("PNG, TIFF", "16 bits with a profile", "kept, both")
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 def test_16_bits_under_a_profile(tmp_path: Path, suffix: str) -> None:
@@ -275,6 +490,35 @@ def test_16_bits_under_a_profile(tmp_path: Path, suffix: str) -> None:
     written = levels_of(write_photo(made, tmp_path / f"made{suffix}"))
     shown = converted(np.rint(written / 257).astype(np.uint8), SPACES["ProPhoto"], back=True)
     assert np.abs(shown.astype(int) - made.pixels).max() <= 4
+
+
+@says("PPM, PGM into PNG", "more than 8 bits a channel", "kept, in 16")
+@pytest.mark.parametrize("top", [65535, 4095, 1000])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_deep_ppm_is_kept(tmp_path: Path, channels: int, top: int) -> None:
+    deep = deep_picture()[..., :channels]
+    stored = np.rint(deep / 65535 * top).astype(np.uint16)
+    head = f"P{6 if channels == 3 else 5} # so wide\n48 # and so high\n32\n{top}\n".encode()
+    (tmp_path / "photo.ppm").write_bytes(head + stored.astype(">u2").tobytes())
+    photo = read_photo(tmp_path / "photo.ppm")
+    assert photo.notes == () and photo.native.bits == top.bit_length()
+    written = levels_of(write_photo(photo, tmp_path / "made.png"))
+    assert written.dtype == np.uint16
+    assert np.abs(written - stored / top * 65535).max() <= 1
+
+
+@says("PNG", "a transparent grey or colour of 16 bits", "kept, as transparency")
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_transparent_level_of_16_bits_is_kept(tmp_path: Path, channels: int) -> None:
+    deep = deep_picture()[..., :channels]
+    deep[:8] = [40_000, 30_001, 20_002][:channels]
+    png = cv2.imencode(".png", deep[..., ::-1])[1].tobytes()
+    (tmp_path / "photo.png").write_bytes(chunked(png, b"tRNS", struct.pack(f">{channels}H", *map(int, deep[0, 0]))))
+    photo = read_photo(tmp_path / "photo.png")
+    assert not photo.alpha[:8].any() and (photo.alpha[8:] == 255).all()
+    again = cv2.imread(str(write_photo(photo, tmp_path / "made.png")), cv2.IMREAD_UNCHANGED)
+    assert not again[:8, :, 3].any() and (again[8:, :, 3] == 65535).all()
+    assert np.array_equal(again[..., 2], deep[..., 0])
 
 
 @says("PNG, TIFF into another format", "16 bits a channel", "converted to 8, and said")
@@ -319,6 +563,18 @@ def test_10_bits_of_a_heic_are_kept(tmp_path: Path, profile: bytes | None) -> No
     outside[4:28, 8:40] = False  # FACE and what half of the colour's resolution spreads of it
     assert np.abs(again.native.levels.astype(int) - photo.native.levels)[outside].mean() < 257
     assert (again.pixels.astype(int) - photo.pixels)[FACE][..., 0].mean() > 15
+
+
+@says("HEIC", "greys of 10 bits", "kept")
+def test_greys_of_10_bits_are_kept(tmp_path: Path) -> None:
+    grey = ramps()[..., 0].copy()
+    pillow_heif.from_bytes(mode="I;16L", size=(96, 64), data=grey.tobytes()).save(tmp_path / "photo.heic", quality=100)
+    photo = read_photo(tmp_path / "photo.heic")
+    assert photo.native.bits == 10 and photo.notes == ()
+    assert np.abs(photo.native.levels - grey[..., None].astype(int)).max() < 257 * 1.5
+    assert np.abs(photo.pixels[..., 0] - grey / 257).max() < 2
+    with Image.open(tmp_path / "photo.heic") as image:
+        assert np.abs(photo_of(image).pixels[..., 0] - grey / 257).max() < 2
 
 
 @says("HEIC", "12 bits a channel; 16 of another format into HEIC", "converted to 10, and said")
@@ -410,6 +666,26 @@ def test_of_a_document_the_first_page_is_taken_and_this_is_said(tmp_path: Path) 
     photo = read_photo(tmp_path / "photo.tif")
     assert photo.notes == ("of the 3 pictures in the file the main one was taken",)
     assert np.array_equal(photo.pixels, picture())
+
+
+@says("BigTIFF", "raw files, further pages", "as in TIFF: refused; left out, and said")
+@pytest.mark.parametrize("order", "<>")
+def test_a_bigtiff_is_looked_through_as_a_tiff(tmp_path: Path, order: str) -> None:
+    path = tmp_path / "photo.xyz"
+    path.write_bytes(plain_tiff(picture(), big=True, order=order))
+    assert told_format(path) == "TIFF"
+    path.write_bytes(plain_tiff(picture(), (262, 3, 34892), big=True, order=order))
+    with pytest.raises(PhotoError, match="is a raw file"):
+        read_photo(path)
+    path.write_bytes(plain_tiff(picture(), (50706, 4, 0x0104), big=True, order=order))
+    with pytest.raises(PhotoError, match="is a raw file"):
+        read_photo(path)
+    first = plain_tiff(picture(), big=True)  # Pillow reads no other order of bytes
+    path.write_bytes(first)
+    assert np.array_equal(read_photo(path).pixels, picture()) and read_photo(path).notes == ()
+    (place,) = struct.unpack_from("<Q", first, 8)
+    path.write_bytes(first[:-8] + struct.pack("<Q", len(first)) + first[place:])
+    assert read_photo(path).notes == ("of the 2 pictures in the file the main one was taken",)
 
 
 def frames_of(count: int = 4, *, transparent: bool = False) -> list[Image.Image]:
@@ -567,15 +843,89 @@ def test_a_raw_file_is_refused_by_its_content(tmp_path: Path, kind: str) -> None
     read_photo(tmp_path / "plain.tif")
 
 
-@says("TIFF", "compression without loss", "kept; one with loss becomes LZW")
+@says("TIFF", "compression without loss", "kept; one with loss becomes LZW, and this is said")
 @pytest.mark.parametrize(
     ("given", "kept"),
-    [(None, "raw"), ("tiff_lzw", "tiff_lzw"), ("tiff_adobe_deflate",) * 2, ("packbits",) * 2, ("jpeg", "tiff_lzw")],
-)
+    [
+        (None, "raw"), ("tiff_lzw", "tiff_lzw"), ("tiff_adobe_deflate",) * 2, ("packbits",) * 2, ("zstd",) * 2,
+        ("lzma",) * 2, ("jpeg", "tiff_lzw"),
+    ],
+)  # fmt: skip
 def test_compression_of_a_tiff_is_kept(tmp_path: Path, given: str | None, kept: str) -> None:
     Image.fromarray(picture()).save(tmp_path / "photo.tif", compression=given)
     with Image.open(write_photo(read_photo(tmp_path / "photo.tif"), tmp_path / "made.tif")) as image:
         assert image.info["compression"] == kept
+    said = ["its compression (jpeg) became LZW"] if given == "jpeg" else []
+    assert losses(read_photo(tmp_path / "photo.tif"), Path("made.tif")) == said
+    assert losses(read_photo(tmp_path / "photo.tif"), Path("made.png")) == []
+
+
+def test_a_compression_that_can_not_be_written_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.fromarray(picture()).save(tmp_path / "photo.tif", compression="zstd")
+    read = read_photo(tmp_path / "photo.tif")
+    monkeypatch.setattr(photo, "_is_kept", lambda compression: False)  # as in a build without it
+    assert losses(read, Path("made.tif")) == ["its compression (zstd) became LZW"]
+    with Image.open(write_photo(read, tmp_path / "made.tif")) as image:
+        assert image.info["compression"] == "tiff_lzw"
+
+
+@says("TIFF", "16 bits with zstd or LZMA", "converted to 8, and said; the compression is kept")
+@pytest.mark.parametrize("compression", ["zstd", "lzma"])
+def test_16_bits_in_a_rare_compression_become_8_and_this_is_said(tmp_path: Path, compression: str) -> None:
+    (tmp_path / "photo.tif").write_bytes(wide_tiff(deep_picture(), compression))
+    photo = read_photo(tmp_path / "photo.tif")
+    assert photo.notes == ("16 bits a channel became 8",)
+    assert np.abs(photo.pixels.astype(int) - picture()).max() <= 1
+    with Image.open(write_photo(photo, tmp_path / "made.tif")) as image:
+        assert image.info["compression"] == compression
+
+
+def wide_tiff(levels: np.ndarray, compression: str) -> bytes:
+    """(H, W, 3) uint16 as a TIFF in a compression that OpenCV does not write."""
+    columns = np.ascontiguousarray(levels.astype("<u2")).view(np.uint8).reshape(levels.shape[0], -1, 3)
+    return as_deep(encoded(columns, "TIFF", compression=compression))
+
+
+@says("TIFF", "floats or 32 bits in RGB, JPEG 2000, JPEG XL or WebP inside", "refused")
+@pytest.mark.parametrize("kind", ["floats", "32 bits", "34712", "50001", "50002"])
+def test_a_tiff_of_an_unknown_kind_is_refused_as_such(tmp_path: Path, kind: str) -> None:
+    levels = picture().astype({"floats": np.float32, "32 bits": np.uint32}.get(kind, np.uint8))
+    others = [(259, 3, int(kind))] if kind.isdigit() else []
+    (tmp_path / "photo.tif").write_bytes(plain_tiff(levels, *others))
+    with pytest.raises(PhotoError, match=r"is a TIFF of a kind that can't be read; export it with 8 or 16 bits"):
+        read_photo(tmp_path / "photo.tif")
+    sound = encoded(picture(), "TIFF", compression="tiff_lzw")
+    for length in (12, 200, len(sound) // 2):  # a broken one is told from it
+        (tmp_path / "cut.tif").write_bytes(sound[:length])
+        with pytest.raises(PhotoError, match=r"is damaged or cut short|is no photo of a known format"):
+            read_photo(tmp_path / "cut.tif")
+
+
+@says("WebP", "compression without loss, of photos and animations", "kept, to the bit outside the face")
+@pytest.mark.parametrize("more", [{}, {"icc_profile": P3}, {"transparent": True}])
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_lossless_webp_stays_lossless(tmp_path: Path, count: int, more: dict[str, object]) -> None:
+    options = {key: value for key, value in more.items() if key != "transparent"}
+    frames = frames_of(count, transparent="transparent" in more)
+    for lossless in (True, False):
+        source = tmp_path / f"photo-{lossless}.webp"
+        frames[0].save(
+            source, save_all=count > 1, append_images=frames[1:], lossless=lossless, exact=True, quality=100, **options
+        )
+        if count > 1:
+            written = through(source, tmp_path / f"made-{lossless}.webp", "WEBP")
+        else:
+            written = write_photo(with_makeup(read_photo(source)), tmp_path / f"made-{lossless}.webp")
+        outside = np.ones((32, 48), bool)
+        outside[FACE] = False
+        same = [
+            np.array_equal(now[seen], was[seen])
+            for was, now in zip(played(source)[2], played(written)[2], strict=True)
+            for seen in [outside & (was[..., 3] > 0)]
+        ]
+        assert all(same) is lossless and any(same) is lossless
+        with Image.open(written) as image:
+            assert image.info.get("icc_profile") == options.get("icc_profile")
 
 
 @says("TIFF, JPEG, PNG", "resolution", "kept; none is made up")
@@ -600,28 +950,182 @@ IIM = b"".join(
 )
 
 
-@says("JPEG, TIFF", "IPTC-IIM", "kept; places go with --strip-location")
-@pytest.mark.parametrize("suffix", [".jpg", ".tif"])
-def test_iim_is_kept_and_its_places_go_on_demand(tmp_path: Path, suffix: str) -> None:
-    from beautygan_cli.photos.captions import iim_segment
-
+@says("JPEG, TIFF, PNG", "IPTC-IIM", "kept, from one to the other, too; places go with --strip-location")
+@pytest.mark.parametrize("into", [".jpg", ".tif", ".png"])
+@pytest.mark.parametrize("suffix", [".jpg", ".tif", "photoshop.tif", ".png", "bare.png"])
+def test_iim_is_kept_and_its_places_go_on_demand(tmp_path: Path, suffix: str, into: str) -> None:
+    path = tmp_path / f"photo{suffix}"
+    resource = b"8BIM\4\4\0\0" + struct.pack(">I", len(IIM)) + IIM + bytes(len(IIM) % 2)
+    raw = IIM if suffix == "bare.png" else resource  # as ExifTool has it; ImageMagick has had both
+    profile = f"\niptc\n{len(raw):8}\n" + "\n".join(raw.hex()[i : i + 72] for i in range(0, 2 * len(raw), 72)) + "\n"
     if suffix == ".jpg":
-        Image.fromarray(picture()).save(tmp_path / "photo.jpg", extra=iim_segment(IIM))
+        Image.fromarray(picture()).save(path, extra=iim_segment(IIM))
+    elif suffix.endswith(".png"):
+        info = PngImagePlugin.PngInfo()
+        info.add_text("Raw profile type iptc", profile, zip=True)
+        Image.fromarray(picture()).save(path, pnginfo=info)
+    elif suffix == "photoshop.tif":
+        path.write_bytes(tiff_with(34377, (b"8BIM\4\x0a\3odd" + struct.pack(">I", 1) + b"1\0" + resource,), 7))
     else:
-        (tmp_path / "photo.tif").write_bytes(tiff_with(33723, (IIM,), 7))
-    photo = read_photo(tmp_path / f"photo{suffix}")
+        path.write_bytes(tiff_with(33723, (IIM,), 7))
+    photo = read_photo(path)
     assert photo.metadata.iim == IIM
-    assert read_photo(write_photo(photo, tmp_path / f"made{suffix}")).metadata.iim == IIM
-    bare = read_photo(write_photo(photo, tmp_path / f"bare{suffix}", strip_location=True)).metadata.iim
+    assert read_photo(write_photo(photo, tmp_path / f"made{into}")).metadata.iim == IIM
+    bare = read_photo(write_photo(photo, tmp_path / f"bare{into}", strip_location=True)).metadata.iim
     assert bare is not None and b"Zoe Lens" in bare and b"Berlin" not in bare and b"(c) Zoe" in bare
 
 
-@says("JPEG", "comment", "kept")
-def test_a_comment_is_kept(tmp_path: Path) -> None:
-    Image.fromarray(picture()).save(tmp_path / "photo.jpg", comment=b"from the fair")
-    written = write_photo(read_photo(tmp_path / "photo.jpg"), tmp_path / "made.jpg")
-    with Image.open(written) as image:
+@says("JPEG, GIF", "comments", "kept, each of them; in PNG as a text")
+def test_comments_are_kept(tmp_path: Path) -> None:
+    segments = b"".join(
+        b"\xff\xfe" + struct.pack(">H", len(text) + 2) + text for text in (b"from the fair", b"by Zo\xeb")
+    )
+    jpeg = encoded(picture(), "JPEG")
+    (tmp_path / "photo.jpg").write_bytes(jpeg[:2] + segments + jpeg[2:])
+    photo = read_photo(tmp_path / "photo.jpg")
+    with Image.open(write_photo(photo, tmp_path / "made.jpg")) as image:
+        assert [text for kind, text in image.applist if kind == "COM"] == [b"from the fair", b"by Zo\xeb"]
+    with Image.open(write_photo(photo, tmp_path / "made.png")) as image:
+        assert image.text["Comment"] == "from the fair\nby Zo\xeb"
+    source = animated(tmp_path / "a.gif", "GIF", frames_of(), comment=b"from the fair")
+    with Image.open(through(source, tmp_path / "made.gif", "GIF")) as image:
         assert image.info["comment"] == b"from the fair"
+
+
+@says("all, into another format", "EXIF, XMP, IPTC-IIM, comments and texts that it has no place or no room for", "said")
+def test_words_that_a_format_can_not_hold_are_said(tmp_path: Path) -> None:
+    words = Metadata(comments=(b"from the fair",), iim=IIM, texts=(("Title", "Fair"),))
+    photo = Photo(picture(), metadata=words)
+    assert losses(photo, Path("made.png")) == []
+    assert losses(photo, Path("made.jpg")) == ["a JPEG has no place for its texts"]
+    assert losses(photo, Path("made.heic")) == ["a HEIC has no place for its IPTC records and comment and texts"]
+    exif = Image.Exif()
+    exif[0x010E] = "x" * 70_000
+    text = NEW_XMP.replace(b"<rdf:Description ", b"<rdf:Description xmlns:d='urn:d' d:x='" + b"x" * 70_000 + b"' ", 1)
+    long = Photo(picture(), metadata=Metadata(exif=exif.tobytes().removeprefix(b"Exif\0\0"), xmp=text, iim=IIM * 2000))
+    assert losses(long, Path("made.jpg")) == [
+        "its EXIF did not fit into a JPEG and went",
+        "its XMP did not fit into a JPEG and went",
+        "its IPTC records did not fit into a JPEG and went",
+    ]
+    assert losses(long, Path("made.tif")) == losses(long, Path("made.png")) == []
+    assert losses(long, Path("made.bmp")) == ["a BMP has no place for its EXIF and XMP and IPTC records"]
+    with Image.open(write_photo(long, tmp_path / "made.jpg")) as image:
+        assert not image.info.get("exif")
+
+
+RDF = 'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:dc="http://purl.org/dc/elements/1.1/"'
+
+
+def packet_of(description: str) -> str:
+    return f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF {RDF}><rdf:Description {description}/></rdf:RDF></x:xmpmeta>'
+
+
+@says("all with XMP", "XMP that is no sound XML", "left out, and said")
+def test_broken_xmp_is_said(tmp_path: Path) -> None:
+    Image.fromarray(picture()).save(tmp_path / "photo.jpg", xmp=packet_of('dc:rights="Zoe & Co"').encode())
+    photo = read_photo(tmp_path / "photo.jpg")
+    assert losses(photo, Path("made.jpg")) == ["its broken XMP was left out"]
+    assert is_result(write_photo(photo, tmp_path / "made.jpg"))
+
+
+@says("all with XMP", "XMP in UTF-16 or UTF-32", "kept, in UTF-8")
+@pytest.mark.parametrize("coding", ["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_xmp_of_other_codings_is_kept(tmp_path: Path, mark: str, coding: str) -> None:
+    packet = (mark + packet_of('dc:rights="Zo\xeb"')).encode(coding)
+    Image.fromarray(picture()).save(tmp_path / "photo.jpg", xmp=packet)
+    photo = read_photo(tmp_path / "photo.jpg")
+    assert losses(photo, Path("made.jpg")) == []
+    written = read_photo(write_photo(photo, tmp_path / "made.jpg")).metadata.xmp
+    assert "Zo\xeb" in written.decode("utf-8")
+
+
+def test_a_result_says_nothing_of_what_it_no_longer_holds(tmp_path: Path) -> None:
+    spaces = (
+        "xmlns:GDepth='http://ns.google.com/photos/1.0/depthmap/' xmlns:m='http://ns.google.com/photos/1.0/camera/'"
+    )
+    packet = packet_of(f"{spaces} GDepth:Near='1' m:MotionPhoto='1' dc:source='x'").encode()
+    Image.fromarray(picture()).save(tmp_path / "photo.jpg", xmp=packet)
+    photo = read_photo(tmp_path / "photo.jpg")
+    assert len(photo.notes) == 2
+    assert read_photo(write_photo(photo, tmp_path / "made.jpg")).notes == ()
+
+
+@says("TIFF", "channels beside colour and transparency", "left out, and said")
+@pytest.mark.parametrize("further", [1, 2])
+def test_further_channels_are_said(tmp_path: Path, further: int) -> None:
+    levels = np.dstack([picture(), *[np.full((32, 48), 7, np.uint8)] * further])
+    (tmp_path / "photo.tif").write_bytes(plain_tiff(levels, (338, 3, struct.pack(f"<{further}H", *[0] * further))))
+    photo = read_photo(tmp_path / "photo.tif")
+    assert photo.notes == ("its channels beside the colours were left out",)
+    assert np.array_equal(photo.pixels, picture())
+
+
+@says("PNG", "profile of greys in an animation", "converted to one of RGB, to the bit")
+@pytest.mark.parametrize("mode", ["L", "LA"])
+def test_an_animation_of_greys_keeps_its_profile(tmp_path: Path, mode: str) -> None:
+    frames = [frame.convert(mode) for frame in frames_of()]
+    source = animated(tmp_path / "a.png", "PNG", frames, icc_profile=grey_profile())
+    assert probe_animation(source).notes == ()
+    first = next(iter(read_animation(probe_animation(source))))
+    grey = np.asarray(frames[0].convert("L"))
+    expected = 255 * icc.srgb_coded(((grey / 255) ** 1.8).astype(np.float32))
+    assert np.abs(first.pixels[..., 0] - expected).max() <= 1.5
+    made = through(source, tmp_path / "made.png", "PNG")
+    with Image.open(made) as image:
+        assert icc.rgb_space(image.info["icc_profile"]) is not None
+    outside = np.ones(grey.shape, bool)
+    outside[FACE] = False
+    assert np.array_equal(played(made)[2][0][..., 1][outside], grey[outside])
+
+
+@says("WebP, PNG", "credentials and useless profiles of an animation", "left out, and said")
+def test_what_an_animation_does_not_carry_is_said(tmp_path: Path) -> None:
+    source = animated(tmp_path / "a.png", "PNG", frames_of(), icc_profile=P3[:300])
+    source.write_bytes(chunked(source.read_bytes(), b"caBX", b"jumb"))
+    assert [note.split(" was")[0].split(" were")[0] for note in probe_animation(source).notes] == [
+        "its content credentials (C2PA)",
+        "its colour profile is broken, or none for such pixels, and",
+    ]
+
+
+@says("JPEG", "extended XMP, in further segments", "left out, and said")
+def test_extended_xmp_is_said(tmp_path: Path) -> None:
+    segment = b"http://ns.adobe.com/xmp/extension/\0" + b"0" * 32 + struct.pack(">II", 9, 0) + b"<x:more/>"
+    jpeg = encoded(picture(), "JPEG")
+    jpeg = jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + jpeg[2:]
+    (tmp_path / "photo.jpg").write_bytes(jpeg)
+    assert read_photo(tmp_path / "photo.jpg").notes == ("its extended XMP, that in further segments, was left out",)
+
+
+@says("JPEG, PNG, WebP, TIFF, HEIC, AVIF", "content credentials (C2PA)", "left out, and said")
+@pytest.mark.parametrize("photo_format", ["JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF"])
+def test_content_credentials_are_left_out_and_said(tmp_path: Path, photo_format: str) -> None:
+    manifest = struct.pack(">I4sI4s", 46, b"jumb", 38, b"jumd") + b"c2pa" + bytes(22) + b"c2pa"
+    plain = encoded(picture(), photo_format)
+    if photo_format == "JPEG":
+        segment = b"JP\0\1\0\0\0\1" + manifest
+        signed = plain[:2] + b"\xff\xeb" + struct.pack(">H", len(segment) + 2) + segment + plain[2:]
+    elif photo_format == "PNG":
+        signed = chunked(plain, b"caBX", manifest)
+    elif photo_format == "WEBP":
+        extended = encoded(picture(), "WEBP", icc_profile=SRGB)
+        chunk = b"C2PA" + struct.pack("<I", len(manifest)) + manifest
+        signed = extended[:4] + struct.pack("<I", len(extended) - 8 + len(chunk)) + extended[8:] + chunk
+    elif photo_format == "TIFF":
+        signed = tiff_with(0xCD41, (manifest,), 7)
+    else:
+        name = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
+        signed = plain + struct.pack(">I4s", 24 + len(manifest), b"uuid") + name + manifest
+    (tmp_path / "photo").write_bytes(signed)
+    said = "its content credentials (C2PA) were left out, since they vouch for the photo as it was"
+    photo = read_photo(tmp_path / "photo")
+    assert photo.notes == (said,)
+    written = write_photo(photo, tmp_path / f"made{FIRST_SUFFIX[photo_format]}")
+    assert b"c2pa" not in written.read_bytes()
+    (tmp_path / "plain").write_bytes(plain)
+    assert read_photo(tmp_path / "plain").notes == () == read_photo(written).notes
 
 
 @says("PNG", "texts", "kept; places go with --strip-location")
@@ -652,12 +1156,14 @@ def test_pointers_go_as_a_kind_and_the_rest_stays(tmp_path: Path) -> None:
         "Device": ("http://ns.google.com/photos/dd/1.0/device/", "Container"),
         "Maker": ("http://ns.no-such-maker.com/photos/2.0/camera/", "AuxiliaryPicture"),
         "Other": ("http://example.org/phone/1.0/", "TrailerOffset"),
+        "dcterms": ("http://purl.org/dc/terms/", "provenance"),
         "HDRGainMap": ("http://ns.apple.com/HDRGainMap/1.0/", "HDRGainMapVersion"),
     }
     lasting = {
         "GPano": ("http://ns.google.com/photos/1.0/panorama/", "ProjectionType"),
         "MicrosoftPhoto": ("http://ns.microsoft.com/photo/1.0/", "Rating"),
         "crs": ("http://ns.adobe.com/camera-raw-settings/1.0/", "Exposure2012"),
+        "Camera": ("http://pix4d.com/camera/1.0", "Pitch"),
         "xmp": ("http://ns.adobe.com/xap/1.0/", "Rating"),
     }
     spaces = " ".join(f'xmlns:{prefix}="{space}"' for prefix, (space, _) in (stale | lasting).items())
