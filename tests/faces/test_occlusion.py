@@ -87,11 +87,7 @@ HAIR = {
 }
 
 
-# The network was trained on crops laid by other landmarks, whose eyes and lips lay a little lower.
-NEARLY = pytest.mark.xfail(strict=True, reason="0.798 of a blond fringe is found, until it is trained on these crops")
-
-
-@pytest.mark.parametrize("colour", [pytest.param(name, marks=NEARLY if name == "blond" else ()) for name in HAIR])
+@pytest.mark.parametrize("colour", HAIR)
 def test_a_fringe_is_found_whatever_its_colour(network, people, colour):
     found, missed = [], []
     for chip, landmarks in people.values():
