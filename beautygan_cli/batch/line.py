@@ -24,7 +24,7 @@ from beautygan_cli.batch.clip import OnFrame, make_up_clip
 from beautygan_cli.batch.manifest import State
 from beautygan_cli.batch.naming import face_path
 from beautygan_cli.batch.outcome import BeyondLimitError, Outcome, Status
-from beautygan_cli.batch.plan import Plan, Planner, Target, settled
+from beautygan_cli.batch.plan import Place, Plan, Planner, Target, settled
 from beautygan_cli.batch.sources import ReadyLook, Source, read_source
 from beautygan_cli.errors import BeautyGANError, FaceError, PhotoError, StoppedError
 from beautygan_cli.faces.alignment import FaceAnalysis
@@ -244,7 +244,11 @@ class Line:
 
     def open(self, item: Found, name: str) -> Plan:
         """Look up what is done, and open the photo if anything is to be made. Never raises for a photo's sake."""
-        outputs = self.planner.outputs(item, name)
+        outputs, refused = self.planner.apart(item, self.planner.outputs(item, name))
+        plan = self._open(item, outputs)
+        return replace(plan, settled=[*refused, *plan.settled])
+
+    def _open(self, item: Found, outputs: Sequence[Place]) -> Plan:
         try:
             plan = self.planner.plan(item, self.planner.targets(item, outputs))
         except PhotoError as error:
@@ -375,6 +379,7 @@ class Line:
             outcome, photos = result.make(pair.source, target.look, pair.made, made, options)
             files = [face_path(target.output, number) for number in range(1, len(photos) + 1)]
             self.planner.refuse_protected(files)
+            self.planner.occupy(files, pair.source.path, target.look, target.asked)
             began = time.monotonic()
             result.write(photos, files, self.config, self.manifest)
             outcome = replace(outcome, seconds={**outcome.seconds, "write": time.monotonic() - began})

@@ -14,7 +14,7 @@ from beautygan_cli.batch import line as batch_line
 from beautygan_cli.batch import result as batch_result
 from beautygan_cli.batch import sources as batch_sources
 from beautygan_cli.batch.manifest import Manifest
-from beautygan_cli.batch.naming import JOINT, Names
+from beautygan_cli.batch.naming import JOINT, Names, output_name
 from beautygan_cli.batch.options import RunConfig
 from beautygan_cli.batch.plan import Planner
 from beautygan_cli.batch.sources import read_looks, read_source
@@ -77,6 +77,31 @@ def test_joined_names_differ_where_their_parts_could_be_read_in_two_ways(sources
     seconds = names("reference", *(f"{name}.jpg" for name in references))
     joined = [f"{first}{JOINT}{second}{end}" for first in firsts for second in seconds for end in ("", "_face2")]
     assert len(set(joined)) == len(joined)
+
+
+@pytest.mark.parametrize("given", [["b.jpg", "b.c__d", "d.jpg"], ["b.jpg", "b._face2"], ["b.jpg", "b.x@50", "x.jpg"]])
+def test_a_suffix_that_tells_references_apart_brings_nothing_in_that_joins_names(given):
+    """`a` with `b-c__d` and `a__b-c` with `d` would be one result."""
+    for name in names("reference", *given):
+        assert JOINT not in name
+        assert "_face" not in name
+        assert "@" not in name
+
+
+def test_a_photo_that_was_named_in_another_folder_before_takes_no_name_away(tmp_path):
+    manifest = Manifest(None)
+    first, second = tmp_path / "one" / "a.jpg", tmp_path / "two" / "a.jpg"
+    assert Names(manifest, "source").of([Found(first, PurePath("one"))]) == ["a"]
+    together = [Found(first, PurePath()), Found(second, PurePath())]
+    assert len(set(Names(manifest, "source").of(together))) == 2
+
+
+@pytest.mark.parametrize(
+    ("strength", "told"),
+    [(0.5, "50"), (1.0, "100"), (0.125, "12.5"), (0.5000001, "50.00001"), (1e-7, "0.00001"), (0.0, "0"), (1, "100")],
+)
+def test_strengths_that_differ_have_names_that_do(strength, told):
+    assert output_name("a", "b", ".jpg", strength) == f"a__b@{told}.jpg"
 
 
 def test_long_stem_is_cut_at_a_character():
