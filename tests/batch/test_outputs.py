@@ -27,6 +27,7 @@ from beautygan_cli.photos import remote
 from beautygan_cli.photos.files import printable, write_text
 from beautygan_cli.photos.find import Found
 from beautygan_cli.photos.photo import Photo, read_photo, write_photo
+from beautygan_cli.report.table import Rows
 
 Beautygan = Callable[..., tuple[int, list[str], str]]
 Place = Callable[..., Path]
@@ -621,6 +622,30 @@ def test_outputs_keep_out_of_each_others_way_and_of_the_models(
     assert files(tmp_path) == before
 
 
+@pytest.mark.parametrize("status", [Status.MADE, Status.KEPT])
+@pytest.mark.parametrize("spoilt", ["emptied", "longer", "gone", "its second file gone"])
+def test_a_result_of_which_anything_is_lost_counts_as_failed(tmp_path: Path, spoilt: str, status: Status) -> None:
+    both = [tmp_path / "a__b.jpg", tmp_path / "a__b_face2.jpg"]
+    for file in both:
+        file.write_bytes(b"a photo")
+    rows = Rows()
+    rows.add(Outcome(tmp_path / "a.jpg", tmp_path / "b.jpg", both[0], status))
+    with Manifest(tmp_path) as manifest:
+        manifest.record(both[0], "key", State.MADE, files=both)
+        assert rows.fail_missing(manifest.lost_file) == []
+        lost = both[1] if "second" in spoilt else both[0]
+        if "gone" in spoilt:
+            lost.unlink()
+        else:
+            lost.write_bytes(b"" if spoilt == "emptied" else b"a photo, and more")
+        # One that was edited before the run kept it is somebody's own, of any length.
+        failed = not (spoilt == "longer" and status == Status.KEPT)
+        assert len(rows.fail_missing(manifest.lost_file)) == failed
+    (row,) = rows
+    assert (row["status"] == "failed") == failed
+    assert not failed or printable(lost) in row["reason"]
+
+
 def test_a_result_that_is_gone_at_the_end_has_failed(
     beautygan: Beautygan, pair: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -634,7 +659,7 @@ def test_a_result_that_is_gone_at_the_end_has_failed(
     monkeypatch.setattr(run.Outputs, "take", remove_after)
     status, out, err = beautygan(*pair, "--report", "r.json")
     assert (status, out) == (1, ["made_up/me__look.png"])
-    complaint(err, "made_up/me__look.png were there and are gone")
+    complaint(err, "made_up/me__look.png were there and are gone or spoilt")
     assert "0 made, 1 failed" in err
     (row,) = json.loads((tmp_path / "r.json").read_text())["results"]
     assert row["status"] == "failed" and "is gone" in row["reason"]
