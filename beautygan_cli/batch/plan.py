@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -263,11 +264,37 @@ def _ingredient(ref: Path | Drawn, manifest: Manifest) -> str:
     return manifest.content(ref)
 
 
+_MARK = "\x1a{}\x1a"  # in place of a path in a reason; no reason holds such a character, `printable` escapes it
+
+
+def without_paths(reason: str, source: Path, target: Target) -> str:
+    """A reason as the manifest keeps it: marks in place of the paths of source, look and output.
+
+    The folder may be moved, or passed on: a report of a later run tells the paths of its own, shortened as its others.
+    """
+    for role, path in sorted(_paths(source, target), key=lambda item: -len(str(item[1]))):
+        for told in (printable(path.absolute()), printable(path)):
+            # A short name may stand in another word, or in another path.
+            reason = re.sub(rf"(?<![\w./\\-]){re.escape(told)}(?![\w/\\-])", _MARK.format(role), reason)
+    return reason
+
+
+def with_todays_paths(reason: str, source: Path, target: Target) -> str:
+    """The inverse of `without_paths`, for the paths of this run."""
+    for role, path in _paths(source, target):
+        reason = reason.replace(_MARK.format(role), printable(path))
+    return reason
+
+
+def _paths(source: Path, target: Target) -> list[tuple[str, Path]]:
+    return [("source", source), ("look", target.look.path), ("output", target.output)]
+
+
 def settled(source: Path, target: Target, status: Status, reason: str | None = None) -> Outcome:
     """The outcome of a target that needs no work; its details and, unless given, its reason are the known ones."""
     known = target.known
     if reason is None:
-        reason = known.reason if known else ""
+        reason = with_todays_paths(known.reason, source, target) if known else ""
     outcome = Outcome(source, target.look.path, target.output, status, reason, asked=target.asked)
     return outcome.with_details(known.details) if known and status == Status.KEPT else outcome
 

@@ -4,6 +4,7 @@ import sys
 import threading
 import weakref
 from pathlib import Path, PurePath
+from types import SimpleNamespace
 
 import imageio.v3 as iio
 import numpy as np
@@ -16,7 +17,7 @@ from beautygan_cli.batch import sources as batch_sources
 from beautygan_cli.batch.manifest import Manifest
 from beautygan_cli.batch.naming import JOINT, Names, output_name
 from beautygan_cli.batch.options import RunConfig
-from beautygan_cli.batch.plan import Planner
+from beautygan_cli.batch.plan import Planner, with_todays_paths, without_paths
 from beautygan_cli.batch.sources import read_looks, read_source
 from beautygan_cli.faces import alignment, detection
 from beautygan_cli.makeup import composite, pipeline
@@ -102,6 +103,24 @@ def test_a_photo_that_was_named_in_another_folder_before_takes_no_name_away(tmp_
 )
 def test_strengths_that_differ_have_names_that_do(strength, told):
     assert output_name("a", "b", ".jpg", strength) == f"a__b@{told}.jpg"
+
+
+@pytest.mark.parametrize(
+    ("reason", "kept"),
+    [
+        ("no face found in /x/in/a.jpg; crop it.", "no face found in \x1asource\x1a; crop it."),
+        ("/x/in/a.jpg with /x/look.jpg: too far.", "\x1asource\x1a with \x1alook\x1a: too far."),
+        ("/y/x/in/a.jpg and /x/in/a.jpg2 stay", "/y/x/in/a.jpg and /x/in/a.jpg2 stay"),
+    ],
+)
+def test_reasons_are_kept_without_paths_and_told_with_those_of_the_run(reason, kept):
+    def target(folder):
+        return SimpleNamespace(look=SimpleNamespace(path=Path(folder, "look.jpg")), output=Path(folder, "out", "a.jpg"))
+
+    source = Path("/x/in/a.jpg")
+    assert without_paths(reason, source, target("/x")) == kept
+    told = with_todays_paths(kept, Path("/z/in/a.jpg"), target("/z"))
+    assert told == (reason if kept == reason else reason.replace("/x/", "/z/"))
 
 
 def test_long_stem_is_cut_at_a_character():
