@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from beautygan_cli import MakeupSession
-from beautygan_cli.training import dataset
+from beautygan_cli.training import dataset, run_folder
 from beautygan_cli.training.example_buffer import Buffer, BufferPlan, fill
 from beautygan_cli.training.examples import VARIATIONS, all_but
 from beautygan_cli.training.train import Settings, train
@@ -58,6 +58,7 @@ def main() -> int:
 def trained(model: Path, without: str, learners: list[dataset.Person], options: argparse.Namespace) -> int:
     """Train the model unless it is there; the steps that it took."""
     if not (model / "model.json").is_file():
+        run_folder.claim(model)
         work = model / "training"
         work.mkdir(parents=True, exist_ok=True)
         shutil.copy(options.cache or options.work / "people.npz", work / "people.npz")

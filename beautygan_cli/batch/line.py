@@ -24,7 +24,7 @@ from beautygan_cli.batch.clip import OnFrame, make_up_clip
 from beautygan_cli.batch.manifest import State
 from beautygan_cli.batch.naming import face_path
 from beautygan_cli.batch.outcome import BeyondLimitError, Outcome, Status
-from beautygan_cli.batch.plan import Plan, Planner, Target, settled
+from beautygan_cli.batch.plan import Place, Plan, Planner, Target, settled, without_paths
 from beautygan_cli.batch.sources import ReadyLook, Source, read_source
 from beautygan_cli.errors import BeautyGANError, FaceError, PhotoError, StoppedError
 from beautygan_cli.faces.alignment import FaceAnalysis
@@ -244,7 +244,11 @@ class Line:
 
     def open(self, item: Found, name: str) -> Plan:
         """Look up what is done, and open the photo if anything is to be made. Never raises for a photo's sake."""
-        outputs = self.planner.outputs(item, name)
+        outputs, refused = self.planner.apart(item, self.planner.outputs(item, name))
+        plan = self._open(item, outputs)
+        return replace(plan, settled=[*refused, *plan.settled])
+
+    def _open(self, item: Found, outputs: Sequence[Place]) -> Plan:
         try:
             plan = self.planner.plan(item, self.planner.targets(item, outputs))
         except PhotoError as error:
@@ -271,7 +275,8 @@ class Line:
             reason = reason_of(error, item.path)
             for target in plan.make:
                 if isinstance(error, FaceError):  # would be so again; whatever else went wrong may be mended
-                    self.manifest.record(target.output, target.key, State.FAILED, reason=reason)
+                    kept = without_paths(reason, item.path, target)
+                    self.manifest.record(target.output, target.key, State.FAILED, reason=kept)
                 else:
                     self.manifest.announce([(target.output, target.key)])
             failed = [settled(item.path, target, Status.FAILED, reason) for target in (*plan.make, *plan.revisit)]
@@ -342,7 +347,7 @@ class Line:
             return settled(clip, target, Status.FAILED, reason_of(error, clip))
         self.manifest.record(
             *(target.output, target.key, State(outcome.status)),
-            reason=outcome.reason,
+            reason=without_paths(outcome.reason, clip, target),
             files=files,
             details=outcome.details,
         )
@@ -375,6 +380,7 @@ class Line:
             outcome, photos = result.make(pair.source, target.look, pair.made, made, options)
             files = [face_path(target.output, number) for number in range(1, len(photos) + 1)]
             self.planner.refuse_protected(files)
+            self.planner.occupy(files, pair.source.path, target.look, target.asked)
             began = time.monotonic()
             result.write(photos, files, self.config, self.manifest)
             outcome = replace(outcome, seconds={**outcome.seconds, "write": time.monotonic() - began})
@@ -385,7 +391,7 @@ class Line:
             return wanted.outcome(Status.FAILED, reason_of(error, pair.source.path))
         self.manifest.record(
             *(target.output, target.key, State(outcome.status)),
-            reason=outcome.reason,
+            reason=without_paths(outcome.reason, pair.source.path, target),
             files=files,
             details=outcome.details,
         )

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from beautygan_cli.batch.outcome import MEASURED, STAGES
+from beautygan_cli.batch.outcome import MEASURED, STAGES, Status
 from beautygan_cli.errors import OutputError, PhotoError
 from beautygan_cli.photos import remote
 from beautygan_cli.photos.files import opened, printable, sha256_of
@@ -336,6 +336,21 @@ class Manifest:
             for name, _, _ in entry.files:
                 database.execute(_FORGET_EARLIER, [_storable(self._key(entry.output.with_name(name)))] * 2)
 
+    def lost_file(self, output: Path, status: Status) -> Path | None:
+        """The first file of a result of this run that is gone, empty or not as long as it was written; None if none is.
+
+        status: what the run told of the result. One that it made has all the files of its record, and so has one that
+        it kept as its record has it; of any other that it kept, somebody's own or edited, only its place is known.
+        """
+        record = self.result(output)
+        known = [(output.with_name(name), size) for name, size, _ in record.files] if record else []
+        if status == Status.KEPT and (output, _size(output)) not in known:
+            known = []
+        for file, size in known:
+            if _size(file) != size:
+                return file
+        return None if _size(output) else output
+
     # What was written where
 
     def writing(self, path: Path, sha256: str) -> None:
@@ -549,6 +564,11 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     except (OSError, ValueError):
         return None
     return status.st_size, status.st_mtime_ns
+
+
+def _size(path: Path) -> int:
+    """A file's length, 0 where there is none."""
+    return (_stamp(path) or (0, 0))[0]
 
 
 def _digest(file: Any) -> Any:

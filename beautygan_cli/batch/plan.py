@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from beautygan_cli.batch.manifest import Manifest, Record, State
-from beautygan_cli.batch.naming import Names, output_name
+from beautygan_cli.batch.naming import Names, folded, output_name
 from beautygan_cli.batch.options import RunConfig
 from beautygan_cli.batch.outcome import MEASURED, Outcome, Status
 from beautygan_cli.batch.sources import ReadyLook, Source
@@ -88,6 +89,8 @@ class Planner:
         self.pictures_wanted = pictures_wanted
         given = [path for look in looks for path in (look.path, *look.look.references)]
         self.protected = {identity(path) for path in (*inputs, *given)}
+        # Whose each place of this run is, both as hashes: a run may have a million of them.
+        self.places: dict[int, int] = {}
         self.names = Names(manifest, "source")
         names = Names(manifest, "reference").of([look.item for look in looks])
         contents = [_content(look, manifest) for look in looks]
@@ -112,6 +115,36 @@ class Planner:
             for (look, _, content), made in zip(self.looks, paths, strict=True)
             for asked, path in zip(self.config.sweep, made, strict=True)
         ]
+
+    def apart(self, item: Found, outputs: Sequence[Place]) -> tuple[list[Place], list[Outcome]]:
+        """The places that no other result of this run has, and failed outcomes for the others.
+
+        Names keep results apart; this holds even where they would not, as where a disk takes two names for one. A
+        source that comes again, as one that is watched does, has its own places still.
+        """
+        own, refused = [], []
+        for place in outputs:
+            try:
+                self.occupy([place.output], item.path, place.look, place.asked)
+                own.append(place)
+            except OutputError as error:
+                refused.append(
+                    Outcome(item.path, place.look.path, place.output, Status.FAILED, str(error), asked=place.asked)
+                )
+        return own, refused
+
+    def occupy(self, files: Sequence[Path], source: Path, look: ReadyLook, asked: float) -> None:
+        """Keep the files' places for one result; OutputError where another result of this run has one of them.
+
+        source, look, asked: what the result is made of. Places count as the same as `folded` compares names.
+        """
+        owner = hash((str(source.absolute()), id(look), asked))
+        for file in files:
+            if self.places.setdefault(hash(folded(str(file.absolute()))), owner) != owner:
+                raise OutputError(
+                    f"{printable(file)} is the place of another result of this run; rename or leave out one of the"
+                    " photos."
+                )
 
     def targets(self, item: Found, outputs: Sequence[Place]) -> list[Target]:
         """Key and past of each of a source's results. PhotoError when the source can't even be read as a file."""
@@ -231,11 +264,37 @@ def _ingredient(ref: Path | Drawn, manifest: Manifest) -> str:
     return manifest.content(ref)
 
 
+_MARK = "\x1a{}\x1a"  # in place of a path in a reason; no reason holds such a character, `printable` escapes it
+
+
+def without_paths(reason: str, source: Path, target: Target) -> str:
+    """A reason as the manifest keeps it: marks in place of the paths of source, look and output.
+
+    The folder may be moved, or passed on: a report of a later run tells the paths of its own, shortened as its others.
+    """
+    for role, path in sorted(_paths(source, target), key=lambda item: -len(str(item[1]))):
+        for told in (printable(path.absolute()), printable(path)):
+            # A short name may stand in another word, or in another path.
+            reason = re.sub(rf"(?<![\w./\\-]){re.escape(told)}(?![\w/\\-])", _MARK.format(role), reason)
+    return reason
+
+
+def with_todays_paths(reason: str, source: Path, target: Target) -> str:
+    """The inverse of `without_paths`, for the paths of this run."""
+    for role, path in _paths(source, target):
+        reason = reason.replace(_MARK.format(role), printable(path))
+    return reason
+
+
+def _paths(source: Path, target: Target) -> list[tuple[str, Path]]:
+    return [("source", source), ("look", target.look.path), ("output", target.output)]
+
+
 def settled(source: Path, target: Target, status: Status, reason: str | None = None) -> Outcome:
     """The outcome of a target that needs no work; its details and, unless given, its reason are the known ones."""
     known = target.known
     if reason is None:
-        reason = known.reason if known else ""
+        reason = with_todays_paths(known.reason, source, target) if known else ""
     outcome = Outcome(source, target.look.path, target.output, status, reason, asked=target.asked)
     return outcome.with_details(known.details) if known and status == Status.KEPT else outcome
 
@@ -245,5 +304,5 @@ def identity(path: Path) -> tuple[int, int] | str:
     try:
         found = path.stat()
         return found.st_dev, found.st_ino
-    except OSError:
+    except (OSError, ValueError):  # ValueError of a name that no file may have, such as one with a NUL in it
         return str(path.absolute())

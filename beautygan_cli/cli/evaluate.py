@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from beautygan_cli.batch import thread_counts
+from beautygan_cli.cli.console import put, shown
 from beautygan_cli.cli.exit_status import DONE, INTERRUPTED, NOT_STARTED, SOME_FAILED
 from beautygan_cli.cli.parsing import Parser
 from beautygan_cli.evaluation import fault_summary
@@ -297,7 +298,7 @@ def _run(options: argparse.Namespace) -> int:
         return NOT_STARTED
     too_many = _say_faults(rows, options, described) if options.faults else []
     if not options.faults:
-        print(table(rows, names))
+        _print(table(rows, names))
         if options.json:
             write_text(options.json, [_as_json(report(rows, described))], overwrite=options.overwrite)
     if grid:
@@ -492,8 +493,8 @@ def _cells(figures: dict[str, float]) -> list[str]:
     for name in _after(figures):
         digits = 3 if name.startswith(("identity", "detail", "ssim", "outside")) and name != "outside_most" else 2
         before, value = figures.get(f"{name}_before"), figures[name]
-        shown = "-" if math.isnan(value) else f"{value:.{digits}f}"
-        cells.append(shown if before is None else f"{before:.1f} > {shown}")
+        told = "-" if math.isnan(value) else f"{value:.{digits}f}"
+        cells.append(told if before is None else f"{before:.1f} > {told}")
     return cells
 
 
@@ -592,9 +593,9 @@ def _say_faults(rows: Sequence[Row], options: argparse.Namespace, models: Sequen
         name: fault_summary.summarise([row.figures[0] for row in members]) for name, members in by_group(rows).items()
     }
     too_many = fault_summary.beyond(whole, groups)
-    print(fault_table(rows, whole))
+    _print(fault_table(rows, whole))
     for line in too_many:
-        print(f"beyond the limit: {line}")
+        _print(f"beyond the limit: {line}")
     if options.json:
         written = _as_json(fault_report(rows, whole, groups, too_many, models))
         write_text(options.json, [written], overwrite=options.overwrite)
@@ -671,16 +672,21 @@ def fault_report(
 
 
 def fault_csv(rows: Sequence[Row]) -> str:
-    """The same pairs as a table: a figure that is not known is empty, faults are separated by blanks."""
+    """The same pairs as a table: a figure that is not known is empty, faults are separated by blanks.
+
+    Names of files and groups are a stranger's, and are quoted and written as in the report of a run.
+    """
+    from beautygan_cli.report.table import cell
+
     text = io.StringIO()
     names = list(rows[0].figures[0])
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
     writer.writerow(["source", "reference", "group", *names, "faults"])
     for row in rows:
         values = _known(row.figures[0])
         faults = " ".join(fault_summary.faults_of(row.figures[0]))
-        cells = ["" if values[name] is None else f"{values[name]:.4f}" for name in names]
-        writer.writerow([row.source, row.reference, row.group, *cells, faults])
+        known = ["" if values[name] is None else f"{values[name]:.4f}" for name in names]
+        writer.writerow([*map(cell, (row.source, row.reference, row.group)), *known, cell(faults)])
     return text.getvalue()
 
 
@@ -729,8 +735,14 @@ class Grid:
         write_photo(Photo(pixels=self.picture()), path, quality=92, overwrite=overwrite)
 
 
+def _print(text: str) -> None:
+    """Lines to stdout, on a terminal without what a name in them may do to it."""
+    for line in text.split("\n"):
+        put(line)
+
+
 def _say(message: str) -> None:
-    print(f"beautygan-evaluate: {message}", file=sys.stderr, flush=True)
+    print(f"beautygan-evaluate: {shown(message)}", file=sys.stderr, flush=True)
 
 
 def _count(text: str) -> int:

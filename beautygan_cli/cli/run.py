@@ -605,14 +605,14 @@ class Outputs:
     def _count_missing(self) -> None:
         """A result counts when it is there at the end."""
         assert self.rows is not None
-        if lost := self.rows.fail_missing():
+        if lost := self.rows.fail_missing(self.manifest.lost_file):
             for row in lost:
                 self.progress.counts[row["status"]] -= 1
             self.progress.counts[Status.FAILED] += len(lost)
             others = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
             self.progress.say(
-                f"{printable(lost[0]['output'])}{others} were there and are gone, somebody moved or removed them; the"
-                " same command makes them again"
+                f"{printable(lost[0]['output'])}{others} were there and are gone or spoilt, somebody moved, removed or"
+                " changed them; the same command makes anew what is missing"
             )
 
     def _reproduction(self) -> list[str]:

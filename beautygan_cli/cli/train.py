@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
+from beautygan_cli.cli.console import shown
 from beautygan_cli.cli.parsing import Parser
 from beautygan_cli.errors import BeautyGANError, ModelError
 from beautygan_cli.model.checkpoint import bundled_model
@@ -82,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().read(arguments, argparse.Namespace())
 
     def say(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+        print(shown(line), file=sys.stderr, flush=True)
 
     try:
         _refuse_misplaced(options)
@@ -91,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             train(_settings(options), resume=options.resume, say=say)
     except BeautyGANError as error:
-        print(f"beautygan-train: {error}", file=sys.stderr)
+        print(shown(f"beautygan-train: {error}"), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("beautygan-train: stopped; --resume goes on from the last checkpoint", file=sys.stderr)

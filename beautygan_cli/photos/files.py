@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import stat
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
@@ -17,7 +18,7 @@ from typing import IO, Protocol
 
 from beautygan_cli.errors import OutputError, PhotoError
 from beautygan_cli.photos import remote
-from beautygan_cli.photos.leftovers import taken_away_by
+from beautygan_cli.photos.leftovers import beginning, taken_away_by
 
 MAX_FILE_BYTES = 1 << 32  # what a TIFF can address; a file of holes can claim any size and take hours to read
 _TEMPORARY = re.compile(r"\.beautygan-[0-9a-f]{16}\.part")
@@ -208,8 +209,11 @@ def whole(path: Path, overwrite: bool, journal: Journal | None = None) -> Iterat
                     os.fsync(file.fileno())  # a full disk or quota may show only now
                 if journal is not None:
                     journal.writing(path, sha256_of(temporary))
-                if overwrite or (journal is not None and present(path) and journal.wrote(path)):
+                seen = _seen(path)  # before it is read, so that what is judged is what is replaced
+                if overwrite:
                     temporary.replace(path)
+                elif journal is not None and seen is not None and journal.wrote(path):
+                    _replace_own(temporary, path, seen)
                 else:
                     _name_unless_taken(temporary, path)
         finally:
@@ -258,6 +262,55 @@ def _name_unless_taken(temporary: Path, path: Path) -> None:
         except BaseException:
             path.unlink()
             raise
+
+
+def _seen(path: Path) -> tuple[int, int, int, int] | None:
+    """What tells a file from any other that takes its place or is written into it; None where there is none."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _replace_own(temporary: Path, path: Path, seen: tuple[int, int, int, int]) -> None:
+    """Let a finished file take the place of one of ours; FileExistsError where another came there meanwhile.
+
+    temporary: the finished file; path: its name to be; seen: what `_seen` said of the file there before it was found
+    to be ours.
+
+    Where the system can exchange two names, what was there has the temporary name afterwards and goes back if it is
+    not the one that was seen: nothing of a user's is lost, whenever it came. Elsewhere a moment remains between the
+    last look and the renaming.
+    """
+    with beginning:  # or the end of the process may take the temporary name away while a user's file has it
+        if not _exchanged(temporary, path):
+            if (now := _seen(path)) is None:
+                _name_unless_taken(temporary, path)
+            elif now == seen:
+                temporary.replace(path)
+            else:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        elif _seen(temporary) != seen:
+            if not _exchanged(temporary, path):  # taken away meanwhile: what came out keeps a name that nobody sweeps
+                temporary.rename(path.with_name(f"{path.stem}-{secrets.token_hex(4)}{path.suffix}"))
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+
+
+_HERE, _EXCHANGE = -100, 2  # Linux' AT_FDCWD and RENAME_EXCHANGE
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Let two files have each other's name, at one moment; False where system or disk can't, or one is gone."""
+    if not sys.platform.startswith("linux"):
+        return False
+    import ctypes
+
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):  # a C library without it
+        return False
+    return bool(rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0)
 
 
 _NO_HARD_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK, errno.EINVAL}

@@ -9,7 +9,7 @@ import json
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -129,19 +129,27 @@ class Rows:
             for place, text in self._database.execute("SELECT place, row FROM rows ORDER BY place"):
                 yield place, json.loads(text)
 
-    def fail_missing(self) -> list[dict[str, Any]]:
-        """The rows of results that were there and are gone, which count as failed from now on."""
+    def fail_missing(self, lost_file: Callable[[Path, Status], Path | None]) -> list[dict[str, Any]]:
+        """The rows of results that were there and are gone or spoilt, which count as failed from now on.
+
+        lost_file: by a result's path and status the first of its files that is not as it was, None where all are.
+        """
         lost = [
-            (place, values)
+            (place, values, file)
             for place, values in self._numbered()
-            if values["status"] != Status.FAILED and values["output"] and not os.path.exists(values["output"])  # noqa: PTH110
+            if values["status"] != Status.FAILED
+            and values["output"]
+            and (file := lost_file(Path(values["output"]), Status(values["status"])))
         ]
         with _told_if_full():
-            for place, values in lost:
-                gone = f"{printable(values['output'])} was {values['status']} and is gone; start again to make it."
-                now = {**values, "status": Status.FAILED, "reason": gone}
+            for place, values, file in lost:
+                gone, remedy = "gone", "start again to make it"
+                if os.path.lexists(file):
+                    gone, remedy = "no longer as it was", "remove it and start again to make it"
+                reason = f"{printable(file)} was {values['status']} and is {gone}; {remedy}."
+                now = {**values, "status": Status.FAILED, "reason": reason}
                 self._database.execute("UPDATE rows SET row = ? WHERE place = ?", (json.dumps(now), place))
-        return [values for _, values in lost]
+        return [values for _, values, _ in lost]
 
     def close(self) -> None:
         """Free the temporary file."""
@@ -240,14 +248,15 @@ def _csv(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     table = csv.DictWriter(page, FIELDS, lineterminator="\n", quoting=csv.QUOTE_ALL)
     table.writeheader()
     for values in rows:
-        table.writerow({name: _cell(value) for name, value in values.items()})
+        table.writerow({name: cell(value) for name, value in values.items()})
         yield page.getvalue()
         page.seek(0)
         page.truncate()
     yield page.getvalue()
 
 
-def _cell(value: Any) -> Any:
+def cell(value: Any) -> Any:
+    """A value as a cell of a table: text is one line, without what moves a terminal's cursor, and begins no formula."""
     # A spreadsheet takes a cell that begins so for a formula, and a file's name may be a stranger's.
     if not isinstance(value, str):
         return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ from beautygan_cli.errors import BeautyGANError, DatasetError
 from beautygan_cli.faces import alignment, contours, detection
 from beautygan_cli.faces.masks import lips_mask, skin_mask
 from beautygan_cli.imaging.colour import lab_to_rgb, rgb_to_lab, weighted_mean
+from beautygan_cli.photos.files import printable, whole
 from beautygan_cli.photos.find import find_photos
 from beautygan_cli.photos.photo import read_photo
 from beautygan_cli.types import FloatArray, UInt8Array
@@ -82,35 +84,49 @@ class Person:
 def load(folder: Path, cache: Path | None = None) -> list[Person]:
     """Everyone in a folder, sorted by name; the chips are kept in `cache` (an .npz) for the next run.
 
-    Raises DatasetError where the folder holds fewer than FEWEST people with a face.
+    Raises DatasetError where the folder holds fewer than FEWEST people with a face, or the cache is another file.
     """
     found, _ = find_photos([folder])
     digest = hashlib.sha256("\n".join(f"{item.path.name} {item.path.stat().st_size}" for item in found).encode())
     key = f"{digest.hexdigest()} {CHIP_SIZE} {CHIP_PADDING} {REDDEST_SKIN} {USUAL_SKIN} contours"
-    if cache and cache.is_file():
-        with np.load(cache) as stored:
-            if str(stored["key"]) == key:
-                return [
-                    Person(str(name), chip, landmarks, exact, None if np.isnan(curves).any() else curves)
-                    for name, chip, landmarks, exact, curves in zip(
-                        *(stored[part] for part in ("names", "chips", "landmarks", "exact", "contours")), strict=True
-                    )
-                ]
+    if cache and cache.is_file() and (kept := _kept(cache, key)) is not None:
+        return kept
     people = [person for item in found if (person := _read(item.path)) is not None]
     if len({person.person for person in people}) < FEWEST:
         raise DatasetError(f"{folder} holds photos of fewer than {FEWEST} people with a face to be found; add some.")
     if cache:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(
-            cache,
-            key=key,
-            names=[person.name for person in people],
-            chips=np.stack([person.chip for person in people]),
-            landmarks=np.stack([person.landmarks for person in people]),
-            exact=np.stack([person.exact for person in people]),
-            contours=np.stack([_UNKNOWN if person.contours is None else person.contours for person in people]),
-        )
+        with whole(cache, overwrite=True) as file:  # half a file of a killed run would be taken for a foreign one
+            np.savez(
+                file,
+                key=key,
+                names=[person.name for person in people],
+                chips=np.stack([person.chip for person in people]),
+                landmarks=np.stack([person.landmarks for person in people]),
+                exact=np.stack([person.exact for person in people]),
+                contours=np.stack([_UNKNOWN if person.contours is None else person.contours for person in people]),
+            )
     return people
+
+
+def _kept(cache: Path, key: str) -> list[Person] | None:
+    """The people of an earlier run's cache; None where they are of other photos or rules, and it is to be made anew.
+
+    Raises DatasetError for a file that `load` did not write: it is somebody's own, and stays.
+    """
+    try:
+        with np.load(cache) as stored:
+            if str(stored["key"]) != key:
+                return None
+            return [
+                Person(str(name), chip, landmarks, exact, None if np.isnan(curves).any() else curves)
+                for name, chip, landmarks, exact, curves in zip(
+                    *(stored[part] for part in ("names", "chips", "landmarks", "exact", "contours")), strict=True
+                )
+            ]
+    except (OSError, ValueError, TypeError, LookupError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise DatasetError(
+            f"{printable(cache)} holds no faces that a training found; move it away or name another file."
+        ) from error
 
 
 def split(people: list[Person]) -> tuple[list[Person], list[Person]]:

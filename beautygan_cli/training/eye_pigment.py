@@ -30,7 +30,7 @@ from beautygan_cli.model.session import MakeupSession
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.model.tf_runtime import quiet_tensorflow
 from beautygan_cli.photos.photo import read_photo
-from beautygan_cli.training import dataset, disturbances, examples, occluders, small_network, validation
+from beautygan_cli.training import dataset, disturbances, examples, occluders, run_folder, small_network, validation
 from beautygan_cli.training.dataset import Person
 from beautygan_cli.training.small_network import ExampleBuffer, Progress, convolution, cosine, restore_state, save_state
 from beautygan_cli.types import FloatArray, UInt8Array
@@ -105,10 +105,12 @@ class Example:
 def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None] = print) -> Path:
     """Train the network from a folder of photos and save it under `settings.out`; returns that folder.
 
-    Raises DatasetError where the folder holds too few faces.
+    Raises DatasetError where the folder holds too few faces, OutputError where `settings.out` holds what no training
+    put there.
     """
-    tf = quiet_tensorflow()
     out = Path(settings.out)
+    run_folder.claim(out)
+    tf = quiet_tensorflow()
     work = out / "training"
     work.mkdir(parents=True, exist_ok=True)
     people = dataset.load(Path(settings.faces), work / "people.npz")

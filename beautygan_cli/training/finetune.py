@@ -24,7 +24,7 @@ from beautygan_cli.model.tf_runtime import quiet_tensorflow
 from beautygan_cli.model.value_range import to_uint8
 from beautygan_cli.photos.find import find_photos
 from beautygan_cli.photos.photo import read_photo
-from beautygan_cli.training import dataset, examples, losses, train
+from beautygan_cli.training import dataset, examples, losses, run_folder, train
 from beautygan_cli.training.dataset import Person
 from beautygan_cli.training.example_buffer import Buffer, BufferPlan, fill
 from beautygan_cli.training.train import Progress, Tower
@@ -64,7 +64,8 @@ def finetune(tuning: Tuning, *, resume: bool = False, say: Callable[[str], None]
 
     Steps on drawn makeup, whose true answer is known; with `tuning.makeup`, every second step is on real made-up
     photos with BeautyGAN's unpaired losses instead. Raises ModelError where `init` holds no model or the run to
-    resume is another one's, DatasetError where a folder holds too few faces.
+    resume is another one's, DatasetError where a folder holds too few faces, OutputError where `tuning.out` holds what
+    no training put there.
     """
     tf = quiet_tensorflow()
     start = Trainable.load(Path(tuning.init))
@@ -142,9 +143,13 @@ FREE = frozenset({"init", "faces", "out", "makeup", "minutes", "steps", "workers
 
 
 def _claim(tuning: Tuning, start: Trainable, work: Path, resume: bool) -> None:
-    """Make the run's folder and save its settings there; refuse to mix two runs. A new run clears an old one away."""
+    """Make the run's folder and save its settings there; refuse to mix two runs. A new run clears an old one away.
+
+    Only in a folder of a training's own, see `run_folder`. ModelError, DatasetError, OutputError.
+    """
     if Path(tuning.out).resolve() == start.path.resolve():
         raise ModelError(f"{tuning.out} holds the model to start from; give another folder to --out")
+    run_folder.claim(Path(tuning.out))
     record = work / "settings.json"
     values = _settings(tuning) | {"sha256 of init": start.digest}
     if resume and record.is_file():

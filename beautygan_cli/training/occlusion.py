@@ -28,7 +28,7 @@ from beautygan_cli.imaging.drawing import smoothstep
 from beautygan_cli.makeup import rendering as makeup
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.model.tf_runtime import quiet_tensorflow
-from beautygan_cli.training import disturbances, occluders, small_network
+from beautygan_cli.training import disturbances, occluders, run_folder, small_network
 from beautygan_cli.training.dataset import STUDIO, Person, load, split
 from beautygan_cli.training.small_network import (
     ExampleBuffer,
@@ -100,10 +100,12 @@ class Example:
 def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None] = print) -> Path:
     """Train the network from a folder of photos and save it under `settings.out`; returns that folder.
 
-    Raises DatasetError where the folder holds too few faces.
+    Raises DatasetError where the folder holds too few faces, OutputError where `settings.out` holds what no training
+    put there.
     """
-    tf = quiet_tensorflow()
     out = Path(settings.out)
+    run_folder.claim(out)
+    tf = quiet_tensorflow()
     work = out / "training"
     work.mkdir(parents=True, exist_ok=True)
     cache = work / "people.npz"

@@ -18,7 +18,7 @@ from beautygan_cli.errors import ModelError
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.model.tf_runtime import quiet_tensorflow
 from beautygan_cli.photos.photo import Photo, write_photo
-from beautygan_cli.training import examples, networks
+from beautygan_cli.training import examples, networks, run_folder
 from beautygan_cli.training.dataset import evened, load, split
 from beautygan_cli.training.example_buffer import Buffer, BufferPlan, fill
 
@@ -80,10 +80,12 @@ class Progress:
 def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None] = print) -> Path:
     """Train a model from a folder of bare-faced photos and save it under `settings.out`; returns that folder.
 
-    Raises DatasetError where the folder holds too few faces.
+    Raises DatasetError where the folder holds too few faces, OutputError where `settings.out` holds what no training
+    put there.
     """
-    tf = quiet_tensorflow()
     out = Path(settings.out)
+    run_folder.claim(out)
+    tf = quiet_tensorflow()
     work = out / "training"
     work.mkdir(parents=True, exist_ok=True)
     if not resume:  # sets of another run may be of another size, seed or folder of faces

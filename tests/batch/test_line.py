@@ -4,6 +4,7 @@ import sys
 import threading
 import weakref
 from pathlib import Path, PurePath
+from types import SimpleNamespace
 
 import imageio.v3 as iio
 import numpy as np
@@ -14,9 +15,9 @@ from beautygan_cli.batch import line as batch_line
 from beautygan_cli.batch import result as batch_result
 from beautygan_cli.batch import sources as batch_sources
 from beautygan_cli.batch.manifest import Manifest
-from beautygan_cli.batch.naming import JOINT, Names
+from beautygan_cli.batch.naming import JOINT, Names, output_name
 from beautygan_cli.batch.options import RunConfig
-from beautygan_cli.batch.plan import Planner
+from beautygan_cli.batch.plan import Planner, with_todays_paths, without_paths
 from beautygan_cli.batch.sources import read_looks, read_source
 from beautygan_cli.faces import alignment, detection
 from beautygan_cli.makeup import composite, pipeline
@@ -77,6 +78,49 @@ def test_joined_names_differ_where_their_parts_could_be_read_in_two_ways(sources
     seconds = names("reference", *(f"{name}.jpg" for name in references))
     joined = [f"{first}{JOINT}{second}{end}" for first in firsts for second in seconds for end in ("", "_face2")]
     assert len(set(joined)) == len(joined)
+
+
+@pytest.mark.parametrize("given", [["b.jpg", "b.c__d", "d.jpg"], ["b.jpg", "b._face2"], ["b.jpg", "b.x@50", "x.jpg"]])
+def test_a_suffix_that_tells_references_apart_brings_nothing_in_that_joins_names(given):
+    """`a` with `b-c__d` and `a__b-c` with `d` would be one result."""
+    for name in names("reference", *given):
+        assert JOINT not in name
+        assert "_face" not in name
+        assert "@" not in name
+
+
+def test_a_photo_that_was_named_in_another_folder_before_takes_no_name_away(tmp_path):
+    manifest = Manifest(None)
+    first, second = tmp_path / "one" / "a.jpg", tmp_path / "two" / "a.jpg"
+    assert Names(manifest, "source").of([Found(first, PurePath("one"))]) == ["a"]
+    together = [Found(first, PurePath()), Found(second, PurePath())]
+    assert len(set(Names(manifest, "source").of(together))) == 2
+
+
+@pytest.mark.parametrize(
+    ("strength", "told"),
+    [(0.5, "50"), (1.0, "100"), (0.125, "12.5"), (0.5000001, "50.00001"), (1e-7, "0.00001"), (0.0, "0"), (1, "100")],
+)
+def test_strengths_that_differ_have_names_that_do(strength, told):
+    assert output_name("a", "b", ".jpg", strength) == f"a__b@{told}.jpg"
+
+
+@pytest.mark.parametrize(
+    ("reason", "kept"),
+    [
+        ("no face found in /x/in/a.jpg; crop it.", "no face found in \x1asource\x1a; crop it."),
+        ("/x/in/a.jpg with /x/look.jpg: too far.", "\x1asource\x1a with \x1alook\x1a: too far."),
+        ("/y/x/in/a.jpg and /x/in/a.jpg2 stay", "/y/x/in/a.jpg and /x/in/a.jpg2 stay"),
+    ],
+)
+def test_reasons_are_kept_without_paths_and_told_with_those_of_the_run(reason, kept):
+    def target(folder):
+        return SimpleNamespace(look=SimpleNamespace(path=Path(folder, "look.jpg")), output=Path(folder, "out", "a.jpg"))
+
+    source = Path("/x/in/a.jpg")
+    assert without_paths(reason, source, target("/x")) == kept
+    told = with_todays_paths(kept, Path("/z/in/a.jpg"), target("/z"))
+    assert told == (reason if kept == reason else reason.replace("/x/", "/z/"))
 
 
 def test_long_stem_is_cut_at_a_character():

@@ -27,6 +27,7 @@ from beautygan_cli.photos import remote
 from beautygan_cli.photos.files import printable, write_text
 from beautygan_cli.photos.find import Found
 from beautygan_cli.photos.photo import Photo, read_photo, write_photo
+from beautygan_cli.report.table import Rows
 
 Beautygan = Callable[..., tuple[int, list[str], str]]
 Place = Callable[..., Path]
@@ -402,7 +403,61 @@ def test_photos_that_a_strangers_manifest_places_elsewhere_are_not_asked_for(
             "INSERT INTO names VALUES (?, ?, ?, ?)", role, "." if role == "source" else "", "me", elsewhere
         )
         (name,) = Names(manifest, role).of([Found(tmp_path / "me.png", PurePath())])
-    assert (name, asked) == ("me-png", [])
+    # A name that the class does not give to such a photo keeps nobody from having it.
+    assert (name, asked) == ("me-png" if elsewhere.endswith("me.png") else "me", [])
+
+
+NOT_OURS = ["x", "..", "../me", "/me", "", "me\0", "me\x1b[31m", "me-jpg", "me-png-1", "me-png-02", "me" * 50_000]
+
+
+@pytest.mark.parametrize("role", ["source", "reference"])
+@pytest.mark.parametrize("planted", NOT_OURS, ids=lambda name: repr(name)[:12])
+def test_a_name_in_the_manifest_counts_only_if_a_run_gives_it(tmp_path: Path, role: str, planted: str) -> None:
+    (tmp_path / "me.png").touch()
+    with Manifest(tmp_path) as manifest:
+        folder = "." if role == "source" else ""
+        manifest._execute("INSERT INTO names VALUES (?, ?, ?, ?)", role, folder, planted, str(tmp_path / "me.png"))
+        assert Names(manifest, role).of([Found(tmp_path / "me.png", PurePath())]) == ["me"]
+
+
+@pytest.mark.parametrize("given", ["me", "me-png", "me-png-7"])
+def test_a_name_that_a_run_gives_stays(tmp_path: Path, given: str) -> None:
+    (tmp_path / "me.png").touch()
+    with Manifest(tmp_path) as manifest:
+        manifest.name("source", [(".", given, tmp_path / "me.png")])
+        assert Names(manifest, "source").of([Found(tmp_path / "me.png", PurePath())]) == [given]
+
+
+@pytest.mark.parametrize("role", ["source", "reference"])
+def test_one_name_for_two_photos_in_a_manifest_is_the_first_ones_alone(
+    beautygan: Beautygan, place: Place, tmp_path: Path, role: str
+) -> None:
+    for folder, index in (("1", 0), ("2", 1)):
+        place(f"{folder}/me.jpg", "bare", index)
+        place(f"{folder}/look.jpg", "worn", index)
+    stem, folder = ("me", ".") if role == "source" else ("look", "")
+    with Manifest(tmp_path / "made_up") as manifest:
+        for which in "12":
+            path = str(tmp_path / which / f"{stem}.jpg")
+            manifest._execute("INSERT INTO names VALUES (?, ?, ?, ?)", role, folder, stem, path)
+    sources, looks = (["1/me.jpg", "2/me.jpg"], ["1/look.jpg"]) if role == "source" else (["1/me.jpg"], ["1", "2"])
+    looks = [f"{item}/look.jpg" if "/" not in item else item for item in looks]
+    status, out, _ = beautygan("--no-makeup", *sources, "--ref", *looks)
+    assert status == 0
+    assert len(set(out)) == len(files(tmp_path / "made_up")) == 2
+
+
+def test_two_results_never_share_a_place(
+    beautygan: Beautygan, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place("a.jpg", "bare", 0)
+    place("b.jpg", "bare", 1)
+    place("look.jpg", "worn")
+    monkeypatch.setattr(Names, "of", lambda names, items: ["Me" if "a" in item.path.stem else "me" for item in items])
+    status, out, err = beautygan("--no-makeup", "a.jpg", "b.jpg", "--ref", "look.jpg")
+    assert (status, len(out)) == (1, 1)
+    complaint(err, "is the place of another result of this run; rename or leave out one of the photos.")
+    assert list(files(tmp_path / "made_up")) == [Path(out[0]).name]
 
 
 @pytest.mark.promise("Safe outputs", trials=20)
@@ -567,6 +622,30 @@ def test_outputs_keep_out_of_each_others_way_and_of_the_models(
     assert files(tmp_path) == before
 
 
+@pytest.mark.parametrize("status", [Status.MADE, Status.KEPT])
+@pytest.mark.parametrize("spoilt", ["emptied", "longer", "gone", "its second file gone"])
+def test_a_result_of_which_anything_is_lost_counts_as_failed(tmp_path: Path, spoilt: str, status: Status) -> None:
+    both = [tmp_path / "a__b.jpg", tmp_path / "a__b_face2.jpg"]
+    for file in both:
+        file.write_bytes(b"a photo")
+    rows = Rows()
+    rows.add(Outcome(tmp_path / "a.jpg", tmp_path / "b.jpg", both[0], status))
+    with Manifest(tmp_path) as manifest:
+        manifest.record(both[0], "key", State.MADE, files=both)
+        assert rows.fail_missing(manifest.lost_file) == []
+        lost = both[1] if "second" in spoilt else both[0]
+        if "gone" in spoilt:
+            lost.unlink()
+        else:
+            lost.write_bytes(b"" if spoilt == "emptied" else b"a photo, and more")
+        # One that was edited before the run kept it is somebody's own, of any length.
+        failed = not (spoilt == "longer" and status == Status.KEPT)
+        assert len(rows.fail_missing(manifest.lost_file)) == failed
+    (row,) = rows
+    assert (row["status"] == "failed") == failed
+    assert not failed or printable(lost) in row["reason"]
+
+
 def test_a_result_that_is_gone_at_the_end_has_failed(
     beautygan: Beautygan, pair: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -580,7 +659,7 @@ def test_a_result_that_is_gone_at_the_end_has_failed(
     monkeypatch.setattr(run.Outputs, "take", remove_after)
     status, out, err = beautygan(*pair, "--report", "r.json")
     assert (status, out) == (1, ["made_up/me__look.png"])
-    complaint(err, "made_up/me__look.png were there and are gone")
+    complaint(err, "made_up/me__look.png were there and are gone or spoilt")
     assert "0 made, 1 failed" in err
     (row,) = json.loads((tmp_path / "r.json").read_text())["results"]
     assert row["status"] == "failed" and "is gone" in row["reason"]

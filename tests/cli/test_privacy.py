@@ -127,6 +127,22 @@ def test_reports_hold_no_absolute_path_unless_asked(
     assert str(tmp_path / "selfies" / "beach" / "me.jpg") in page.read_text()
 
 
+def test_a_folder_that_was_moved_tells_nothing_of_where_it_was(
+    beautygan: Beautygan, no_face: Path, tmp_path: Path
+) -> None:
+    before, now = tmp_path / "alice", tmp_path / "public"
+    (before / "in").mkdir(parents=True)
+    no_face.rename(before / "in" / "wall.png")
+    for folder in (before, now):
+        if folder == now:
+            before.rename(now)
+        arguments = ("--no-makeup", folder / "in", "--look", "cat-eye", "--out", folder / "out", "--gallery")
+        assert beautygan(*arguments, "--report", folder / "report.json")[0] == 1
+    told = json.loads((now / "report.json").read_text())["results"][0]["reason"]
+    assert told.startswith("no face found in in/wall.png;")
+    assert "alice" not in (now / "out" / "index.html").read_text()
+
+
 def test_relative_names_stay_as_they_were_given(beautygan: Beautygan, place: Place, tmp_path: Path) -> None:
     place("selfies/beach/me.jpg", "bare")
     place("look.jpg", "worn")

@@ -8,6 +8,7 @@ import os
 import struct
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -170,6 +171,32 @@ def test_a_full_disk_for_temporary_files_is_a_sentence(tmp_path: Path, monkeypat
         assert "can't be used: the disk is full" in done.stderr
     finally:
         subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_the_tables_of_an_evaluation_begin_no_formula_and_move_no_cursor() -> None:
+    from beautygan_cli.cli.evaluate import Row, fault_csv
+
+    figures = defaultdict(lambda: 1.0, lids_ratio=1.0)  # of every figure that the faults are told by
+    table = fault_csv([Row("=1+1\x1b[31m.jpg", "@look\r.jpg", "=cmd|calc\x1b[2J", (figures,))])
+    row = table.splitlines()[1]
+    assert row.startswith('"\'=1+1\\x1b[31m.jpg","\'@look\\r.jpg","\'=cmd|calc\\x1b[2J","1.0000"')
+    assert table.count("\n") == 2
+
+
+@pytest.mark.parametrize("command", ["evaluate", "train"])
+def test_messages_of_the_other_commands_move_no_cursor(
+    command: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from beautygan_cli.cli import evaluate, train
+
+    name = str(tmp_path / "no\x1b[31mphotos")
+    if command == "evaluate":
+        assert evaluate.main(["--model", name, "--sources", name, "--refs", name]) == 2
+    else:
+        assert train.main(["--faces", name, "--out", str(tmp_path / "out"), "--steps", "1"]) == 2
+    err = capfd.readouterr().err
+    assert "\x1b" not in err
+    assert "no\\x1b[31mphotos" in err
 
 
 def test_rows_of_a_photo_that_came_again_are_one() -> None:

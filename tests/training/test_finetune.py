@@ -23,7 +23,7 @@ from beautygan_cli.model.checkpoint import bundled_model, find_checkpoint, read_
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.model.tf_runtime import quiet_tensorflow
 from beautygan_cli.photos.photo import read_photo
-from beautygan_cli.training import dataset, losses, networks
+from beautygan_cli.training import dataset, losses, networks, run_folder
 from beautygan_cli.training import finetune as module
 from beautygan_cli.training.finetune import Tuning, finetune
 from beautygan_cli.training.trainable import Trainable
@@ -48,6 +48,7 @@ def tuning(tmp_path: Path, cast: Path):
 
     def make(init: Path, **options: object) -> Tuning:
         out = tmp_path / "tuned"
+        run_folder.claim(out)
         (out / "finetuning").mkdir(parents=True, exist_ok=True)
         (out / "finetuning" / "people.npz").write_bytes(cast.read_bytes())
         common = {"steps": 4, "buffer": 4, "precision": "fp32", "warm_up": 2}
@@ -307,6 +308,7 @@ def test_the_published_model_learns_from_photos_and_still_is_one(published: Path
 @pytest.mark.slow
 def test_the_worked_example_in_few_steps(model: Path, tmp_path: Path, cast: Path) -> None:
     out = tmp_path / "mine"
+    run_folder.claim(out)
     (out / "finetuning").mkdir(parents=True)
     (out / "finetuning" / "people.npz").write_bytes(cast.read_bytes())
     arguments = ["--init", model, "--faces", BARE, "--makeup", MADE_UP, "--out", out, "--steps", 2, "--buffer", 3]

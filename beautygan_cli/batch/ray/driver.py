@@ -22,8 +22,8 @@ from itertools import islice
 from pathlib import Path
 
 from beautygan_cli.batch.manifest import Record, State
-from beautygan_cli.batch.outcome import Outcome
-from beautygan_cli.batch.plan import Planner, identity
+from beautygan_cli.batch.outcome import Outcome, Status
+from beautygan_cli.batch.plan import Place, Planner, identity
 from beautygan_cli.batch.ray.jobs import Job, Shared
 from beautygan_cli.batch.ray.pool import Layout, Pool
 from beautygan_cli.errors import PhotoError
@@ -133,6 +133,10 @@ class Driver(Planner):
         A source without any record is not read here: nothing of it can be done already, and its worker reads it anyway.
         """
         places = self.outputs(item, name)
+        own, refused = self.apart(item, places)
+        if refused:  # a job has all of a source's places or none
+            reason = refused[0].reason
+            return [*refused, *(_failed(item, place, reason) for place in own)], None, []
         outputs = [place.output for place in places]
         known = {str(output): record for output in outputs if (record := self.manifest.result(output))}
         announced = [(output, "") for output in outputs if self.config.overwrite or not present(output)]
@@ -156,6 +160,10 @@ class Driver(Planner):
             {str(file): self.manifest.digests(file) for file in {*outputs, *files}},
         )
         return [], job, [(output, key) for output, key in announced if str(output) not in job.protected]
+
+
+def _failed(item: Found, place: Place, reason: str) -> Outcome:
+    return Outcome(item.path, place.look.path, place.output, Status.FAILED, reason, asked=place.asked)
 
 
 def _names_of(record: Record | None) -> list[str]:
