@@ -24,10 +24,10 @@ def ended_at_once(command: str) -> Iterator[None]:
         return
 
     def end(number: int, frame: FrameType | None) -> None:
-        with contextlib.suppress(OSError, ValueError):  # whoever reads it may be gone
+        with contextlib.suppress(OSError, ValueError, RuntimeError):  # whoever reads it may be gone
             sys.stdout.flush()
-        with contextlib.suppress(OSError):
-            os.write(2, f"{command}: stopped at once\n".encode())
+        with contextlib.suppress(OSError, ValueError):  # past its buffer, which the signal may have come into
+            os.write(sys.stderr.fileno(), f"{command}: stopped at once\n".encode())
         os._exit(128 + number)
 
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
