@@ -361,12 +361,14 @@ def test_a_small_file_that_asks_for_many_frames_is_refused(tmp_path: Path) -> No
 # Bombs
 
 
+@pytest.mark.promise("Hostile photos")
 def test_frames_larger_than_any_cameras_are_refused_before_one_is_decoded(tmp_path: Path) -> None:
     ffmpeg("-f", "lavfi", "-i", "color=size=6400x6400:rate=25:duration=0.04", "-c:v", "mjpeg", tmp_path / "large.avi")
     with pytest.raises(PhotoError, match=r"^\S+ has 6400 x 6400 pixels, over the 35,651,584 [^.]+\.$"):
         probe_clip(tmp_path / "large.avi")
 
 
+@pytest.mark.promise("Hostile photos")
 def test_frames_that_so_short_a_file_cannot_hold_are_refused(tmp_path: Path) -> None:
     """Two frames, and 60 a second between them for 50 seconds."""
     gap = ["-vf", "setpts=N*50/TB", "-fps_mode", "vfr", "-c:v", "libx264", "-frames:v", "2"]
@@ -375,6 +377,7 @@ def test_frames_that_so_short_a_file_cannot_hold_are_refused(tmp_path: Path) -> 
         probe_clip(tmp_path / "gap.mkv")
 
 
+@pytest.mark.promise("Hostile photos")
 def test_no_more_pixels_are_decoded_than_a_files_bytes_can_hold(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -387,6 +390,7 @@ def test_no_more_pixels_are_decoded_than_a_files_bytes_can_hold(
         list(read_frames(clip))
 
 
+@pytest.mark.promise("Hostile photos")
 def test_a_still_picture_is_no_bomb(tmp_path: Path) -> None:
     """What takes fewest bytes a pixel of all that is recorded: nothing moves."""
     still = "smptebars=size=640x360:rate=60:duration=40"
