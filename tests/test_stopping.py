@@ -102,6 +102,53 @@ def test_a_run_that_is_deaf_inside_a_library_ends_all_the_same():
     assert complaint.count(b"\n") == 1
 
 
+# A command, of which one function stands still for ever with a process that it began.
+STILL = """
+import importlib, multiprocessing, pathlib, sys, time
+module, name = sys.argv.pop(1), sys.argv.pop(1)
+module = importlib.import_module(module)
+def still(*arguments):
+    multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,), daemon=True).start()
+    print("begun", flush=True)
+    time.sleep(600)
+setattr(module, name, still)
+sys.exit(module.main())
+"""
+COMMANDS = {
+    "before the imports": ("main", "_done", ["a.jpg", "--ref", "b.jpg"], "beautygan: stopped at once"),
+    "before the imports of training": ("train", "parser", [], "beautygan-train: stopped at once"),
+    "training": ("train", "_train", ["--faces", "a", "--out", "b"], "beautygan-train: stopped; --resume goes on"),
+    "evaluating": ("evaluate", "_run", ["--rendered", "4"], "beautygan-evaluate: stopped; nothing was written"),
+}
+
+
+@pytest.mark.parametrize("moment", COMMANDS)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_each_command_ends_by_itself_and_with_one_line(tmp_path, moment, number):
+    """By itself, with a status: a signal that is left to the system reaches no first process of a container."""
+    module, name, arguments, words = COMMANDS[moment]
+    command = [sys.executable, "-c", STILL, f"beautygan_cli.cli.{module}", name, *arguments]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            assert process.stdout.readline() == b"begun\n"
+            begun = descendants(process.pid)
+            process.send_signal(number)
+            process.wait(PATIENCE)
+            deadline = time.monotonic() + PATIENCE
+            if moment == "training":  # the others begin none
+                while any(map(_is_running, begun)) and time.monotonic() < deadline:
+                    time.sleep(0.02)
+                assert not any(map(_is_running, begun)) and begun
+        finally:
+            process.kill()
+            for pid in begun:
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+        said = process.stderr.read().decode()
+    assert process.returncode == 128 + number, said
+    assert said.startswith(words) and said.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("moment", "number"),
     [*((moment, signal.SIGTERM) for moment in MOMENTS), ("composing", signal.SIGINT), ("searching", signal.SIGINT)],

@@ -232,7 +232,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     thread_counts.keep_linear_algebra_single()
     try:
-        return _run(options)
+        from beautygan_cli.cli.stopping import until_stopped
+
+        return until_stopped(lambda _: _run(options), tell=lambda: _say("stopped; nothing was written"))
     except BeautyGANError as error:
         _say(str(error))
         return NOT_STARTED

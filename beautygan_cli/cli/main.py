@@ -12,11 +12,17 @@ from pathlib import Path
 from beautygan_cli.batch import thread_counts
 from beautygan_cli.cli import defaults
 from beautygan_cli.cli.arguments import FIRST_STEPS, Arguments, complaint, completed, parser
+from beautygan_cli.cli.early import ended_at_once
 from beautygan_cli.cli.exit_status import DONE, INTERRUPTED, NOT_STARTED, SOME_FAILED
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
+    with ended_at_once("beautygan"):
+        return _main(arguments)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     if not given:
         print(FIRST_STEPS, end="", file=sys.stderr)

@@ -45,21 +45,26 @@ def say(message: str) -> None:
     print(f"beautygan: {shown(message)}", file=sys.stderr, flush=True)
 
 
-def until_stopped(work: Callable[[End], int], *, waits: bool = False) -> int:
+def _say_at_once() -> None:
+    say(_AT_ONCE)
+
+
+def until_stopped(work: Callable[[End], int], *, waits: bool = False, tell: Callable[[], object] = _say_at_once) -> int:
     """Do the work, in the main thread until a signal; returns the exit status, or ends the process with it.
 
     Ctrl-C and SIGTERM set `End.stop`, which ends a run in good order. A second one ends it at once; so does the first
     as long as `End.running` is not set. As the first process of a container, the command would be deaf to a signal
-    that nothing is set for. waits: whether the work may take longer than LONGEST to end, since other processes do it.
+    that nothing is set for. waits: whether the work may take longer than LONGEST to end, since other processes do it;
+    tell: says, in any thread, that the work was ended at once.
     """
     end = End()
-    with _signals(end, None if waits else LONGEST):
+    with _signals(end, None if waits else LONGEST, tell):
         try:
             status = work(end)
         except (BeautyGANError, KeyboardInterrupt):  # either may come of the stop
             if not end.stopped_by:
                 raise
-            say(_AT_ONCE)
+            tell()
             status = end.status
         if end.stopped_by and not waits:
             # A thread may still be opening the model, searching a photo or composing one: nobody can hurry that up,
@@ -73,7 +78,7 @@ def until_stopped(work: Callable[[End], int], *, waits: bool = False) -> int:
 
 
 @contextlib.contextmanager
-def _signals(end: End, longest: float | None) -> Iterator[None]:
+def _signals(end: End, longest: float | None, tell: Callable[[], object]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -90,7 +95,7 @@ def _signals(end: End, longest: float | None) -> Iterator[None]:
     heard, told = socket.socketpair()
     told.setblocking(False)
     over = threading.Event()
-    threading.Thread(target=_watch, args=(heard, over, longest), daemon=True, name="stopping").start()
+    threading.Thread(target=_watch, args=(heard, over, longest, tell), daemon=True, name="stopping").start()
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     wakened = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
     try:
@@ -103,15 +108,15 @@ def _signals(end: End, longest: float | None) -> Iterator[None]:
         told.close()
 
 
-def _watch(heard: socket.socket, over: threading.Event, longest: float | None) -> None:
-    """End the process `longest` seconds after a signal if its work is not over by then; None: never."""
+def _watch(heard: socket.socket, over: threading.Event, longest: float | None, tell: Callable[[], object]) -> None:
+    """End the process `longest` seconds after a signal if its work is not over by then; None: never. tell: says so."""
     with heard:
         while numbers := heard.recv(16):
             stopping = [number for number in numbers if number in (signal.SIGINT, signal.SIGTERM)]
             if stopping and not over.wait(longest):
                 take_away()
                 # Whoever reads stderr may have stopped doing so, and a line that is not read waits for ever.
-                last = threading.Thread(target=say, args=(_AT_ONCE,), daemon=True)
+                last = threading.Thread(target=tell, daemon=True)
                 last.start()
                 last.join(_SPEAKING)
                 os._exit(128 + stopping[0])

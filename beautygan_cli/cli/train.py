@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import re
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from beautygan_cli.cli.console import shown
+from beautygan_cli.cli.early import ended_at_once
+from beautygan_cli.cli.exit_status import DONE, INTERRUPTED, NOT_STARTED
 from beautygan_cli.cli.parsing import Parser
 from beautygan_cli.errors import BeautyGANError, ModelError
-from beautygan_cli.model.checkpoint import bundled_model
-from beautygan_cli.training.examples import VARIATIONS
-from beautygan_cli.training.finetune import Tuning, finetune
-from beautygan_cli.training.train import Settings, train
+from beautygan_cli.photos.leftovers import taken_away_by
+
+if TYPE_CHECKING:
+    from beautygan_cli.training.finetune import Tuning
+    from beautygan_cli.training.train import Settings
 
 
 def parser() -> Parser:
     """The command's options."""
+    from beautygan_cli.training.examples import VARIATIONS
+    from beautygan_cli.training.train import Settings
+
     result = Parser(
         "beautygan-train",
         description="Train a makeup-transfer model from bare-faced photos alone: makeup is drawn on them, so the true "
@@ -79,26 +86,51 @@ def parser() -> Parser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train; 0 when done, 2 when it could not start, 130 after Ctrl-C."""
-    options = parser().read(arguments, argparse.Namespace())
+    """Train; 0 when done, 2 when it could not start, 130 after Ctrl-C and 143 after SIGTERM."""
+    with ended_at_once("beautygan-train"):
+        options = parser().read(arguments, argparse.Namespace())
+        # Nothing heavy before this line, so that a signal is heard while the rest is imported.
+        from beautygan_cli.cli.stopping import until_stopped
 
-    def say(line: str) -> None:
-        print(shown(line), file=sys.stderr, flush=True)
+        try:
+            with taken_away_by(_end_workers):
+                return until_stopped(lambda _: _train(options), tell=_say_stopped)
+        except BeautyGANError as error:
+            _say(f"beautygan-train: {error}")
+            return NOT_STARTED
+        except KeyboardInterrupt:
+            _say_stopped()
+            return INTERRUPTED
 
-    try:
-        _refuse_misplaced(options)
-        if options.init is not None:
-            finetune(_tuning(options), resume=options.resume, say=say)
-        else:
-            train(_settings(options), resume=options.resume, say=say)
-    except BeautyGANError as error:
-        print(shown(f"beautygan-train: {error}"), file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("beautygan-train: stopped; --resume goes on from the last checkpoint", file=sys.stderr)
-        return 130
+
+def _train(options: argparse.Namespace) -> int:
+    """Train by the command's options, in this thread and processes of its own; returns the exit status."""
+    from beautygan_cli.training.finetune import finetune
+    from beautygan_cli.training.train import train
+
+    _refuse_misplaced(options)
+    if options.init is not None:
+        finetune(_tuning(options), resume=options.resume, say=_say)
+    else:
+        train(_settings(options), resume=options.resume, say=_say)
     print(options.out)
-    return 0
+    return DONE
+
+
+def _say(line: str) -> None:
+    from beautygan_cli.cli.console import shown
+
+    print(shown(line), file=sys.stderr, flush=True)
+
+
+def _say_stopped() -> None:
+    _say("beautygan-train: stopped; --resume goes on from the last checkpoint")
+
+
+def _end_workers() -> None:
+    """End the processes that draw training sets: what Python does at its own end, and not where a signal ends it."""
+    for process in multiprocessing.active_children():
+        process.kill()
 
 
 def _refuse_misplaced(options: argparse.Namespace) -> None:
@@ -118,6 +150,9 @@ def _refuse_misplaced(options: argparse.Namespace) -> None:
 
 
 def _tuning(options: argparse.Namespace) -> Tuning:
+    from beautygan_cli.model.checkpoint import bundled_model
+    from beautygan_cli.training.finetune import Tuning
+
     return Tuning(
         init=options.init or str(bundled_model()),
         faces=options.faces,
@@ -136,6 +171,9 @@ def _tuning(options: argparse.Namespace) -> Tuning:
 
 
 def _settings(options: argparse.Namespace) -> Settings:
+    from beautygan_cli.training.finetune import Tuning
+    from beautygan_cli.training.train import Settings
+
     return Settings(
         faces=options.faces,
         out=options.out,
@@ -160,6 +198,8 @@ def _positive(text: str) -> int:
 
 
 def _variations(text: str) -> tuple[str, ...]:
+    from beautygan_cli.training.examples import VARIATIONS
+
     names = tuple(text.split(","))
     if unknown := [name for name in names if name not in VARIATIONS]:
         raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(VARIATIONS)}")

@@ -234,6 +234,7 @@ class _Content:
 
     def __init__(self, data: Any, path: Path) -> None:
         self.data, self._path, self._left = data, path, limits.MAX_FIELDS
+        self._names_left = limits.MAX_ALL_NAMES
 
     def fields(self, start: int, end: int) -> Iterator[wire.Field]:
         """Those of the message that lies there. ModelError for too many in all."""
@@ -242,6 +243,17 @@ class _Content:
             if self._left < 0:
                 raise ModelError(f"{self._path} holds more parts than a model's graph may have")
             yield field
+
+    def name(self, message: wire.Field) -> str:
+        """That of a node or of a function's signature. ModelError for too long ones in all.
+
+        One character beyond the first 65,536 makes each of a name's take four bytes in memory.
+        """
+        found = _text(self, message, _NAME)
+        self._names_left -= len(found)
+        if self._names_left < 0:
+            raise ModelError(f"{self._path} holds longer names than a model's graph may have")
+        return found
 
 
 def _mapped(path: Path) -> Any:
@@ -263,11 +275,11 @@ def _looked_through(content: _Content, path: Path) -> MetaGraph:
                 count += 1
                 if count > limits.MAX_GRAPH_NODES:
                     raise ModelError(f"{path} holds more than the {limits.MAX_GRAPH_NODES} nodes that a model may have")
-                places[_text(content, part, _NAME)] = part.start, part.end
+                places[content.name(part)] = part.start, part.end
             elif part.number == _LIBRARY:
                 for function in _within(content, part.start, part.end, _FUNCTION):
                     for signature in _within(content, function.start, function.end, _SIGNATURE):
-                        functions.add(_text(content, signature, _NAME))
+                        functions.add(content.name(signature))
                     if len(functions) > limits.MAX_GRAPH_NODES:
                         raise ModelError(f"{path} holds more functions than a model may have")
             elif part.number == _VERSIONS and part.kind == wire.BYTES:

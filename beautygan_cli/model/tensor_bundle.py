@@ -58,18 +58,18 @@ class Bundle:
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Of a variable."""
-        return self.entries[name].shape
+        return self.entries[name.encode()].shape
 
     def dtype(self, name: str) -> Any:
         """Its TensorFlow type."""
-        return self.entries[name].dtype
+        return self.entries[name.encode()].dtype
 
     def __contains__(self, name: str) -> bool:
-        return name in self.entries
+        return name.encode() in self.entries
 
     def value(self, name: str) -> NDArray[Any]:
         """A variable's value. BundleError where the shard holds something else."""
-        entry = self.entries[name]
+        entry = self.entries[name.encode()]
         with self._shard(entry.shard) as file:
             file.seek(entry.offset)
             content = file.read(entry.size)
@@ -78,9 +78,11 @@ class Bundle:
         return np.frombuffer(content, entry.dtype.as_numpy_dtype).reshape(entry.shape)
 
 
-def _entries(index: bytes, sizes: Sequence[int]) -> dict[str, Entry]:
+def _entries(index: bytes, sizes: Sequence[int]) -> dict[bytes, Entry]:
+    """The variables of an index by their names in UTF-8, as the index has them; sizes: of the shards, in bytes."""
     tf = runtime()
-    header, entries, needed = None, {}, 0
+    header, needed = None, 0
+    entries: dict[bytes, Entry] = {}
     try:
         for key, value in _table(index):
             kind = tf.BundleEntryProto if key else tf.BundleHeaderProto
@@ -89,9 +91,9 @@ def _entries(index: bytes, sizes: Sequence[int]) -> dict[str, Entry]:
             if not key:
                 header = message
             elif (entry := _entry(message)) is not None:
-                entries[key.decode("utf-8")] = entry
+                entries[key] = entry
                 needed += entry.size
-    except (WireError, UnicodeDecodeError, tf.DecodeError, IndexError) as error:
+    except (WireError, tf.DecodeError, IndexError) as error:
         raise BundleError("no index of a checkpoint") from error
     if header is None or header.endianness != 0 or header.num_shards != len(sizes):
         raise MisfitError(f"it is one of {len(sizes)} data shards, and the index is not theirs")
@@ -138,13 +140,21 @@ def _table(content: bytes) -> Iterator[tuple[bytes, bytes]]:
         raise WireError("no table")
     _, place = _handle(content, foot, len(content))
     (start, size), _ = _handle(content, place, len(content))
-    total, last = 0, b""
-    for _, where in _block(content, start, size):
+    total, length, last = 0, 0, b""
+    left = len(content)  # bytes; blocks lie beside each other, and one that is named again and again is read each time
+    for blocks, (name, where) in enumerate(_block(content, start, size), start=1):
         (block_start, block_size), _ = _handle(where, 0, len(where))
+        left -= block_size + _BLOCK_END
+        length += len(name)
+        if left < 0 or blocks > limits.MAX_INDEX_ENTRIES:
+            raise WireError("a table of too many blocks")
         for key, value in _block(content, block_start, block_size):
             total += 1
-            if total > limits.MAX_INDEX_ENTRIES or (total > 1 and key <= last):
-                raise WireError("a table with too many keys, or out of order")
+            length += len(key)
+            if total > limits.MAX_INDEX_ENTRIES or length > limits.MAX_ALL_KEYS_BYTES:
+                raise WireError("a table with too many keys, or too long ones")
+            if total > 1 and key <= last:
+                raise WireError("a table that is out of order")
             last = key
             yield key, value
 

@@ -24,7 +24,15 @@ from beautygan_cli.photos.exif import orientation_left, upright
 from beautygan_cli.photos.facts import facts_of
 from beautygan_cli.photos.files import opened, printable
 from beautygan_cli.photos.formats import format_of
-from beautygan_cli.photos.photo import MAX_PIXELS, Metadata, Photo, encoding_options, metadata_of, stored_levels
+from beautygan_cli.photos.photo import (
+    MAX_PIXELS,
+    Metadata,
+    Photo,
+    encoding_options,
+    metadata_of,
+    refuse_too_many_parts,
+    stored_levels,
+)
 from beautygan_cli.photos.pillow import prepared_pillow
 from beautygan_cli.photos.webp import is_lossless
 
@@ -95,6 +103,7 @@ def animation_format(path: Path) -> str | None:
         if photo_format not in SUFFIXES or still_webp:
             return None
         file.seek(0)
+        refuse_too_many_parts(file, printable(path))
         with prepared_pillow().open(file, formats=[photo_format]) as image:
             return photo_format if getattr(image, "is_animated", False) else None
     return None
@@ -222,6 +231,7 @@ def _opened(path: Path, max_pixels: int) -> Iterator[tuple[Any, Any, tuple[str, 
     name = printable(path)
     pillow = prepared_pillow(max_pixels)
     with opened(path) as file:
+        refuse_too_many_parts(file, name)
         try:
             with pillow.open(file, formats=list(SUFFIXES)) as image:
                 facts = facts_of(image, file)

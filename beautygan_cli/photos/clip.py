@@ -55,6 +55,11 @@ COVER = "(attached pic)"
 LONGEST = 4 * 3600  # seconds of a clip
 MOST_FRAMES = 1_000_000
 LEAST_FRAME = 4  # bytes of the file to a frame: less than any codec takes for one, and so it is filled in
+LARGEST_FRAME = 8192 * 4352  # pixels: the most of H.264's and HEVC's highest level, 6.2
+# A still picture is what takes least: at 1280 x 720 and 60 frames a second x264, x265 and libvpx-vp9 gave a still
+# portrait 3,000 to 6,000 pixels a byte, and bars of a test picture, without a face, 12,000 to 16,000.
+MOST_PIXELS_A_BYTE = 20_000
+ANY_PIXELS = 500_000_000  # of all frames together, that the shortest file may claim: four seconds in full HD
 USUAL_RATE = 60  # frames a second: a clip that claims more than this and than it has is brought to it
 LOCATION_TAGS = ("location", "location-eng", "com.apple.quicktime.location.ISO6709")
 MOST_TAGS = 200  # names and values that are gone through; more than any camera writes
@@ -128,7 +133,11 @@ class Clip:
 
 
 def probe_clip(path: Path, max_pixels: int = MAX_PIXELS) -> Clip:
-    """Look at a clip, and decode its first frame. PhotoError where that can't be done, or ffmpeg is missing."""
+    """Look at a clip, and decode its first frame.
+
+    path: the clip's file; max_pixels: of a frame. Returns what is known of the clip. PhotoError where that can't be
+    done or ffmpeg is missing, for frames larger than any camera's, and for more pixels than the file's bytes can hold.
+    """
     name = printable(path)
     if not clips_readable():
         raise PhotoError(f"{name} is a clip, which takes one more package; run: {INSTALL_CLIPS}")
@@ -145,6 +154,12 @@ def probe_clip(path: Path, max_pixels: int = MAX_PIXELS) -> Clip:
     unshown = UNSHOWN.get(colours[2]) or _untagged(said + of_first, colours)
     if unshown:  # ffmpeg can't read all of these
         raise PhotoError(f"{name} is {unshown}; export it in SDR, as Rec. 709, first.")
+    larger = re.search(r"\bPicture size (\d+)x(\d+) exceeds", found.stderr)  # than what ffmpeg was told to decode
+    if larger and (found.returncode or not frame):
+        raise PhotoError(
+            f"{name} has {larger[1]} x {larger[2]} pixels, over the {LARGEST_FRAME:,} that a clip's frames may have;"
+            " make it smaller."
+        )
     if found.returncode or not frame or not described or not {"tb", "dimensions"} <= about.keys():
         raise PhotoError(f"{name} can't be read as a clip{_last_words(found.stderr, path)}; save it anew as MP4.")
     width, height = (int(side) for side in about["dimensions"].split("x"))
@@ -160,6 +175,11 @@ def probe_clip(path: Path, max_pixels: int = MAX_PIXELS) -> Clip:
         raise PhotoError(
             f"{name} lasts {seconds / 3600:.1f} hours at {float(rate):.0f} frames a second, over the limit of"
             f" {LONGEST // 3600} hours and {MOST_FRAMES:,} frames; cut it into parts first."
+        )
+    if seconds * rate * width * height > _most_pixels(path):
+        raise PhotoError(
+            f"{name} claims {seconds * float(rate):,.0f} frames of {width} x {height} pixels, which so short a file"
+            " can't hold; save it anew as MP4, with fewer frames a second."
         )
     text = tuple(number for number, kind, about in streams if _subtitles(kind, about) in TEXT_SUBTITLES)
     notes = _notes(said, streams, described, whole=not (width % 2 or height % 2))
@@ -219,6 +239,11 @@ def _length(path: Path, said: str, rate: Fraction) -> float:
     # It may be that of other streams, such as of one subtitle: what the pictures have is counted.
     played = _ffmpeg([*_input(path), "-map", PICTURE, "-c", "copy", "-f", "null", "-"], words="info").stderr
     return _seconds(r"^.* time=", played) or seconds
+
+
+def _most_pixels(path: Path) -> int:
+    """How many pixels all frames of a clip may have together, by the length of its file."""
+    return max(ANY_PIXELS, MOST_PIXELS_A_BYTE * path.stat().st_size)
 
 
 def _is_long(seconds: float, rate: Fraction) -> bool:
@@ -386,8 +411,9 @@ def _colours(described: str) -> tuple[str, str, str]:
 
 def read_frames(clip: Clip) -> Generator[UInt8Array, None, None]:
     """The frames of a clip one by one, (H, W, 3) uint8 RGB, upright, deinterlaced, at its constant rate. PhotoError."""
-    most = max(1, min(MOST_FRAMES, int(LONGEST * clip.rate), clip.path.stat().st_size // LEAST_FRAME))
     width, height = clip.size
+    by_length = min(clip.path.stat().st_size // LEAST_FRAME, _most_pixels(clip.path) // (width * height))
+    most = max(1, min(MOST_FRAMES, int(LONGEST * clip.rate), by_length))
     name = printable(clip.path)
     scale = f"scale=in_color_matrix={clip.matrix}:in_range={'pc' if clip.full_range else 'tv'}"
     fields = "bwdif=mode=send_frame:deint=all," if clip.interlaced else ""
@@ -555,6 +581,8 @@ def _input(path: Path, later: float = 0.0) -> list[str]:
         CONTAINERS,
         "-codec_whitelist",
         CODECS,
+        "-max_pixels",
+        str(LARGEST_FRAME),
         "-i",
         _file(path),
     ]

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from beautygan_cli.errors import OutputError, PhotoError
-from beautygan_cli.photos import icc, png, remote, tiff
+from beautygan_cli.photos import icc, jpeg_scans, png, ppm, remote, tiff
 from beautygan_cli.photos.captions import (
     COMMENT_KEYWORD,
     IIM_KEYWORD,
@@ -49,7 +49,6 @@ from beautygan_cli.photos.exif import (
 from beautygan_cli.photos.facts import Facts, facts_of
 from beautygan_cli.photos.files import Journal, opened, printable, reason_of, refuse_to_replace, whole
 from beautygan_cli.photos.formats import FIRST_SUFFIX, FORMATS, format_of, known_suffixes
-from beautygan_cli.photos.jpeg_scans import has_too_many_parts
 from beautygan_cli.photos.pillow import prepared_pillow
 from beautygan_cli.photos.tiff import is_raw
 from beautygan_cli.photos.xmp import lost_xmp, xmp_for_result, xmp_of
@@ -144,8 +143,7 @@ def decode_photo(file: io.BufferedIOBase, path: Path, *, max_pixels: int = MAX_P
     too_large = f"{name} has more than {max_pixels:,} pixels; raise the limit with --max-pixels if you trust the photo."
     if is_raw(file):
         raise PhotoError(f"{name} is a raw file; export it as JPEG or TIFF first.")
-    if has_too_many_parts(file):
-        raise PhotoError(f"{name} is made of more parts than any camera writes; get another copy of it.")
+    refuse_too_many_parts(file, name)
     pillow = prepared_pillow(max_pixels)
     try:
         with pillow.open(file, formats=_READABLE) as image:
@@ -192,6 +190,17 @@ def decode_photo(file: io.BufferedIOBase, path: Path, *, max_pixels: int = MAX_P
         if tiff.is_unknown_kind(file, opened=True):
             raise PhotoError(_UNKNOWN_TIFF.format(name)) from error
         raise PhotoError(f"{name} is damaged or cut short; get a fresh copy of it.") from error
+
+
+def refuse_too_many_parts(file: io.BufferedIOBase, name: str) -> None:
+    """PhotoError, before Pillow opens it, for a file that is made of so many parts that reading them takes long.
+
+    name: what the message calls it. The file stays where it was.
+    """
+    if jpeg_scans.has_too_many_parts(file) or png.has_too_many_chunks(file) or tiff.has_too_many_parts(file):
+        raise PhotoError(f"{name} is made of more parts than any camera writes; get another copy of it.")
+    if ppm.takes_too_long(file):
+        raise PhotoError(f"{name} is a PPM with a long head, or a large one written in digits; save it as PNG first.")
 
 
 def photo_of(image: Image) -> Photo:

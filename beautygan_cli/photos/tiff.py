@@ -11,7 +11,10 @@ STARTS = (b"II*\0", b"MM\0*", *_BIG_STARTS)
 MOST_PAGES = 1000  # are counted
 _MOST_FOLDERS_INSIDE = 16
 _MOST_ENTRIES = 1000
+MOST_PIECES = 100_000  # strips or tiles of a picture; Pillow makes a list of them. One of 200 megapixels in tiles of
+# 64 x 64 has half as many, and so has one of 25,000 rows, each a strip, in four planes
 _IMAGE_WIDTH, _BITS_PER_SAMPLE = 256, 258
+_PIECES = (273, 279, 324, 325)  # where strips and tiles are, and how long
 _NEW_SUBFILE_TYPE, _COMPRESSION, _PHOTOMETRIC, _SUB_FOLDERS, _DNG_VERSION = 254, 259, 262, 330, 50706
 _REDUCED, _MASK = 1, 4  # bits of the first
 _SENSOR = {32803, 34892}  # photometric interpretations: a colour filter array, and linear raw
@@ -41,6 +44,29 @@ def is_raw(file: io.BufferedIOBase) -> bool:
     finally:
         file.seek(before)
     return False
+
+
+def has_too_many_parts(file: io.BufferedIOBase) -> bool:
+    """Whether a file is a TIFF whose first picture has more than _MOST_ENTRIES tags or MOST_PIECES strips or tiles.
+
+    The file stays where it was.
+    """
+    before = file.tell()
+    try:
+        file.seek(0)
+        head = file.read(16)
+        if not head.startswith(STARTS):
+            return False
+        order, big = _layout(head)
+        count, step, entry, content = _entries(file, _first(head), order, big)
+        if count > _MOST_ENTRIES:
+            return True
+        entries = (struct.unpack_from(entry, content, step * number) for number in range(count))
+        return any(tag in _PIECES and values > MOST_PIECES for tag, _, values, _ in entries)
+    except struct.error:
+        return False
+    finally:
+        file.seek(before)
 
 
 def pages(file: io.BufferedIOBase) -> int:
@@ -101,6 +127,13 @@ def _layout(head: bytes) -> tuple[str, bool]:
     return ("<" if head[:1] == b"I" else ">"), head[:4] in _BIG_STARTS
 
 
+def _first(head: bytes) -> int:
+    """Where a TIFF's first folder is, by the first 16 bytes."""
+    order, big = _layout(head)
+    place: int = struct.unpack_from(order + "Q", head, 8)[0] if big else struct.unpack_from(order + "I", head, 4)[0]
+    return place
+
+
 def _chain(file: io.BufferedIOBase) -> Iterator[Folder]:
     """The folders that follow one another; none of another file."""
     file.seek(0)
@@ -108,7 +141,7 @@ def _chain(file: io.BufferedIOBase) -> Iterator[Folder]:
     if not head.startswith(STARTS):
         return
     order, big = _layout(head)
-    (place,) = struct.unpack_from(order + "Q", head, 8) if big else struct.unpack_from(order + "I", head, 4)
+    place = _first(head)
     seen: set[int] = set()
     while place and place not in seen and len(seen) < MOST_PAGES:
         seen.add(place)
@@ -118,17 +151,11 @@ def _chain(file: io.BufferedIOBase) -> Iterator[Folder]:
 
 def _folder(file: io.BufferedIOBase, place: int, order: str, big: bool) -> tuple[Folder, int]:
     """The numbers of a folder's tags, of long lists the first, and where the next folder is."""
-    number_of_tags, entry, number_of_bytes = (
-        order + kinds for kinds in (("Q", "HHQQ", "Q") if big else ("H", "HHII", "I"))
-    )
-    step, room = struct.calcsize(entry), struct.calcsize(number_of_bytes)
-    if place >= 1 << 63:
-        raise struct.error("no file reaches so far")
-    file.seek(place)
-    (count,) = struct.unpack(number_of_tags, file.read(struct.calcsize(number_of_tags)))
+    count, step, entry, content = _entries(file, place, order, big)
     if count > _MOST_ENTRIES:
         raise struct.error("no camera writes so many tags")
-    content = file.read(step * count + room)
+    number_of_bytes = order + ("Q" if big else "I")
+    room = struct.calcsize(number_of_bytes)
     found: Folder = {}
     for number in range(count):
         tag, kind, values, offset = struct.unpack_from(entry, content, step * number)
@@ -148,3 +175,18 @@ def _folder(file: io.BufferedIOBase, place: int, order: str, big: bool) -> tuple
             raise struct.error("no file reaches so far")
         found[tag] = struct.unpack(f"{order}{values}{letter}", held)
     return found, struct.unpack_from(number_of_bytes, content, step * count)[0]
+
+
+def _entries(file: io.BufferedIOBase, place: int, order: str, big: bool) -> tuple[int, int, str, bytes]:
+    """A folder as it stands in the file.
+
+    Returns the number of its tags, the bytes that each takes and their layout, and what lies there: the tags and where
+    the next folder is. Of a folder with more than _MOST_ENTRIES tags only these are read.
+    """
+    number_of_tags, entry, room = (order + "Q", order + "HHQQ", 8) if big else (order + "H", order + "HHII", 4)
+    if place >= 1 << 63:
+        raise struct.error("no file reaches so far")
+    file.seek(place)
+    (count,) = struct.unpack(number_of_tags, file.read(struct.calcsize(number_of_tags)))
+    step = struct.calcsize(entry)
+    return count, step, entry, file.read(step * min(count, _MOST_ENTRIES) + room)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 _LONGEST_XMP = 1 << 20  # bytes; an editor's with all its masks and history has some hundred KB
 _MOST_TAGS = 50_000  # each takes half a kilobyte in memory, from four bytes
+_MOST_SPACES = 10_000  # that are declared; some writers do so on each of their tags
+_DEEPEST = 100  # tags inside one another; the parser goes through all spaces of those around it for each
 _LONGEST_SPACE = 500  # characters of a namespace
 OWN_SPACE = "urn:beautygan-cli:"
 _SEARCHED = 1 << 20  # bytes at a file's beginning and end, where formats keep their packet
@@ -139,20 +141,31 @@ def _edited_xmp(xmp: bytes, strip_location: bool, mark: bool) -> bytes | None:
 
 
 def _refuse_bombs(text: str) -> None:
-    """ValueError for more tags, or longer namespaces, than are worth what they take: each tag gets its namespace."""
+    """ValueError for more, or deeper, tags and more, or longer, namespaces than are worth what they take.
+
+    text: the packet. Each tag gets its namespace, and costs a look at those of the tags around it.
+    """
     from xml.parsers import expat
 
-    tags = 0
+    tags = spaces = depth = 0
 
     def start(name: str, attributes: dict[str, str]) -> None:
-        nonlocal tags
+        nonlocal tags, spaces, depth
         tags += 1
-        longest = max((len(value) for key, value in attributes.items() if key.startswith("xmlns")), default=0)
-        if tags > _MOST_TAGS or longest > _LONGEST_SPACE:
+        depth += 1
+        lengths = [len(value) for key, value in attributes.items() if key.startswith("xmlns")]
+        spaces += len(lengths)
+        many = tags > _MOST_TAGS or spaces > _MOST_SPACES or depth > _DEEPEST
+        if many or max(lengths, default=0) > _LONGEST_SPACE:
             raise ValueError("no editor writes such a packet")
+
+    def end(name: str) -> None:
+        nonlocal depth
+        depth -= 1
 
     parser = expat.ParserCreate()
     parser.StartElementHandler = start
+    parser.EndElementHandler = end
     parser.Parse(text, True)
 
 

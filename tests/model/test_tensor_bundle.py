@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import struct
 import subprocess
 import sys
+from collections.abc import Iterable
 
 import pytest
 
@@ -174,6 +176,7 @@ def test_what_may_be_in_memory_at_once_is_counted(nodes, expected):
     assert most_at_once(nodes, {f"{one.name}:0": size for one in nodes}) == expected * size
 
 
+LONG = "\U0001f600".encode() + b"z" * 4080  # of a name: its one wide character makes all take four bytes in memory
 HOSTILE_GRAPHS = {
     "empty nodes": lambda: b"\x0a\x00" * 4_000_000,
     "empty settings": lambda: inside(b"\x0a\x01N" + b"\x2a\x00" * 4_000_000),
@@ -183,6 +186,10 @@ HOSTILE_GRAPHS = {
     "empty functions": lambda: inside(b"\x0a\x01N") + field(2, b"\x0a\x00" * 4_000_000),
     "packed numbers": lambda: inside(b"\x0a\x01N" + setting(field(8, field(7, bytes(40_000_000))))),
     "a packed list": lambda: inside(b"\x0a\x01N" + setting(field(1, field(3, bytes(40_000_000))))),
+    "long names": lambda: b"".join(inside(field(1, LONG + b"%06d" % number)) for number in range(20_000)),
+    "long names of functions": lambda: field(
+        2, b"".join(field(1, field(1, field(1, LONG + b"%06d" % number))) for number in range(20_000))
+    ),
     "a long constant": lambda: inside(b"\x0a\x01N" + setting(field(8, field(4, bytes(limits.MAX_NODE_BYTES))))),
 }
 
@@ -218,5 +225,66 @@ def test_a_meta_graph_takes_no_more_memory_or_time_than_its_bounds(tmp_path, nam
         "except ModelError as error: print('refused:', error)\n"
     )
     start = [sys.executable, "-c", program, str(tmp_path / "model.meta")]
+    done = subprocess.run(start, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.startswith("refused: "), done.stderr
+
+
+def test_names_as_long_as_real_ones_are_read(folder):
+    assert len(read_meta_graph(folder / "model.meta").nodes) > 500
+
+
+def block(pairs: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """A table's block, in which each key that begins with LONG is stored by what it adds to the one before."""
+    content, before = [], b""
+    for key, value in pairs:
+        shared = len(LONG) if key.startswith(LONG) and before.startswith(LONG) else 0
+        content.append(b"".join(map(written_number, (shared, len(key) - shared, len(value)))) + key[shared:] + value)
+        before = key
+    return b"".join(content) + struct.pack("<II", 0, 1)
+
+
+def table_of(data: bytes, times: int = 1) -> bytes:
+    """A table of one block, which its index names so many times."""
+    handles = []
+    content = b""
+
+    def add(inside: bytes) -> None:
+        nonlocal content
+        handles.append(written_number(len(content)) + written_number(len(inside)))
+        content += inside + b"\0" + masked_crc32c(inside + b"\0").to_bytes(4, "little")
+
+    add(data)
+    add(block([]))
+    add(block((b"%08d" % number, handles[0]) for number in range(times)))
+    return content + (handles[1] + handles[2]).ljust(40, b"\0") + (0xDB4775248B80FB57).to_bytes(8, "little")
+
+
+NUMBER = b"\x08\x01\x28\x04"  # an entry: one float, of four bytes
+HOSTILE_INDICES = {
+    "long keys": lambda: table_of(block((LONG + b"%06d" % number, NUMBER) for number in range(99_000))),
+    "an empty block named again and again": lambda: table_of(
+        bytes(8 << 20) + struct.pack("<I", 2 << 20), times=200_000
+    ),
+}
+
+
+@pytest.mark.promise("Hostile models")
+@pytest.mark.parametrize("name", HOSTILE_INDICES)
+def test_an_index_takes_no_more_memory_or_time_than_its_bounds(tmp_path, name):
+    """128 MB beside what the program has taken before, and 10 seconds of processor for a second's work."""
+    (tmp_path / "model.index").write_bytes(HOSTILE_INDICES[name]())
+    program = (
+        "import resource, sys\n"
+        "from beautygan_cli.model.tensor_bundle import Bundle, BundleError\n"
+        "from beautygan_cli.model.tf_runtime import runtime\n"
+        "runtime(); content = open(sys.argv[1], 'rb').read()\n"
+        "taken = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (taken + (128 << 20),) * 2)\n"
+        "used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])\n"
+        "resource.setrlimit(resource.RLIMIT_CPU, (int(used) + 10,) * 2)\n"
+        "try: Bundle(content, [1 << 20], None)\n"
+        "except BundleError as error: print('refused:', error)\n"
+    )
+    start = [sys.executable, "-c", program, str(tmp_path / "model.index")]
     done = subprocess.run(start, capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.startswith("refused: "), done.stderr

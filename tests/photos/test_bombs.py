@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from beautygan_cli.errors import LookError
+from beautygan_cli.errors import LookError, PhotoError
 from beautygan_cli.makeup import look
+from beautygan_cli.photos.animation import animation_format, probe_animation
 from beautygan_cli.photos.photo import MOST_PIXELS_A_BYTE, read_photo
 from beautygan_cli.photos.pillow import prepared_pillow
 from beautygan_cli.photos.xmp import RDF, xmp_for_result
@@ -109,6 +110,42 @@ def jpeg_of_exif(segments: int) -> bytes:
     return content[:2] + segments * segment + content[2:]
 
 
+def tiff_of(tags: list[tuple[int, int, int, int]], behind: bytes = b"") -> bytes:
+    """A TIFF whose one folder has these tags, with what lies behind it."""
+    folder = b"".join(struct.pack("<HHII", *tag) for tag in sorted(tags))
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + folder + bytes(4) + behind
+
+
+def tiff_in_pieces(rows: int, *, pieces: int, more: int = 0) -> bytes:
+    """A TIFF one pixel wide and as many high, each row a strip or tile, which all lie at one place.
+
+    pieces: the tag that says where these are; more: how many tags of no meaning it has.
+    """
+    place = 8 + 2 + 12 * (9 + more) + 4
+    sizes = [(278, 4, 1, 1)] if pieces == 273 else [(322, 4, 1, 1)]
+    tags = [(256, 4, 1, 1), (257, 4, 1, rows), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (277, 3, 1, 1), *sizes]
+    tags += [(pieces, 4, rows, place), (pieces + (6 if pieces == 273 else 1), 4, rows, place)]
+    tags += [(40_000 + number, 3, 1, 0) for number in range(more)]
+    return tiff_of(tags, struct.pack("<I", 8) * rows)
+
+
+def png_chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png_with(chunks: bytes) -> bytes:
+    content = encoded("PNG")
+    return content[:33] + chunks + content[33:]
+
+
+def jpeg_of_scans(scans: int, side: int) -> bytes:
+    """A progressive JPEG with its last scan again and again, which tells of so many pixels."""
+    content = bytearray(encoded("JPEG", progressive=True))
+    struct.pack_into(">HH", content, content.index(b"\xff\xc2") + 5, side, side)
+    last = content[content.rindex(b"\xff\xda") : -2]
+    return bytes(content[:-2]) + bytes(last) * scans + b"\xff\xd9" + bytes(side * side // MOST_PIXELS_A_BYTE)
+
+
 TOO_SHORT = "which so short a file can't hold"
 BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
     "rle8.bmp": (lambda: bmp(SIDE * SIDE, 1, 8, 1, b"\1\0\0\0" + bytes(1000)), TOO_SHORT),
@@ -122,6 +159,20 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
     "flat.png": (lambda: flat("PNG"), TOO_SHORT),
     "flat.gif": (lambda: flat("GIF"), TOO_SHORT),
     "exif.jpg": (lambda: jpeg_of_exif(9_000), "more parts than any camera"),
+    "scans.jpg": (lambda: jpeg_of_scans(80, 8000), "more parts than any camera"),
+    "strips.tif": (lambda: tiff_in_pieces(4_000_000, pieces=273), "more parts than any camera"),
+    "tiles.tif": (lambda: tiff_in_pieces(4_000_000, pieces=324), "more parts than any camera"),
+    "tags.tif": (lambda: tiff_in_pieces(1, pieces=273, more=1000), "more parts than any camera"),
+    "chunks.png": (lambda: png_with(png_chunk(b"abCd", b"") * 1_000_000), "more parts than any camera"),
+    "pixels.png": (lambda: png_with(png_chunk(b"IDAT", b"") * 1_000_000), "more parts than any camera"),
+    "texts.png": (
+        lambda: png_with(b"".join(png_chunk(b"tEXt", b"k%d\0v" % number) for number in range(600_000))),
+        "more parts than any camera",
+    ),
+    "spaces.ppm": (lambda: b"P6" + b" " * 30_000_000 + b"2 2 255\n" + bytes(12), "is a PPM with a long head"),
+    "comment.ppm": (lambda: b"P6 2 2 #" + b"a" * 3_000_000 + b"\n255\n" + bytes(12), "is a PPM with a long head"),
+    "comments.ppm": (lambda: b"P3 500 500 255\n" + b"#\n1 " * 750_000, "a large one written in digits"),
+    "digits.ppm": (lambda: b"P2 1000 2500 255\n" + b"1 " * 2_500_000, "a large one written in digits"),
 }
 
 
@@ -132,6 +183,37 @@ def test_bombs_are_refused_before_the_work_is_done(tmp_path: Path, name: str) ->
     done = limited("try: read_photo(sys.argv[1])\nexcept PhotoError as error: print(error)", str(tmp_path / name))
     assert (done.returncode, done.stderr) == (0, "")
     assert words in done.stdout
+
+
+def test_animations_in_too_many_parts_are_refused_before_they_are_opened(tmp_path: Path) -> None:
+    small = Image.new("L", (8, 8))
+    content = io.BytesIO()
+    small.save(content, "PNG", save_all=True, append_images=[Image.new("L", (8, 8), 255)])
+    many = png_chunk(b"abCd", b"") * 40_000
+    (tmp_path / "a.png").write_bytes(content.getvalue()[:33] + many + content.getvalue()[33:])
+    assert animation_format(tmp_path / "a.png") is None
+    with pytest.raises(PhotoError, match="more parts than any camera"):
+        probe_animation(tmp_path / "a.png")
+
+
+SOUND: dict[str, tuple[Callable[[], bytes], tuple[int, int]]] = {
+    "scans.jpg": (lambda: jpeg_of_scans(80, 64), (64, 64)),
+    "usual scans.jpg": (lambda: jpeg_of_scans(8, 8000), (8000, 8000)),
+    "strips.tif": (lambda: tiff_in_pieces(25_000, pieces=273), (25_000, 1)),
+    "tags.tif": (lambda: tiff_in_pieces(1, pieces=273, more=900), (1, 1)),
+    "chunks.png": (lambda: png_with(png_chunk(b"abCd", b"") * 20_000), (64, 64)),
+    "comment.ppm": (lambda: b"P6 2 2 #" + b"a" * 3_000 + b"\n255\n" + bytes(12), (2, 2)),
+    "blank.ppm": (lambda: b"P6 200 200 255\n" + b" " * 120_000, (200, 200)),
+    "digits.ppm": (lambda: b"P3\n# by hand\n20 20\n255\n" + b"255 # a comment\n1 2 " * 400, (20, 20)),
+    "bits.ppm": (lambda: b"P4 16 16\n" + bytes(32), (16, 16)),
+}
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_what_is_within_the_bounds_is_read(tmp_path: Path, name: str) -> None:
+    make, shape = SOUND[name]
+    (tmp_path / name).write_bytes(make())
+    assert read_photo(tmp_path / name).pixels.shape[:2] == shape
 
 
 @pytest.mark.slow
@@ -180,6 +262,10 @@ PACKETS: dict[str, Callable[[], bytes]] = {
     ),
     "many namespaces": lambda: packet("".join(f'<n{i}:a xmlns:n{i}="http://ns.a/{i}"/>' for i in range(20_000))),
     "nested": lambda: packet("<t:a>" * 20_000 + "</t:a>" * 20_000),
+    "nested namespaces": lambda: packet("".join(f'<t:a xmlns:n{i}="u{i}">' for i in range(30_000)) + "</t:a>" * 30_000),
+    "nested namespaces within bounds": lambda: packet(
+        100 * ("".join(f'<t:a xmlns:n{i}="u{i}">' for i in range(95)) + "</t:a>" * 95)
+    ),
     "longer than any": lambda: packet("x" * (2 << 20)),
 }
 
@@ -196,6 +282,12 @@ def test_packets_are_edited_in_time_that_grows_with_their_length(tmp_path: Path,
     )
     done = limited(program, str(tmp_path / "packet"))
     assert done.returncode == 0 and int(done.stdout) >= SHORTEST, done.stderr
+
+
+def test_a_packet_as_deep_as_editors_write_it_is_kept() -> None:
+    inside = "".join(f'<t:a xmlns:n{number}="urn:{number}">' for number in range(50)) + "kept" + "</t:a>" * 50
+    edited = xmp_for_result(packet(inside), True, True)
+    assert edited is not None and b"kept" in edited
 
 
 def test_stale_elements_go_wherever_they_stand() -> None:

@@ -352,7 +352,48 @@ def test_a_small_file_that_asks_for_many_frames_is_refused(tmp_path: Path) -> No
     long = drawn(tmp_path / "long.mkv", "-vf", "setpts='if(eq(N,0),0,20000/TB)'", "-fps_mode", "vfr", seconds=0.08)
     with pytest.raises(PhotoError, match=r"long.mkv lasts 5\.\d hours .* over the limit of 4 hours"):
         probe_clip(long)
-    few = drawn(tmp_path / "few.mkv", "-vf", "setpts='if(eq(N,0),0,2000/TB)'", "-fps_mode", "vfr", seconds=0.08)
+    few = drawn(tmp_path / "few.mkv", "-vf", "setpts='if(eq(N,0),0,1000/TB)'", "-fps_mode", "vfr", seconds=0.08)
     with pytest.raises(PhotoError, match=r"few.mkv asks for more frames than it holds"):
         for _ in read_frames(probe_clip(few)):
             pass
+
+
+# Bombs
+
+
+@pytest.mark.promise("Hostile photos")
+def test_frames_larger_than_any_cameras_are_refused_before_one_is_decoded(tmp_path: Path) -> None:
+    ffmpeg("-f", "lavfi", "-i", "color=size=6400x6400:rate=25:duration=0.04", "-c:v", "mjpeg", tmp_path / "large.avi")
+    with pytest.raises(PhotoError, match=r"^\S+ has 6400 x 6400 pixels, over the 35,651,584 [^.]+\.$"):
+        probe_clip(tmp_path / "large.avi")
+
+
+@pytest.mark.promise("Hostile photos")
+def test_frames_that_so_short_a_file_cannot_hold_are_refused(tmp_path: Path) -> None:
+    """Two frames, and 60 a second between them for 50 seconds."""
+    gap = ["-vf", "setpts=N*50/TB", "-fps_mode", "vfr", "-c:v", "libx264", "-frames:v", "2"]
+    ffmpeg("-f", "lavfi", "-i", "color=size=1280x720:rate=25:duration=1", *gap, tmp_path / "gap.mkv")
+    with pytest.raises(PhotoError, match=r"^\S+ claims [0-9,]+ frames of 1280 x 720 pixels, [^.]+\.$"):
+        probe_clip(tmp_path / "gap.mkv")
+
+
+@pytest.mark.promise("Hostile photos")
+def test_no_more_pixels_are_decoded_than_a_files_bytes_can_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the file says of its length may not be true."""
+    source = drawn(tmp_path / "a.mp4", seconds=1)
+    clip = probe_clip(source)
+    monkeypatch.setattr(clips, "ANY_PIXELS", 0)
+    monkeypatch.setattr(clips, "MOST_PIXELS_A_BYTE", 10 * 128 * 96 / source.stat().st_size)
+    with pytest.raises(PhotoError, match="asks for more frames than it holds, over"):
+        list(read_frames(clip))
+
+
+@pytest.mark.promise("Hostile photos")
+def test_a_still_picture_is_no_bomb(tmp_path: Path) -> None:
+    """What takes fewest bytes a pixel of all that is recorded: nothing moves."""
+    still = "smptebars=size=640x360:rate=60:duration=40"
+    ffmpeg("-f", "lavfi", "-i", still, "-c:v", "libx264", "-preset", "veryfast", tmp_path / "still.mp4")
+    clip = probe_clip(tmp_path / "still.mp4")
+    assert clip.frames == 2400 and clips.ANY_PIXELS < 2400 * 640 * 360
