@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from beautygan_cli.batch import thread_counts
-from beautygan_cli.cli.console import put, shown
 from beautygan_cli.cli.exit_status import DONE, INTERRUPTED, NOT_STARTED, SOME_FAILED
 from beautygan_cli.cli.parsing import Parser
 from beautygan_cli.evaluation import fault_summary
@@ -739,11 +738,15 @@ class Grid:
 
 def _print(text: str) -> None:
     """Lines to stdout, on a terminal without what a name in them may do to it."""
+    from beautygan_cli.cli.console import put
+
     for line in text.split("\n"):
         put(line)
 
 
 def _say(message: str) -> None:
+    from beautygan_cli.cli.console import shown
+
     print(f"beautygan-evaluate: {shown(message)}", file=sys.stderr, flush=True)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -91,13 +90,14 @@ def _signals(end: End, longest: float | None, tell: Callable[[], object]) -> Ite
             raise KeyboardInterrupt
 
     # Python runs `note` when the main thread is back from whatever library it is in, which may take long. A byte for
-    # each signal comes through the socket at once.
-    heard, told = socket.socketpair()
-    told.setblocking(False)
+    # each signal comes through the pipe at once.
+    heard, told = os.pipe()
+    with contextlib.suppress(AttributeError, OSError):  # Windows' pipes may lack it, and take so few bytes all the same
+        os.set_blocking(told, False)
     over = threading.Event()
     threading.Thread(target=_watch, args=(heard, over, longest, tell), daemon=True, name="stopping").start()
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    wakened = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+    wakened = signal.set_wakeup_fd(told, warn_on_full_buffer=False)
     try:
         yield
     finally:
@@ -105,18 +105,18 @@ def _signals(end: End, longest: float | None, tell: Callable[[], object]) -> Ite
         for number, handler in before.items():
             signal.signal(number, handler)
         over.set()
-        told.close()
+        os.close(told)
 
 
-def _watch(heard: socket.socket, over: threading.Event, longest: float | None, tell: Callable[[], object]) -> None:
+def _watch(heard: int, over: threading.Event, longest: float | None, tell: Callable[[], object]) -> None:
     """End the process `longest` seconds after a signal if its work is not over by then; None: never. tell: says so."""
-    with heard:
-        while numbers := heard.recv(16):
-            stopping = [number for number in numbers if number in (signal.SIGINT, signal.SIGTERM)]
-            if stopping and not over.wait(longest):
-                take_away()
-                # Whoever reads stderr may have stopped doing so, and a line that is not read waits for ever.
-                last = threading.Thread(target=tell, daemon=True)
-                last.start()
-                last.join(_SPEAKING)
-                os._exit(128 + stopping[0])
+    while numbers := os.read(heard, 16):
+        stopping = [number for number in numbers if number in (signal.SIGINT, signal.SIGTERM)]
+        if stopping and not over.wait(longest):
+            take_away()
+            # Whoever reads stderr may have stopped doing so, and a line that is not read waits for ever.
+            last = threading.Thread(target=tell, daemon=True)
+            last.start()
+            last.join(_SPEAKING)
+            os._exit(128 + stopping[0])
+    os.close(heard)

@@ -226,7 +226,7 @@ class TestLoading:
     def test_only_the_variables_that_are_needed_are_read(self, standins):
         reader = open_reader(find_checkpoint(standins(batch=None, training=True, filler=3000)))
         with MakeupSession(standins(batch=None, training=True, filler=3000)) as opened:
-            variables = {name for name in reader.entries if name in node_names(opened)}
+            variables = {name for name in reader.entries if name.decode() in node_names(opened)}
         # Kernels of one decoder and all before it, less the two that enlargements are folded into; offsets and scales.
         assert len(variables) == 21 - 2 + 2 * 20
 
