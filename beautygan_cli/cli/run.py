@@ -200,6 +200,7 @@ def _serve(options: Arguments, port: int, end: End) -> int:
 
         end.running = True  # a stop waits for nobody, and is no error
         server.serve(state, holder, end.stop, announce)
+        stack.pop_all()  # the process ends now, and threads that still serve would stumble over a closed socket
         return end.status
 
 
