@@ -27,7 +27,9 @@ SLOW_MODULES = (
     "faces/test_hard_faces.py", "faces/test_turned.py", "fuzz/test_fuzz.py",
     "model/test_tensor_bundle.py", "model/test_tf_runtime.py", "page/test_page.py", "page/test_server.py",
     "photos/test_bombs.py", "photos/test_hostile_photos.py", "photos/test_what_clips_say.py", "report/test_gallery.py",
-    "test_packaging.py", "test_queues.py", "test_soak.py", "training/test_finetune.py", "training/test_training.py",
+    "test_packaging.py", "test_queues.py", "test_soak.py", "training/test_eye_pigment_training.py",
+    "training/test_finetune.py", "training/test_landmarks.py", "training/test_occlusion_training.py",
+    "training/test_training.py",
 )  # fmt: skip
 
 
