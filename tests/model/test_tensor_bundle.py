@@ -206,6 +206,12 @@ def setting(value):
     return field(5, field(1, b"value") + field(2, value))
 
 
+def assert_refused_by(program, path):
+    """A program, given a file in a process of its own, ends well and says that it refused it."""
+    done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.startswith("refused: "), done.stderr
+
+
 @pytest.mark.promise("Hostile models")
 @pytest.mark.parametrize("name", HOSTILE_GRAPHS)
 def test_a_meta_graph_takes_no_more_memory_or_time_than_its_bounds(tmp_path, name):
@@ -224,9 +230,7 @@ def test_a_meta_graph_takes_no_more_memory_or_time_than_its_bounds(tmp_path, nam
         "try: read_meta_graph(path).nodes['N']\n"
         "except ModelError as error: print('refused:', error)\n"
     )
-    start = [sys.executable, "-c", program, str(tmp_path / "model.meta")]
-    done = subprocess.run(start, capture_output=True, text=True)
-    assert done.returncode == 0 and done.stdout.startswith("refused: "), done.stderr
+    assert_refused_by(program, tmp_path / "model.meta")
 
 
 def test_names_as_long_as_real_ones_are_read(folder):
@@ -285,6 +289,4 @@ def test_an_index_takes_no_more_memory_or_time_than_its_bounds(tmp_path, name):
         "try: Bundle(content, [1 << 20], None)\n"
         "except BundleError as error: print('refused:', error)\n"
     )
-    start = [sys.executable, "-c", program, str(tmp_path / "model.index")]
-    done = subprocess.run(start, capture_output=True, text=True)
-    assert done.returncode == 0 and done.stdout.startswith("refused: "), done.stderr
+    assert_refused_by(program, tmp_path / "model.index")
