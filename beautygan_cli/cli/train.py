@@ -185,6 +185,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         width=options.width or Settings.width,
         rate=(options.rate or Tuning.rate) if options.start else Settings.rate,
         fine_rate=(options.rate or Tuning.rate) if options.start else Settings.fine_rate,
+        coarse_share=0.0 if options.start else Settings.coarse_share,  # eyes at half size teach trained weights to blur
         without=options.without,
         seed=options.seed,
         precision=options.precision,

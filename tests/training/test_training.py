@@ -11,7 +11,7 @@ import pytest
 from conftest import SAMPLES
 
 from beautygan_cli import MakeupSession
-from beautygan_cli.cli.train import _minutes
+from beautygan_cli.cli.train import _minutes, _settings, parser
 from beautygan_cli.cli.train import main as train_command
 from beautygan_cli.errors import DatasetError
 from beautygan_cli.faces import alignment, detection, masks
@@ -257,6 +257,12 @@ def test_a_bank_is_filled_by_workers_as_in_this_process(tmp_path: Path, everyone
 @pytest.mark.parametrize(("text", "minutes"), [("2h", 120), ("90m", 90), ("1h30m", 90), ("30s", 0.5)])
 def test_times_are_read(text: str, minutes: float) -> None:
     assert _minutes(text) == minutes
+
+
+def test_only_a_new_model_begins_at_half_size() -> None:
+    common = ["--faces", str(BARE), "--out", "model"]
+    assert _settings(parser().parse_args(common)).coarse_share > 0
+    assert _settings(parser().parse_args([*common, "--start", "trained"])).coarse_share == 0
 
 
 @pytest.mark.slow
