@@ -16,6 +16,7 @@ import numpy as np
 
 from beautygan_cli.faces import alignment, occlusion
 from beautygan_cli.faces import masks as region_masks
+from beautygan_cli.imaging import guided_filter
 from beautygan_cli.training import occlusion as training
 from beautygan_cli.training.dataset import STUDIO, load, split
 from beautygan_cli.training.occluders import FaceFrame
@@ -62,7 +63,7 @@ def real_faces(network: occlusion.OcclusionNetwork, held: list) -> None:
     found = network.predict(chips, marks)
     print(f"{1000 * (time.perf_counter() - began) / len(held):.1f} ms a face")
     began = time.perf_counter()
-    found = np.stack([occlusion.refine(mask, chip) for mask, chip in zip(found, chips, strict=True)])
+    found = np.stack([guided_filter.refine(mask, chip) for mask, chip in zip(found, chips, strict=True)])
     print(f"{1000 * (time.perf_counter() - began) / len(held):.1f} ms to refine a chip of {SIZE} pixels")
     shares = np.array(
         [list(occlusion.covered_shares(mask, points).values()) for mask, points in zip(found, marks, strict=True)]

@@ -18,9 +18,10 @@ from beautygan_cli.evaluation.metrics import Subject
 from beautygan_cli.faces import alignment, masks
 from beautygan_cli.faces.alignment import CropTransform, FaceAnalysis
 from beautygan_cli.faces.analysis import analyse_face
-from beautygan_cli.faces.occlusion import COVERED, occlusion_of, refine
+from beautygan_cli.faces.occlusion import COVERED, occlusion_of
 from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import log_light, rgb_to_lab
+from beautygan_cli.imaging.guided_filter import refine
 from beautygan_cli.types import FloatArray, UInt8Array
 
 BoolArray = NDArray[np.bool_]

@@ -1,7 +1,7 @@
 """What lies before a face: hair, a fringe, glasses, hands, masks, microphones, veils, hats.
 
 A small network says so for a chip of the face (`OcclusionNetwork`), a guided filter brings its coarse answer to the
-photo's own edges (`refine`), and `covered_shares` puts it in words for a report.
+photo's own edges (`imaging/guided_filter.py`), and `covered_shares` puts it in words for a report.
 
 An occlusion is an (H, W) or (N, H, W) float32 in [0, 1]: how surely each pixel shows something before the face and not
 the face itself. Makeup, shade, shine, lashes, brows, beards and open mouths are the face itself.
@@ -34,11 +34,6 @@ COVERED = 0.5  # from here on a pixel counts as covered where it is counted
 # temples, hair comes from the hairline, a hand from somewhere.
 EYES_ALONE = 0.5
 GOES_ON = 0.03  # of the squared interocular distance: what a frame's bridge and temples cover, a thick strand of hair
-# The guided filter: its window is as wide as the network's mask is coarse, 4 pixels of it to each side; eps is the
-# squared difference of colours (0..1) below which it takes two pixels for the same thing, about 5 grey levels.
-WINDOW = 4.0
-EPSILON = 4e-4
-GUIDE_SIDE = 160  # longest side of the copy on which the filter is worked out; it is applied at the photo's own size
 
 SURE = (0.3, 0.8)  # the network's answer from which something is left out of the paint, and left out wholly
 TOLD = 0.1  # of a region, from which on it is said that it is covered
@@ -70,8 +65,8 @@ class OcclusionNetwork:
             landmarks: (N, 68, 2) in the pixels of the chips.
 
         Returns:
-            (N, S, S) float32 in [0, 1], as coarse as 128 pixels are (`refine` sharpens it), with `spare_eyes` applied:
-            no eye is called covered by what is seen at that eye alone.
+            (N, S, S) float32 in [0, 1], as coarse as 128 pixels are (`guided_filter.refine` sharpens it), with
+            `spare_eyes` applied: no eye is called covered by what is seen at that eye alone.
 
         Raises:
             ValueError: for arrays of other shapes.
@@ -162,56 +157,6 @@ def spare_eyes(occlusion: FloatArray, landmarks: NDArray[Any]) -> FloatArray:
     trusted = cv2.dilate(goes_on[pieces].astype(np.float32), np.ones((3, 3), np.uint8))
     limit = 1 - (1 - EYES_ALONE) * zone * (1 - drawing.blur(trusted, 0.02 * interocular))
     return np.asarray(np.minimum(occlusion, limit), dtype=np.float32)
-
-
-def refine(occlusion: FloatArray, pixels: UInt8Array) -> FloatArray:
-    """The occlusion at a photo's own size, its edges laid onto the photo's edges.
-
-    The guided filter of K. He, J. Sun, X. Tang, "Guided Image Filtering" (2010), with the colours as its guide: within
-    a small window the result is linear in the photo's colours.
-
-    Arguments:
-        occlusion: (h, w) float32 in [0, 1], of any size, of the same cut as `pixels`.
-        pixels: (H, W, 3) uint8, RGB or L*a*b* as OpenCV packs it; what counts is that unlike things differ.
-
-    Returns:
-        (H, W) float32 in [0, 1].
-    """
-    import cv2
-
-    height, width = pixels.shape[:2]
-    if float(occlusion.max()) < 0.02:  # nothing to sharpen, as before most faces
-        return np.asarray(cv2.resize(occlusion, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
-    scale = min(1.0, GUIDE_SIDE / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    guide = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    coarse = cv2.resize(occlusion, size, interpolation=cv2.INTER_LINEAR)
-    reach = 2 * max(1, round(WINDOW * size[0] / occlusion.shape[1])) + 1
-
-    def mean(values: NDArray[Any]) -> FloatArray:
-        return np.asarray(cv2.blur(values, (reach, reach), borderType=cv2.BORDER_REPLICATE), dtype=np.float32)
-
-    colour, level = mean(guide), mean(coarse)
-    with_level = mean(guide * coarse[..., None]) - colour * level[..., None]
-    squares = mean(np.dstack([guide * guide[..., :1], guide[..., 1:] * guide[..., 1:2]]))
-    cross = mean(guide[..., 2] ** 2)
-    r, g, b = colour[..., 0], colour[..., 1], colour[..., 2]
-    rr, rg, rb = squares[..., 0] - r * r + EPSILON, squares[..., 1] - r * g, squares[..., 2] - r * b
-    gg, gb, bb = squares[..., 3] - g * g + EPSILON, squares[..., 4] - g * b, cross - b * b + EPSILON
-    # The symmetric 3 x 3 matrix's inverse, by its cofactors.
-    c00, c01, c02 = gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg
-    c11, c12, c22 = rr * bb - rb * rb, rg * rb - rr * gb, rr * gg - rg * rg
-    determinant = rr * c00 + rg * c01 + rb * c02
-    x, y, z = with_level[..., 0], with_level[..., 1], with_level[..., 2]
-    slopes = np.dstack([c00 * x + c01 * y + c02 * z, c01 * x + c11 * y + c12 * z, c02 * x + c12 * y + c22 * z])
-    slopes /= determinant[..., None]
-    offset = level - (slopes * colour).sum(axis=2)
-    fit = mean(np.dstack([slopes, offset]))
-    fit = cv2.resize(fit, (width, height), interpolation=cv2.INTER_LINEAR)
-    full = fit[..., 3]
-    for channel in range(3):
-        full = full + fit[..., channel] * (pixels[..., channel].astype(np.float32) / 255)
-    return np.asarray(np.clip(full, 0, 1), dtype=np.float32)
 
 
 @lru_cache(maxsize=1)

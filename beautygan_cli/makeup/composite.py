@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from beautygan_cli.faces import masks
 from beautygan_cli.faces.alignment import CropTransform, FaceAnalysis, crop, footprint
-from beautygan_cli.faces.occlusion import occlusion_of, refine
+from beautygan_cli.faces.occlusion import occlusion_of
 from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import lab_to_rgb, log_light, rgb_to_lab, weighted_mean
+from beautygan_cli.imaging.guided_filter import refine
 from beautygan_cli.imaging.resize import divisible
 from beautygan_cli.makeup.tiled_upsampling import Laid
 from beautygan_cli.types import Box, FloatArray, UInt8Array

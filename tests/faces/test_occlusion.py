@@ -15,7 +15,7 @@ import pytest
 
 from beautygan_cli.errors import ModelError
 from beautygan_cli.faces import alignment, detection, masks, occlusion
-from beautygan_cli.imaging import drawing
+from beautygan_cli.imaging import drawing, guided_filter
 from beautygan_cli.makeup import rendering as makeup
 from beautygan_cli.model import frozen
 
@@ -241,7 +241,7 @@ def test_refining_lays_the_edge_onto_the_photos_edge_at_any_size():
         photo = np.where((columns > 0.5)[None, :, None], (60, 40, 30), (210, 170, 150)) * np.ones((size, 1, 1))
         photo = np.clip(photo + np.random.default_rng(0).normal(0, 3, photo.shape), 0, 255).astype(np.uint8)
         coarse = drawing.smoothstep(0.47, 0.53, np.linspace(0, 1, 128))[None, :] * np.ones((128, 1), np.float32)
-        fine = occlusion.refine(coarse.astype(np.float32), photo)
+        fine = guided_filter.refine(coarse.astype(np.float32), photo)
         assert fine.shape == (size, size) and fine.dtype == np.float32 and fine.min() >= 0 and fine.max() <= 1
         plain = cv2.resize(coarse.astype(np.float32), (size, size))
         near = max(1, size // 100)
