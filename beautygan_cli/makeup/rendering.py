@@ -59,6 +59,7 @@ class _Face:
         self.interocular = masks.interocular_distance(landmarks)
         self.eyes = masks.eye_grids(landmarks, self.shape, whole=True)
         self.openings = blur(np.maximum(self.eyes[0].opening, self.eyes[1].opening), 0.008 * self.interocular)
+        self.brows = masks.brows_mask(landmarks, self.shape)
         self.mask = masks.face_mask(landmarks, self.shape, soft=0.12)
         self.teeth = blur(masks.teeth_mask(landmarks, lab), 0.008 * self.interocular)
         self.mouth = drawing.fill(self.shape, drawing.smooth_curve(landmarks[masks.OUTER_LIPS], closed=True))
@@ -185,7 +186,7 @@ USUAL_ROOM = 0.55  # eye widths from lash line to brow: what heights in shares o
 
 def _shadow(lab: FloatArray, face: _Face, shadow: EyeShadow, rng: np.random.Generator) -> FloatArray:
     for grid in face.eyes:
-        open_skin = 1 - face.openings
+        open_skin = (1 - face.openings) * (1 - face.brows)
         height, top = grid.v, shadow.height
         if shadow.in_widths:  # as high on every face, but for a brow that lies nearer, where it ends
             open_skin = open_skin * smoothstep(1.05, 0.85, grid.v)
