@@ -473,6 +473,7 @@ def _detail(
     landmarks = landmarks - np.array([columns.start, rows.start], dtype=np.float32)
     length = masks.interocular_distance(landmarks)
     on_brows = strengths.brows or 0.0
+    shown = crop(pixels, canvas, (columns.start, rows.start, columns.stop, rows.stop))
     lips = masks.lips_mask(landmarks, shape, grow=0.02, soft=0.02)
     eyes = brows = around_eyes = kept = np.zeros(shape, dtype=np.float32)
     if with_eyes:
@@ -481,7 +482,7 @@ def _detail(
         if remove:
             eyes = around_eyes = masks.around_eyes_mask(landmarks, shape, grids)
         else:
-            brows = masks.brows_mask(landmarks, shape)
+            brows = masks.brow_hairs(landmarks, shown)
             eyes = masks.eyes_mask(landmarks, shape, grids)
             lids = eyes * (1 - brows)
             around_eyes, eyes = np.maximum(eyes, brows) if strengths.brows is None else lids, lids
@@ -492,8 +493,7 @@ def _detail(
     apart = strengths.eyes * eyes + on_brows * brows
     painted = strengths.lips * lips + (1 - lips) * apart + strengths.skin * skin
     if lips.any() and masks.mouth_is_open(landmarks):
-        lab = rgb_to_lab(crop(pixels, canvas, (columns.start, rows.start, columns.stop, rows.stop)))
-        kept = np.maximum(kept, drawing.blur(masks.teeth_mask(landmarks, lab), 0.008 * length))
+        kept = np.maximum(kept, drawing.blur(masks.teeth_mask(landmarks, rgb_to_lab(shown)), 0.008 * length))
     # Nothing goes on hair, hat or glasses before the face.
     inside = (1 - kept) * known.face * known.seen
     shade = np.minimum(inside, known.face_edge)

@@ -373,7 +373,7 @@ def lay_on(
     for number, (box, before, after, layer) in enumerate(zip(boxes, own, painted, layers, strict=True)):
         corner = np.array([box[1].start, box[0].start])
         within = np.asarray(landmarks - corner, dtype=np.float32)
-        brows = masks.brows_mask(within, (before.shape[0], before.shape[1]))
+        brows = masks.brow_hairs(within, before)
         free = np.clip(1 - brows / BROW, 0, 1) * seen_in(face, box)
         eyes.append(_met(before, after, within, number, layer, free, strength, ground))
     depths = _shared_depths(eyes)

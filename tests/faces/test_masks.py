@@ -11,6 +11,7 @@ from conftest import SAMPLES
 
 from beautygan_cli.faces import alignment, detection, masks
 from beautygan_cli.imaging.colour import rgb_to_lab
+from beautygan_cli.imaging.drawing import fill, stroke
 from beautygan_cli.photos.photo import read_photo
 
 SHAPE = (256, 256)
@@ -179,3 +180,20 @@ def test_skin_in_the_shade_is_still_skin() -> None:
         shade = np.linspace(0.45, 1.0, 256)[None, :, None]  # one side of the face gets less than a fifth of the light
         skin_probability = masks.skin_probability(face.landmarks, rgb_to_lab(face.chip * shade))
         assert skin_probability[masks.cheeks_mask(face.landmarks, SHAPE) > 0.9].mean() > 0.9
+
+
+@pytest.mark.parametrize("name", ["alma", "bea", "chi", "emil", "tilted"])
+def test_brows_lie_where_their_dark_hairs_are(name: str) -> None:
+    pixels = read_photo(SAMPLES / "no_makeup" / f"{name}.jpg").pixels
+    landmarks = detection.detect(pixels)[0].landmarks
+    shape = pixels.shape[:2]
+    lightness = rgb_to_lab(pixels)[..., 0]
+    length = masks.interocular_distance(landmarks)
+    near = fill(shape, *[stroke(landmarks[brow][:4], length * np.full(4, 0.2)) for brow in masks.BROWS]) > 0.5
+    grids = masks.eye_grids(landmarks, shape, whole=True)
+    near &= np.min([np.where(grid.u < 1.6, grid.v, 9) for grid in grids], axis=0) > 0.5  # no lashes
+    skin = np.median(lightness[masks.cheeks_mask(landmarks, shape) > 0.8])
+    hairs = near & (lightness < (skin + np.percentile(lightness[near], 5)) / 2)
+    assert hairs.sum() > 1000
+    assert (masks.brows_mask(landmarks, shape) > 0.5)[hairs].mean() > 0.8
+    assert (masks.brow_hairs(landmarks, pixels) > 0.5)[hairs].mean() > 0.8

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from conftest import SAMPLES
@@ -41,6 +42,26 @@ def change(before, after):
 def test_blue_shadow_up_to_the_brows_leaves_their_hairs_alone(bea, reference, session):
     after = pipeline.transfer(bea, reference(Style(shadow=SHADOW)), session=session)
     assert np.abs(change(bea, after)).max() < 5
+
+
+def test_blue_shadow_leaves_a_heavy_brow_alone_down_to_its_lowest_hairs(bea, reference, session):
+    landmarks = detection.detect(bea)[0].landmarks
+    length = masks.interocular_distance(landmarks)
+    heavy, drawn = bea.copy(), np.zeros(bea.shape[:2], np.uint8)
+    for brow in masks.BROWS:
+        for place in np.linspace(0.5, 2.8, 90):
+            low = landmarks[brow[int(place)]] * (1 - place % 1) + landmarks[brow[int(place) + 1]] * (place % 1)
+            start = low + length * np.array([0, 0.06])
+            ends = [np.rint(point).astype(int).tolist() for point in (start, start + length * np.array([0.02, 0.12]))]
+            for canvas, colour in ((heavy, (45, 32, 25)), (drawn, 1)):
+                cv2.line(canvas, ends[0], ends[1], colour, max(1, round(0.012 * length)), cv2.LINE_8)
+    inside = (drawn > 0) & (masks.brows_mask(landmarks, drawn.shape) < 0.3)  # where no stroke tells of hairs
+    assert inside.sum() > 200
+    after = pipeline.transfer(heavy, reference(Style(shadow=SHADOW)), session=session)
+    moved = (rgb_to_lab(after) - rgb_to_lab(heavy))[..., 2]
+    lids = masks.lids_mask(landmarks, drawn.shape) > 0.5
+    assert moved[lids & (drawn == 0)].mean() < -20
+    assert moved[inside].mean() > 0.25 * moved[lids & (drawn == 0)].mean()
 
 
 def test_blue_brows_come_along_by_default(bea, reference, session):
