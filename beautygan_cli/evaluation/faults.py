@@ -354,7 +354,8 @@ class _LidSamples:
         u = np.linspace(*NEAR_ACROSS, COLUMNS)
         across = np.broadcast_to(u, (len(HEIGHTS), COLUMNS))
         self._places = frame.to_image(across, HEIGHTS[:, None] + frame.heights(u)[0]).astype(np.float32)
-        brow = self.of(masks.brows_mask(face.landmarks, face.shape), 0) > 0.1
+        # On the landmarks' line, which every brow has: how low its hairs hang says nothing of the makeup.
+        brow = self.of(masks.brows_mask(face.landmarks, face.shape, on_landmarks=True), 0) > 0.1
         self.edge = np.where(brow.any(axis=0), HEIGHTS[brow.argmax(axis=0)], np.nan)
 
     def of(self, layer: FloatArray, outside: float) -> FloatArray:

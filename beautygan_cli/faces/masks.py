@@ -321,12 +321,18 @@ def lids_mask(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
     return total
 
 
-def brows_mask(landmarks: NDArray[Any], shape: tuple[int, int], *, soft: float = 0.03) -> FloatArray:
-    """The brows as strokes, thinner toward the tail; their landmarks run along the hairs' upper edge."""
+def brows_mask(
+    landmarks: NDArray[Any], shape: tuple[int, int], *, soft: float = 0.03, on_landmarks: bool = False
+) -> FloatArray:
+    """The brows as strokes, thinner toward the tail; their landmarks run along the hairs' upper edge.
+
+    on_landmarks: the strokes lie on that line itself, half of each over the hairs.
+    """
     size = interocular_distance(landmarks)
     across = landmarks[RIGHT_EYE].mean(axis=0) - landmarks[LEFT_EYE].mean(axis=0)
     down = np.array([-across[1], across[0]]) / max(float(np.hypot(*across)), 1e-6)
-    outlines = [stroke(landmarks[order] + size * BROW_DROP[:, None] * down, size * BROW_WIDTHS) for order in BROWS]
+    below = size * (0 if on_landmarks else 1) * BROW_DROP[:, None] * down
+    outlines = [stroke(landmarks[order] + below, size * BROW_WIDTHS) for order in BROWS]
     return fill(shape, *outlines, soft=soft * size)
 
 
