@@ -32,7 +32,8 @@ from beautygan_cli.model.tf_runtime import quiet_tensorflow
 from beautygan_cli.photos.photo import read_photo
 from beautygan_cli.training import dataset, disturbances, examples, occluders, run_folder, small_network, validation
 from beautygan_cli.training.dataset import Person
-from beautygan_cli.training.small_network import ExampleBuffer, Progress, convolution, cosine, restore_state, save_state
+from beautygan_cli.training.saving import save_state
+from beautygan_cli.training.small_network import ExampleBuffer, Progress, convolution, cosine, restore_state
 from beautygan_cli.types import FloatArray, UInt8Array
 
 CHANNELS = (24, 40, 64, 96)  # of the network at 1/2, 1/4, 1/8 and 1/16 of its size: 0.39 million weights in all

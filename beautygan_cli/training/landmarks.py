@@ -30,7 +30,8 @@ from beautygan_cli.model.signature import Signature
 from beautygan_cli.model.tf_runtime import quiet_tensorflow
 from beautygan_cli.training import disturbances, occluders, run_folder, small_network
 from beautygan_cli.training.dataset import Person, load, split
-from beautygan_cli.training.small_network import ExampleBuffer, Progress, convolution, cosine, restore_state, save_state
+from beautygan_cli.training.saving import save_state
+from beautygan_cli.training.small_network import ExampleBuffer, Progress, convolution, cosine, restore_state
 from beautygan_cli.training.turned_heads import MOST_PITCH, MOST_YAW, points_in, turned_field
 from beautygan_cli.types import FloatArray, UInt8Array
 

@@ -30,14 +30,8 @@ from beautygan_cli.model.signature import Signature
 from beautygan_cli.model.tf_runtime import quiet_tensorflow
 from beautygan_cli.training import disturbances, occluders, run_folder, small_network
 from beautygan_cli.training.dataset import STUDIO, Person, load, split
-from beautygan_cli.training.small_network import (
-    ExampleBuffer,
-    Progress,
-    convolution,
-    cosine,
-    restore_state,
-    save_state,
-)
+from beautygan_cli.training.saving import save_state, take_over
+from beautygan_cli.training.small_network import ExampleBuffer, Progress, convolution, cosine, restore_state
 from beautygan_cli.training.turned_heads import MOST_YAW, turned, turned_points
 from beautygan_cli.types import FloatArray, UInt8Array
 
@@ -133,7 +127,14 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
             progress = found
             say(f"going on from step {progress.step}")
         elif settings.start:
-            small_network.take_over(session, learning, Path(settings.start))
+            take_over(
+                session,
+                learning.weights,
+                learning.averages,
+                Path(settings.start),
+                network="this network",
+                instead="leave --start out to train a new one.",
+            )
         rules: dict[str, UInt8Array] = {}
         if not progress.relabelled:
             rules = by_rule(learners)

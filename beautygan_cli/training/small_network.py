@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from beautygan_cli.errors import DatasetError, ModelError
+from beautygan_cli.errors import DatasetError
 from beautygan_cli.model.signature import Signature
 
 Example = TypeVar("Example")
@@ -107,29 +107,8 @@ def cosine(share: float) -> float:
     return max(0.02, 0.5 * (1 + float(np.cos(np.pi * min(share, 1.0)))))
 
 
-def save_state(session: Any, saver: Any, progress: Progress, work: Path) -> None:
-    """Save a run's variables and how far it has come, to go on from."""
-    saver.save(session, str(work / "state"), global_step=progress.step, write_meta_graph=False)
-    part = work / "progress.json.part"
-    part.write_text(json.dumps(asdict(progress)))
-    part.replace(work / "progress.json")
-
-
-def take_over(session: Any, learning: Learning, folder: Path) -> None:
-    """Start from the weights of a model of the same network, as `export` saved them. ModelError for another one."""
-    import tensorflow as tf
-
-    try:
-        stored = tf.train.load_checkpoint(str(folder / "model"))
-        for name, weight in learning.weights.items():
-            for variable in (weight, learning.averages[name]):
-                variable.load(stored.get_tensor(name), session)
-    except (tf.errors.OpError, ValueError) as error:
-        raise ModelError(f"{folder} holds no weights of this network; leave --start out to train a new one.") from error
-
-
 def restore_state(session: Any, saver: Any, work: Path) -> Progress | None:
-    """Go on from what `save_state` saved last; None where there is nothing."""
+    """Go on from what `saving.save_state` saved last; None where there is nothing."""
     import tensorflow as tf
 
     latest = tf.train.latest_checkpoint(str(work))
