@@ -1,4 +1,4 @@
-"""What the trainings of the small networks share: layers, examples drawn beside the training, saving and resuming."""
+"""What the trainings of the small networks share: layers, a run's clock, examples drawn beside it, resuming."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import json
 import multiprocessing
 import queue
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from beautygan_cli.model.signature import Signature
 
 Example = TypeVar("Example")
 DECAY = 0.998  # of the weights' moving average, which is saved for use
+TELL_EVERY = 20  # seconds
 
 
 @dataclass
@@ -105,6 +107,64 @@ def _minutes(text: str) -> float:
 def cosine(share: float) -> float:
     """The rate of learning in parts of its highest, when `share` of the time is over."""
     return max(0.02, 0.5 * (1 + float(np.cos(np.pi * min(share, 1.0)))))
+
+
+class Schedule(Protocol):
+    """What of a training's settings its clock goes by; `save_every` in seconds."""
+
+    @property
+    def minutes(self) -> float: ...
+    @property
+    def rate(self) -> float: ...
+    @property
+    def warm_up(self) -> int: ...
+    @property
+    def save_every(self) -> float: ...
+
+
+class Clock:
+    """The time of a run: how much of it is over, the rate of learning by it, when to tell of it and when to save it."""
+
+    def __init__(self, schedule: Schedule, progress: Progress) -> None:
+        self.schedule = schedule
+        self.progress = progress
+        self.began = self.told = self.saved = time.monotonic()
+        self.losses: list[Any] = []
+
+    def share(self) -> float:
+        """How much of the time is over, 1 or more at its end. A step begins with it."""
+        self.began = time.monotonic()
+        return self.progress.seconds / (self.schedule.minutes * 60)
+
+    def rate(self, share: float) -> float:
+        """That of learning, of the step that begins."""
+        warm = min(1.0, (self.progress.step + 1) / self.schedule.warm_up)
+        return self.schedule.rate * warm * cosine(share)
+
+    def step(self, loss: Any) -> None:
+        """Count a step that is done, with its loss or losses."""
+        self.losses.append(loss)
+        self.progress.step += 1
+        self.progress.seconds += min(time.monotonic() - self.began, 60.0)
+
+    def due_line(self, share: float, words: Callable[[Any], str]) -> str:
+        """What the log says of the steps since it last did, every 20 seconds, "" in between; words: of their mean."""
+        passed = time.monotonic() - self.told
+        if passed <= TELL_EVERY:
+            return ""
+        told = words(np.mean(self.losses, axis=0))
+        speed = len(self.losses) / passed
+        self.told += passed
+        self.losses.clear()
+        return f"step {self.progress.step}  {100 * share:.1f} %  {told}  {speed:.2f} steps/s"
+
+    def due_save(self) -> bool:
+        """Whether it is time to save the run again."""
+        now = time.monotonic()
+        due = now - self.saved > self.schedule.save_every
+        if due:
+            self.saved = now
+        return due
 
 
 def restore_state(session: Any, saver: Any, work: Path) -> Progress | None:
