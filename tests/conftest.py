@@ -101,6 +101,16 @@ def photos(tmp_path_factory):
     return get
 
 
+@pytest.fixture(scope="session")
+def cast(tmp_path_factory):
+    """The bare samples' faces, found once, as the file that a training keeps them in."""
+    from beautygan_cli.training import dataset
+
+    cache = tmp_path_factory.mktemp("cast") / "people.npz"
+    dataset.load(SAMPLES / "no_makeup", cache)
+    return cache
+
+
 @pytest.fixture
 def place(photos, tmp_path):
     """`place("selfies/a.jpg", "bare", 0)` puts a copy of a photo there; another suffix converts it."""
