@@ -15,9 +15,10 @@ class RunConfig:
 
     out: folder of the results. file: the one result, in that folder, where it was named. sweep: overall strengths, 0 to
     1, each of which gives a result of its own. remove: take makeup off, by the looks' bare faces. min_identity: the
-    largest distance of dlib's descriptors of source and result; a result beyond it is made weaker. measure: take the figures of MEASURED.
-    chips, previews: small pictures for the outcome, of that longest side, 0 for none. retry_failed: make only what
-    failed before. jobs: processor cores to use, None for all. in_colour: makeup in colour on photos that have none.
+    largest distance of dlib's descriptors of source and result; a result beyond it is made weaker. measure: take the
+    figures of MEASURED. chips, previews: small pictures for the outcome, of that longest side, 0 for none.
+    retry_failed: make only what failed before. jobs: processor cores to use, None for all. in_colour: makeup in colour
+    on photos that have none.
     """
 
     out: Path
