@@ -21,15 +21,15 @@ LONGEST_SIDE = 320  # pixels of a test photo: enough for its face to be found, a
 
 # What runs whole commands, browsers or training many times over: the fast lane leaves it to the whole suite.
 SLOW_MODULES = (
-    "batch/test_clip.py", "batch/test_determinism.py", "batch/test_left_out.py", "batch/test_line.py",
-    "batch/test_manifest.py", "batch/test_outputs.py", "batch/test_ray.py", "batch/test_watch.py",
-    "cli/test_described.py", "cli/test_privacy.py", "cli/test_tour.py",
-    "faces/test_hard_faces.py", "faces/test_turned.py", "fuzz/test_fuzz.py",
-    "model/test_tensor_bundle.py", "model/test_tf_runtime.py", "page/test_page.py", "page/test_server.py",
-    "photos/test_bombs.py", "photos/test_hostile_photos.py", "photos/test_what_clips_say.py", "report/test_gallery.py",
-    "test_packaging.py", "test_queues.py", "test_soak.py", "training/test_eye_pigment_training.py",
-    "training/test_finetune.py", "training/test_landmarks.py", "training/test_occlusion_training.py",
-    "training/test_training.py",
+    "batch/test_animation.py", "batch/test_clip.py", "batch/test_determinism.py", "batch/test_left_out.py",
+    "batch/test_line.py", "batch/test_manifest.py", "batch/test_outputs.py", "batch/test_ray.py",
+    "batch/test_watch.py", "cli/test_described.py", "cli/test_privacy.py", "cli/test_tour.py",
+    "faces/test_hard_faces.py", "faces/test_turned.py", "fuzz/test_fuzz.py", "model/test_tensor_bundle.py",
+    "model/test_tf_runtime.py", "page/test_page.py", "page/test_server.py", "photos/test_bombs.py",
+    "photos/test_hostile_photos.py", "photos/test_what_clips_say.py", "report/test_gallery.py",
+    "report/test_table.py", "test_packaging.py", "test_queues.py", "test_soak.py", "test_stopping.py",
+    "training/test_eye_pigment_training.py", "training/test_finetune.py", "training/test_landmarks.py",
+    "training/test_occlusion_training.py", "training/test_training.py",
 )  # fmt: skip
 
 
@@ -99,6 +99,16 @@ def photos(tmp_path_factory):
         return made[original]
 
     return get
+
+
+@pytest.fixture(scope="session")
+def cast(tmp_path_factory):
+    """The bare samples' faces, found once, as the file that a training keeps them in."""
+    from beautygan_cli.training import dataset
+
+    cache = tmp_path_factory.mktemp("cast") / "people.npz"
+    dataset.load(SAMPLES / "no_makeup", cache)
+    return cache
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def make(
 
     Raises BeyondLimitError when no strength keeps the face's distance to itself within the limit.
     """
-    limit, strengths = config.largest_distance, look.look.strengths.scaled(outcome.asked)
+    limit, strengths = config.min_identity, look.look.strengths.scaled(outcome.asked)
     spent = {**outcome.seconds, "composite": 0.0, "measure": 0.0}
     for share in (1.0,) if limit is None else LIMITED_SHARES:
         began = time.monotonic()
@@ -91,7 +91,7 @@ def _composed(source: Source, made: Sequence[Made], strengths: Strengths, config
     """The whole photo made up, or with `crop` the chip of each face."""
     remove = config.remove
     if not source.crop:
-        compared = config.measure or config.previews or config.largest_distance is not None
+        compared = config.measure or config.previews or config.min_identity is not None
         in_place = source.once and not compared
         pixels = pipeline.apply(source.photo.pixels, source.aligned, made, strengths, remove=remove, in_place=in_place)
         return [replace(source.photo, pixels=pixels)]

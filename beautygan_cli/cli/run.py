@@ -450,7 +450,7 @@ def _settings(options: Arguments, stack: ExitStack) -> RunConfig:
         mark=not options.no_mark,
         strip_location=options.strip_location,
         batch_size=options.batch_size,
-        largest_distance=options.min_identity,
+        min_identity=options.min_identity,
         measure=bool(options.report or options.gallery),
         chips=bool(options.grid),
         previews=PREVIEW if options.gallery else 0,

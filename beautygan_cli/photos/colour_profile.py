@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from beautygan_cli.photos import icc
-from beautygan_cli.photos.facts import Facts, ppm_top
+from beautygan_cli.photos import icc, ppm
+from beautygan_cli.photos.facts import Facts
 
 if TYPE_CHECKING:
     from PIL import Image, ImageCms
@@ -187,8 +187,8 @@ def _deep(image: Image.Image, facts: Facts, file: io.BufferedIOBase, orientation
         read = cv2.cvtColor(read, cv2.COLOR_GRAY2RGB)
     else:
         read = cv2.cvtColor(read, cv2.COLOR_BGRA2RGBA if read.shape[2] == 4 else cv2.COLOR_BGR2RGB, dst=read)
-    if image.format == "PPM":
-        read = _spread(np.asarray(read), ppm_top(file))
+    if image.format == "PPM" and (head := ppm.head(file)):
+        read = _spread(np.asarray(read), head.top)
     return np.asarray(read) if _is_deeper(read, image) else None
 
 

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from beautygan_cli.photos import icc, isobmff, png, tiff, webp
+from beautygan_cli.photos import icc, isobmff, png, ppm, tiff, webp
 from beautygan_cli.photos.jpeg_scans import picture_end
 from beautygan_cli.photos.xmp import OWN_SPACE
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
-_LONGEST_PPM_HEAD = 4096  # bytes, comments included
 EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _BEHIND = {
     "gain map": re.compile(rb"hdr-gain-map|HDRGainMap|:iso:ts:21496"),
@@ -114,17 +113,8 @@ def _of_png(image: Image.Image, file: io.BufferedIOBase, own: bytes | None) -> F
 
 
 def _of_ppm(_: Image.Image, file: io.BufferedIOBase, own: bytes | None) -> Facts:
-    return Facts(own, max(8, ppm_top(file).bit_length()))
-
-
-def ppm_top(file: io.BufferedIOBase) -> int:
-    """The level of a PPM or PGM that stands for white; 0 of another file. The file stays where it was."""
-    before = file.tell()
-    file.seek(0)
-    words = re.sub(rb"#[^\r\n]*", b"", file.read(_LONGEST_PPM_HEAD)).split(maxsplit=4)
-    file.seek(before)
-    told = len(words) >= 4 and words[0] in (b"P2", b"P3", b"P5", b"P6") and words[3].isdigit() and len(words[3]) < 6
-    return int(words[3]) if told else 0
+    head = ppm.head(file)
+    return Facts(own, max(8, head.top.bit_length() if head else 0))
 
 
 def _of_heif(image: Image.Image, file: io.BufferedIOBase, own: bytes | None) -> Facts:

@@ -10,7 +10,6 @@ the faces wears nothing at the eyes, so that shade, wrinkles, lashes and frames 
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -32,7 +31,8 @@ from beautygan_cli.model.tf_runtime import quiet_tensorflow
 from beautygan_cli.photos.photo import read_photo
 from beautygan_cli.training import dataset, disturbances, examples, occluders, run_folder, small_network, validation
 from beautygan_cli.training.dataset import Person
-from beautygan_cli.training.small_network import ExampleBuffer, Progress, convolution, cosine, restore_state, save_state
+from beautygan_cli.training.saving import save_state
+from beautygan_cli.training.small_network import Clock, ExampleBuffer, Progress, convolution, restore_state
 from beautygan_cli.types import FloatArray, UInt8Array
 
 CHANNELS = (24, 40, 64, 96)  # of the network at 1/2, 1/4, 1/8 and 1/16 of its size: 0.39 million weights in all
@@ -141,27 +141,15 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
         ]
         buffer: ExampleBuffer[Example] = ExampleBuffer(_draw, given, settings.buffer, settings.ready)
         rng = np.random.default_rng([settings.seed, progress.step])
-        saved = told = time.monotonic()
-        losses: list[float] = []
-        while (share := progress.seconds / (settings.minutes * 60)) < 1.0:
-            began = time.monotonic()
+        clock = Clock(settings, progress)
+        while (share := clock.share()) < 1.0:
             feed = _feed(buffer.pick(rng, settings.batch), (relative, hints, truth, window))
-            feed[learning.rate] = settings.rate * min(1.0, (progress.step + 1) / settings.warm_up) * cosine(share)
+            feed[learning.rate] = clock.rate(share)
             value, _ = session.run([loss, learning.step], feed)
-            losses.append(float(value))
-            progress.step += 1
-            progress.seconds += min(time.monotonic() - began, 60.0)
-            now = time.monotonic()
-            if now - told > 20:
-                speed = len(losses) / (now - told)
-                told = now
-                say(
-                    f"step {progress.step}  {100 * share:.1f} %  loss {np.mean(losses):.4f}  "
-                    f"{speed:.2f} steps/s  {buffer.drawn} eyes"
-                )
-                losses.clear()
-            if now - saved > settings.save_every:
-                saved = now
+            clock.step(value)
+            if line := clock.due_line(share, lambda mean: f"loss {mean:.4f}"):
+                say(f"{line}  {buffer.drawn} eyes")
+            if clock.due_save():
                 save_state(session, learning.saver, progress, work)
                 export(session.run(learning.averages), settings, progress, out)
                 say(_summary(*validate(lambda seen, hint: session.run(answer, {relative: seen, hints: hint}), checks)))

@@ -27,6 +27,7 @@ from beautygan_cli.photos.photo import read_photo
 from beautygan_cli.training import dataset, examples, losses, run_folder, train
 from beautygan_cli.training.dataset import Person
 from beautygan_cli.training.example_buffer import Buffer, BufferPlan, fill
+from beautygan_cli.training.saving import save_state
 from beautygan_cli.training.train import Progress, Tower
 from beautygan_cli.training.trainable import Trainable, load_values
 from beautygan_cli.types import UInt8Array
@@ -461,7 +462,7 @@ def _save(
 ) -> None:
     """The run's state, a picture of held-out people, and the averaged weights as a checkpoint of the contract."""
     out = Path(tuning.out)
-    train.save_state(session, saver, progress, out / "finetuning")
+    save_state(session, saver, progress, out / "finetuning")
     say(train.validate(session, tower, check, out, start.batch or tuning.batch))
     about = {
         "fine-tuned from": {"name": start.signature.name, "sha256": start.digest},

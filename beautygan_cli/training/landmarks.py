@@ -11,7 +11,6 @@ points are known.
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,7 +29,8 @@ from beautygan_cli.model.signature import Signature
 from beautygan_cli.model.tf_runtime import quiet_tensorflow
 from beautygan_cli.training import disturbances, occluders, run_folder, small_network
 from beautygan_cli.training.dataset import Person, load, split
-from beautygan_cli.training.small_network import ExampleBuffer, Progress, convolution, cosine, restore_state, save_state
+from beautygan_cli.training.saving import save_state
+from beautygan_cli.training.small_network import Clock, ExampleBuffer, Progress, convolution, restore_state
 from beautygan_cli.training.turned_heads import MOST_PITCH, MOST_YAW, points_in, turned_field
 from beautygan_cli.types import FloatArray, UInt8Array
 
@@ -127,29 +127,16 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
         ]
         buffer: ExampleBuffer[Example] = ExampleBuffer(_draw, given, settings.buffer, settings.ready)
         rng = np.random.default_rng([settings.seed, progress.step])
-        saved = told = time.monotonic()
-        losses: list[Any] = []
-        while (share := progress.seconds / (settings.minutes * 60)) < 1.0:
-            began = time.monotonic()
+        clock = Clock(settings, progress)
+        while (share := clock.share()) < 1.0:
             batch = _batch(buffer.pick(rng, settings.batch), rng)
             feed: dict[Any, Any] = {feeds[name]: values for name, values in batch.items()}
-            feed[learning.rate] = settings.rate * min(1.0, (progress.step + 1) / settings.warm_up) * cosine(share)
+            feed[learning.rate] = clock.rate(share)
             values, _ = session.run([parts, learning.step], feed)
-            losses.append(values)
-            progress.step += 1
-            progress.seconds += min(time.monotonic() - began, 60.0)
-            now = time.monotonic()
-            if now - told > 20:
-                speed = len(losses) / (now - told)
-                told = now
-                means = "  ".join(f"{value:.3f}" for value in np.mean(losses, axis=0))
-                say(
-                    f"step {progress.step}  {100 * share:.1f} %  face, eyes, mouth: {means}  "
-                    f"{speed:.2f} steps/s  {buffer.drawn} examples"
-                )
-                losses.clear()
-            if now - saved > settings.save_every:
-                saved = now
+            clock.step(values)
+            if line := clock.due_line(share, _means):
+                say(f"{line}  {buffer.drawn} examples")
+            if clock.due_save():
                 save_state(session, learning.saver, progress, work)
                 weights = session.run(learning.averages)
                 export(weights, settings, progress, out)
@@ -161,6 +148,10 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
         say(_summary(validate(weights, held, labels)))
     say("done")
     return out
+
+
+def _means(distances: FloatArray) -> str:
+    return "face, eyes, mouth: " + "  ".join(f"{value:.3f}" for value in distances)
 
 
 def _feeds(tf: Any) -> dict[str, Any]:

@@ -11,7 +11,6 @@ then on, what it is unsure of does not.
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,14 +29,8 @@ from beautygan_cli.model.signature import Signature
 from beautygan_cli.model.tf_runtime import quiet_tensorflow
 from beautygan_cli.training import disturbances, occluders, run_folder, small_network
 from beautygan_cli.training.dataset import STUDIO, Person, load, split
-from beautygan_cli.training.small_network import (
-    ExampleBuffer,
-    Progress,
-    convolution,
-    cosine,
-    restore_state,
-    save_state,
-)
+from beautygan_cli.training.saving import save_state, take_over
+from beautygan_cli.training.small_network import Clock, ExampleBuffer, Progress, convolution, restore_state
 from beautygan_cli.training.turned_heads import MOST_YAW, turned, turned_points
 from beautygan_cli.types import FloatArray, UInt8Array
 
@@ -133,17 +126,22 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
             progress = found
             say(f"going on from step {progress.step}")
         elif settings.start:
-            small_network.take_over(session, learning, Path(settings.start))
+            take_over(
+                session,
+                learning.weights,
+                learning.averages,
+                Path(settings.start),
+                network="this network",
+                instead="leave --start out to train a new one.",
+            )
         rules: dict[str, UInt8Array] = {}
         if not progress.relabelled:
             rules = by_rule(learners)
             _keep(work, rules)
         buffer: ExampleBuffer[Example] | None = None
         rng = np.random.default_rng([settings.seed, progress.step])
-        saved = told = time.monotonic()
-        losses: list[float] = []
-        while (share := progress.seconds / (settings.minutes * 60)) < 1.0:
-            began = time.monotonic()
+        clock = Clock(settings, progress)
+        while (share := clock.share()) < 1.0:
             if (settings.start or share >= settings.first_share) and not progress.relabelled:
                 weights = session.run(learning.weights if settings.start else learning.averages)
                 _keep(work, by_network(weights, learners, rules))
@@ -161,22 +159,12 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
             batch = _batch(buffer.pick(rng, settings.batch), rng)
             feed: dict[Any, Any] = {feeds[name]: values for name, values in batch.items()}
             feed[gain] = _random_gain(rng, settings.batch)
-            feed[learning.rate] = settings.rate * min(1.0, (progress.step + 1) / settings.warm_up) * cosine(share)
+            feed[learning.rate] = clock.rate(share)
             value, _ = session.run([loss, learning.step], feed)
-            losses.append(float(value))
-            progress.step += 1
-            progress.seconds += min(time.monotonic() - began, 60.0)
-            now = time.monotonic()
-            if now - told > 20:
-                speed = len(losses) / (now - told)
-                told = now
-                say(
-                    f"step {progress.step}  {100 * share:.1f} %  loss {np.mean(losses):.4f}  "
-                    f"{speed:.2f} steps/s  {buffer.drawn} examples"
-                )
-                losses.clear()
-            if now - saved > settings.save_every:
-                saved = now
+            clock.step(value)
+            if line := clock.due_line(share, lambda mean: f"loss {mean:.4f}"):
+                say(f"{line}  {buffer.drawn} examples")
+            if clock.due_save():
                 save_state(session, learning.saver, progress, work)
                 export(session.run(learning.averages), settings, progress, out)
                 say(_summary(validate(session, answer, feeds, gain, checks)))

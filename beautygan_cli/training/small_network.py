@@ -1,4 +1,4 @@
-"""What the trainings of the small networks share: layers, examples drawn beside the training, saving and resuming."""
+"""What the trainings of the small networks share: layers, a run's clock, examples drawn beside it, resuming."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ import json
 import multiprocessing
 import queue
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from beautygan_cli.errors import DatasetError, ModelError
+from beautygan_cli.errors import DatasetError
 from beautygan_cli.model.signature import Signature
 
 Example = TypeVar("Example")
 DECAY = 0.998  # of the weights' moving average, which is saved for use
+TELL_EVERY = 20  # seconds
 
 
 @dataclass
@@ -107,29 +109,66 @@ def cosine(share: float) -> float:
     return max(0.02, 0.5 * (1 + float(np.cos(np.pi * min(share, 1.0)))))
 
 
-def save_state(session: Any, saver: Any, progress: Progress, work: Path) -> None:
-    """Save a run's variables and how far it has come, to go on from."""
-    saver.save(session, str(work / "state"), global_step=progress.step, write_meta_graph=False)
-    part = work / "progress.json.part"
-    part.write_text(json.dumps(asdict(progress)))
-    part.replace(work / "progress.json")
+class Schedule(Protocol):
+    """What of a training's settings its clock goes by; `save_every` in seconds."""
+
+    @property
+    def minutes(self) -> float: ...
+    @property
+    def rate(self) -> float: ...
+    @property
+    def warm_up(self) -> int: ...
+    @property
+    def save_every(self) -> float: ...
 
 
-def take_over(session: Any, learning: Learning, folder: Path) -> None:
-    """Start from the weights of a model of the same network, as `export` saved them. ModelError for another one."""
-    import tensorflow as tf
+class Clock:
+    """The time of a run: how much of it is over, the rate of learning by it, when to tell of it and when to save it."""
 
-    try:
-        stored = tf.train.load_checkpoint(str(folder / "model"))
-        for name, weight in learning.weights.items():
-            for variable in (weight, learning.averages[name]):
-                variable.load(stored.get_tensor(name), session)
-    except (tf.errors.OpError, ValueError) as error:
-        raise ModelError(f"{folder} holds no weights of this network; leave --start out to train a new one.") from error
+    def __init__(self, schedule: Schedule, progress: Progress) -> None:
+        self.schedule = schedule
+        self.progress = progress
+        self.began = self.told = self.saved = time.monotonic()
+        self.losses: list[Any] = []
+
+    def share(self) -> float:
+        """How much of the time is over, 1 or more at its end. A step begins with it."""
+        self.began = time.monotonic()
+        return self.progress.seconds / (self.schedule.minutes * 60)
+
+    def rate(self, share: float) -> float:
+        """That of learning, of the step that begins."""
+        warm = min(1.0, (self.progress.step + 1) / self.schedule.warm_up)
+        return self.schedule.rate * warm * cosine(share)
+
+    def step(self, loss: Any) -> None:
+        """Count a step that is done, with its loss or losses."""
+        self.losses.append(loss)
+        self.progress.step += 1
+        self.progress.seconds += min(time.monotonic() - self.began, 60.0)
+
+    def due_line(self, share: float, words: Callable[[Any], str]) -> str:
+        """What the log says of the steps since it last did, every 20 seconds, "" in between; words: of their mean."""
+        passed = time.monotonic() - self.told
+        if passed <= TELL_EVERY:
+            return ""
+        told = words(np.mean(self.losses, axis=0))
+        speed = len(self.losses) / passed
+        self.told += passed
+        self.losses.clear()
+        return f"step {self.progress.step}  {100 * share:.1f} %  {told}  {speed:.2f} steps/s"
+
+    def due_save(self) -> bool:
+        """Whether it is time to save the run again."""
+        now = time.monotonic()
+        due = now - self.saved > self.schedule.save_every
+        if due:
+            self.saved = now
+        return due
 
 
 def restore_state(session: Any, saver: Any, work: Path) -> Progress | None:
-    """Go on from what `save_state` saved last; None where there is nothing."""
+    """Go on from what `saving.save_state` saved last; None where there is nothing."""
     import tensorflow as tf
 
     latest = tf.train.latest_checkpoint(str(work))

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli.errors import ModelError
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.model.tf_runtime import quiet_tensorflow
 from beautygan_cli.photos.photo import Photo, write_photo
 from beautygan_cli.training import examples, networks, run_folder
 from beautygan_cli.training.dataset import evened, load, split
 from beautygan_cli.training.example_buffer import Buffer, BufferPlan, fill
+from beautygan_cli.training.saving import save_state, take_over
 
 REGION_WEIGHT = 3.0  # lips and eyes count four times the rest: they are small, and they are what one looks at
 WORN_WEIGHT = 6.0  # by the target's own change: L1 alone draws dark lids and liner at half their depth
@@ -119,7 +119,14 @@ def train(settings: Settings, *, resume: bool = False, say: Callable[[str], None
     with tf.compat.v1.Session(graph=graph, config=configuration(settings.precision)) as session:
         session.run(start)
         if settings.start:
-            _take_over(session, towers[False], Path(settings.start))
+            take_over(
+                session,
+                {variable.op.name: variable for variable in tf.compat.v1.trainable_variables()},
+                towers[False].averages,
+                Path(settings.start),
+                network="this network and width",
+                instead="fine-tune it with --init",
+            )
         progress = Progress()
         latest = tf.train.latest_checkpoint(str(work))
         if resume and latest:
@@ -288,21 +295,6 @@ class Adam:
         return tf.group(*averages)
 
 
-def _take_over(session: Any, tower: Tower, folder: Path) -> None:
-    """Load the weights of a model of this network, and start their average from them. ModelError for another one."""
-    import tensorflow as tf
-
-    try:
-        stored = tf.train.load_checkpoint(str(folder / "model"))
-        values = {name: stored.get_tensor(name) for name in tower.averages}
-        for variable in tf.compat.v1.trainable_variables():
-            variable.load(values[variable.op.name], session)
-        for name, average in tower.averages.items():
-            average.load(values[name], session)
-    except (tf.errors.OpError, ValueError) as error:
-        raise ModelError(f"{folder} holds no weights of this network and width; fine-tune it with --init") from error
-
-
 def _rate(settings: Settings, progress: Progress, share: float) -> float:
     """A cosine to zero over each of the two parts of the budget; the warm-up is the optimiser's."""
     if share < settings.coarse_share:
@@ -331,13 +323,6 @@ def _has_bfloat16() -> bool:
     except OSError:
         return False
     return "avx512_bf16" in flags or "amx_bf16" in flags
-
-
-def save_state(session: Any, saver: Any, progress: Progress, work: Path) -> None:
-    saver.save(session, str(work / "state"), global_step=progress.step, write_meta_graph=False)
-    part = work / "progress.json.part"
-    part.write_text(json.dumps(asdict(progress)))
-    part.replace(work / "progress.json")
 
 
 def validate(session: Any, tower: Tower, check: Buffer, out: Path, batch: int = 8) -> str:

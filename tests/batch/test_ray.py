@@ -331,21 +331,6 @@ def is_loopback(address: str) -> bool:
 
 
 @slow
-@pytest.mark.promise("Privacy")
-@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="finds sockets in /proc")
-def test_a_cluster_of_this_machine_listens_on_loopback_alone(ray_is_here, start, folder_of_sixteen):
-    with socket.create_server(("0.0.0.0", 0)):  # else an empty table would do
-        assert "0.0.0.0" in {address for address, _ in listening([os.getpid()])}
-    cluster = start(*folder_of_sixteen, "--out", "out", *ON_RAY)
-    wait_for_results(cluster, 1)
-    heard = listening(family(cluster.pid))
-    cluster.send_signal(signal.SIGTERM)
-    assert {"gcs_server", "raylet"} <= {Path(title).name for _, title in heard}
-    assert any(title.startswith("ray::MapWorker") for _, title in heard)
-    assert [(address, title) for address, title in heard if not is_loopback(address)] == []
-
-
-@slow
 @pytest.mark.xfail(strict=False, reason="some results differ a little on some processors; cause not found")
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the workers in /proc")
 def test_a_killed_worker_changes_nothing_in_the_results(ray_is_here, start, folder_of_sixteen, tmp_path):
@@ -428,12 +413,21 @@ def test_a_photo_that_kills_its_worker_fails_and_stops_no_other(ray_is_here, sta
 
 
 @slow
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the workers in /proc")
-def test_a_stopped_run_ends_cleanly_and_goes_on_in_one_process(ray_is_here, start, folder_of_sixteen, tmp_path):
+@pytest.mark.promise("Privacy")
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="finds workers and sockets in /proc")
+def test_a_run_listens_on_loopback_alone_and_when_stopped_ends_cleanly_and_goes_on_in_one_process(
+    ray_is_here, start, folder_of_sixteen, tmp_path
+):
+    with socket.create_server(("0.0.0.0", 0)):  # else an empty table would do
+        assert "0.0.0.0" in {address for address, _ in listening([os.getpid()])}
     cluster = start(*folder_of_sixteen, "--out", "out", *ON_RAY)
     wait_for_results(cluster, 1)
     processes = family(cluster.pid)
+    heard = listening(processes)
     cluster.send_signal(signal.SIGINT)
+    assert {"gcs_server", "raylet"} <= {Path(title).name for _, title in heard}
+    assert any(title.startswith("ray::MapWorker") for _, title in heard)
+    assert [(address, title) for address, title in heard if not is_loopback(address)] == []
     out, err = said(cluster)
     assert cluster.returncode == 130
     assert "the same command goes on from here" in err

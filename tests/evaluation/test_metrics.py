@@ -348,6 +348,7 @@ def test_an_output_that_cannot_be_written_is_said_before_the_work(tmp_path, caps
     assert "grid.txt can't be written: its suffix names no picture" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_command_measures_two_models_on_every_pair(model, place, no_face, tmp_path, capsys):
     """Two sources of which one shows no face, two references, one model against itself."""
     place("bare/001_a.jpg", "bare", 0)

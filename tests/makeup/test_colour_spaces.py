@@ -89,6 +89,7 @@ def test_makeup_does_not_depend_on_the_space(photos, session: MakeupSession, tmp
             assert ciede2000(colour, seen["sRGB"][region]) < 1.5, (name, region)
 
 
+@pytest.mark.slow
 @says("clips", "P3 and BT.2020 in SDR", "kept; made up in sRGB, by the tags")
 @pytest.mark.parametrize(("primaries", "number"), [("smpte432", 12), ("bt2020", 9)])
 def test_makeup_of_a_clip_does_not_depend_on_its_space(photos, beautygan, tmp_path: Path, primaries, number) -> None:

@@ -281,6 +281,7 @@ def test_looks_and_references_go_side_by_side_and_a_broken_look_stops_none(place
     assert "menu/wrong.toml: it has a key 'lipps'" in told
 
 
+@pytest.mark.slow
 def test_a_changed_look_redoes_its_results_and_no_others(place, beautygan, tmp_path) -> None:  # type: ignore[no-untyped-def]
     place("me.jpg", "bare"), place("red.jpg", "worn"), place("plum.jpg", "worn", 1)
     (tmp_path / "one.toml").write_text('lips = "red.jpg"\n')
@@ -293,6 +294,7 @@ def test_a_changed_look_redoes_its_results_and_no_others(place, beautygan, tmp_p
     assert [Path(path).name for path in beautygan(*command)[1]] == ["me__two.jpg"]
 
 
+@pytest.mark.slow
 def test_a_saved_look_gives_the_same_results_as_its_command(place, beautygan, tmp_path) -> None:  # type: ignore[no-untyped-def]
     place("me.png", "bare"), place("red.jpg", "worn")
     strengths = ("--strength", "0.8", "--lips", "0.5", "--skin", "0")

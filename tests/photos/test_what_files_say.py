@@ -498,7 +498,8 @@ def test_16_bits_under_a_profile(tmp_path: Path, suffix: str) -> None:
 def test_a_deep_ppm_is_kept(tmp_path: Path, channels: int, top: int) -> None:
     deep = deep_picture()[..., :channels]
     stored = np.rint(deep / 65535 * top).astype(np.uint16)
-    head = f"P{6 if channels == 3 else 5} # so wide\n48 # and so high\n32\n{top}\n".encode()
+    writer = "a writer of many words " * 300
+    head = f"P{6 if channels == 3 else 5} # {writer}\n48 # so wide, and so high\n32\n{top}\n".encode()
     (tmp_path / "photo.ppm").write_bytes(head + stored.astype(">u2").tobytes())
     photo = read_photo(tmp_path / "photo.ppm")
     assert photo.notes == () and photo.native.bits == top.bit_length()

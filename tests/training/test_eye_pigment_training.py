@@ -19,8 +19,8 @@ FACES = SAMPLES / "no_makeup"
 
 
 @pytest.fixture(scope="module")
-def people() -> list[dataset.Person]:
-    return dataset.load(FACES)
+def people(cast: Path) -> list[dataset.Person]:
+    return dataset.load(FACES, cast)
 
 
 def test_examples_of_bare_eyes_hold_no_pigment(people, session: MakeupSession, monkeypatch) -> None:

@@ -23,8 +23,8 @@ from beautygan_cli.model.checkpoint import bundled_model, find_checkpoint, read_
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.model.tf_runtime import quiet_tensorflow
 from beautygan_cli.photos.photo import read_photo
-from beautygan_cli.training import dataset, losses, networks, run_folder
 from beautygan_cli.training import finetune as module
+from beautygan_cli.training import losses, networks, run_folder
 from beautygan_cli.training.finetune import Tuning, finetune
 from beautygan_cli.training.trainable import Trainable
 
@@ -32,14 +32,6 @@ BARE, MADE_UP = SAMPLES / "no_makeup", SAMPLES / "makeup"
 SIZE = 64  # pixels: enough for every region to hold some, and quick
 
 tf = quiet_tensorflow()
-
-
-@pytest.fixture(scope="session")
-def cast(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The samples' faces, found once, as the file that a run keeps them in."""
-    cache = tmp_path_factory.mktemp("cast") / "people.npz"
-    dataset.load(BARE, cache)
-    return cache
 
 
 @pytest.fixture

@@ -30,8 +30,8 @@ def answers(folder: Path, people: list[dataset.Person]) -> np.ndarray:
         )
 
 
-def test_a_run_goes_on_from_other_weights_and_from_its_own(tmp_path: Path) -> None:
-    people, said = dataset.load(FACES)[:2], []
+def test_a_run_goes_on_from_other_weights_and_from_its_own(tmp_path: Path, cast: Path) -> None:
+    people, said = dataset.load(FACES, cast)[:2], []
     bundled = REPOSITORY / "models" / "occlusion"
     occlusion.train(settings(tmp_path, 0.03, bundled), say=said.append)
     assert "the network has labelled the photos" in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,16 +22,16 @@ from beautygan_cli.makeup import rendering
 from beautygan_cli.makeup.style import EyeShadow, Finish, Liner, Lipstick, Style
 from beautygan_cli.model.signature import Signature
 from beautygan_cli.photos.photo import Photo, read_photo, write_photo
-from beautygan_cli.training import dataset, examples
+from beautygan_cli.training import dataset, examples, run_folder
 from beautygan_cli.training.example_buffer import Buffer, BufferPlan, fill
 
 BARE = SAMPLES / "no_makeup"
 SIGNATURE = Signature(warp_reference=True, mask=True)
 
 
-@pytest.fixture(scope="session")
-def everyone(tmp_path_factory: pytest.TempPathFactory) -> list[dataset.Person]:
-    return dataset.load(BARE, tmp_path_factory.mktemp("people") / "people.npz")
+@pytest.fixture(scope="module")
+def everyone(cast: Path) -> list[dataset.Person]:
+    return dataset.load(BARE, cast)
 
 
 @pytest.fixture(scope="module")
@@ -154,11 +155,10 @@ def test_a_folder_without_faces_is_refused_by_name(tmp_path: Path) -> None:
         dataset.load(tmp_path)
 
 
-def test_the_cache_gives_the_same_people(tmp_path: Path, everyone: list[dataset.Person]) -> None:
-    for _ in range(2):
-        again = dataset.load(BARE, tmp_path / "cache.npz")
-        assert [p.name for p in again] == [p.name for p in everyone]
-        assert all(np.array_equal(a.chip, b.chip) for a, b in zip(again, everyone, strict=True))
+def test_the_cache_gives_the_same_people(everyone: list[dataset.Person]) -> None:
+    again = dataset.load(BARE)
+    assert [p.name for p in again] == [p.name for p in everyone]
+    assert all(np.array_equal(a.chip, b.chip) for a, b in zip(again, everyone, strict=True))
 
 
 def test_a_broken_template_is_named(tmp_path: Path) -> None:
@@ -266,9 +266,14 @@ def test_only_a_new_model_begins_at_half_size() -> None:
 
 
 @pytest.mark.slow
-def test_a_run_trains_saves_resumes_and_its_model_loads(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_run_trains_saves_resumes_and_its_model_loads(
+    tmp_path: Path, cast: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "model"
-    common = ["--faces", str(BARE), "--out", str(out), "--buffer", "16", "--width", "4", "--precision", "fp32"]
+    run_folder.claim(out)
+    (out / "training").mkdir()
+    shutil.copyfile(cast, out / "training" / "people.npz")
+    common = ["--faces", str(BARE), "--out", str(out), "--buffer", "6", "--width", "4", "--precision", "fp32"]
     assert train_command([*common, "--steps", "6"]) == 0
     assert json.loads((out / "training" / "progress.json").read_text())["step"] == 6
     first = (out / "model.data-00000-of-00001").read_bytes()
