@@ -36,11 +36,11 @@ def _main(arguments: Sequence[str] | None) -> int:
     if wrong := complaint(options):
         command.error(wrong)
     # Nothing heavy before this line, so that --help and a misspelt option answer at once.
+    thread_counts.keep_linear_algebra_single()
     from beautygan_cli.cli.console import libraries_silenced
 
     if not (options.verbose or sys.warnoptions):  # a warning names a line of a program that its reader did not write
         warnings.simplefilter("ignore")
-    thread_counts.keep_linear_algebra_single()
     with libraries_silenced(wanted=options.verbose):
         return _done(options, files)
 

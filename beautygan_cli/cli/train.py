@@ -11,6 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from beautygan_cli.batch import thread_counts
 from beautygan_cli.cli.early import ended_at_once
 from beautygan_cli.cli.exit_status import DONE, INTERRUPTED, NOT_STARTED
 from beautygan_cli.cli.parsing import Parser
@@ -88,6 +89,7 @@ def parser() -> Parser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train; 0 when done, 2 when it could not start, 130 after Ctrl-C and 143 after SIGTERM."""
     with ended_at_once("beautygan-train"):
+        thread_counts.keep_linear_algebra_single()  # of the workers, too, which take it over from here
         options = parser().read(arguments, argparse.Namespace())
         # Nothing heavy before this line, so that a signal is heard while the rest is imported.
         from beautygan_cli.cli.stopping import until_stopped

@@ -22,13 +22,20 @@ class LeftOut(NamedTuple):
 
 
 def covered(face: FaceAnalysis) -> list[LeftOut]:
-    """Of an analysed face's eyes and lips those of which a tenth and more is covered."""
-    shares = covered_shares(occlusion_of(face), face.landmarks)
-    return [
-        LeftOut(region, f"{name} {100 * shares[name]:.0f} % covered")
-        for name, region in COVERED.items()
-        if shares[name] >= TOLD
-    ]
+    """Of an analysed face's eyes and lips those of which a tenth and more is covered; worked out once."""
+
+    def work() -> list[LeftOut]:
+        occlusion = occlusion_of(face)
+        if occlusion.max() < TOLD:  # as before most faces
+            return []
+        shares = covered_shares(occlusion, face.landmarks)
+        return [
+            LeftOut(region, f"{name} {100 * shares[name]:.0f} % covered")
+            for name, region in COVERED.items()
+            if shares[name] >= TOLD
+        ]
+
+    return face.once("covered", work)
 
 
 def outside(landmarks: NDArray[Any], shape: tuple[int, int]) -> list[LeftOut]:

@@ -394,9 +394,14 @@ def skin_mask(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
     return np.asarray(face_mask(landmarks, shape) * (1 - others), dtype=np.float32)
 
 
-def skin_colour(landmarks: NDArray[Any], lab: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]] | None:
-    """The median (L*, a*, b*) of cheeks and chin and how far skin spreads around it; None where none is in sight."""
-    cheeks = cheeks_mask(landmarks, (lab.shape[0], lab.shape[1])) > 0.8
+def skin_colour(
+    landmarks: NDArray[Any], lab: NDArray[Any], cheeks: FloatArray | None = None
+) -> tuple[NDArray[Any], NDArray[Any]] | None:
+    """The median (L*, a*, b*) of cheeks and chin and how far skin spreads around it; None where none is in sight.
+
+    cheeks: their mask, where it is drawn already.
+    """
+    cheeks = (cheeks_mask(landmarks, (lab.shape[0], lab.shape[1])) if cheeks is None else cheeks) > 0.8
     if not cheeks.any():
         return None
     middle = np.median(lab[cheeks], axis=0)

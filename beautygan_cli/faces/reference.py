@@ -88,6 +88,8 @@ def _uncovered(chip: FloatArray, landmarks: NDArray[Any], occlusion: FloatArray)
 
     Bent onto another face, hair or a frame would leave a ghost there.
     """
+    if not occlusion.any():  # as before most faces
+        return chip
     shape = (chip.shape[0], chip.shape[1])
     skin = masks.skin_mask(landmarks, shape)
     # Not before lids and lips: what is filled in there would be taken for their makeup.

@@ -63,7 +63,7 @@ def brows_painted(face: FaceAnalysis) -> bool:
 
     def work() -> bool:
         lab = rgb_to_lab(face.chip)
-        colour = masks.skin_colour(face.landmarks, lab)
+        colour = masks.skin_colour(face.landmarks, lab, face.mask(masks.cheeks_mask))
         brows = face.mask(masks.brows_mask) > 0.5
         if colour is None or not brows.any():
             return False

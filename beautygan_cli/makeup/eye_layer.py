@@ -105,11 +105,12 @@ def look_at(face: FaceAnalysis, network_input: NDArray[Any], bared: NDArray[Any]
 
     network_input, bared: its chip (S, S, 3) RGB 0..255 as the makeup model saw it, and with its makeup off.
     """
-    cheeks = cheeks_light(face.chip, face.landmarks)
+    on_cheeks = face.mask(masks.cheeks_mask)
+    cheeks = _cheeks_light(face.chip, on_cheeks)
     if cheeks is None:
         return None
     change = fitted_change(face.chip, np.asarray(bared, np.float32) - np.asarray(network_input, np.float32))
-    shade = _shade(network_input, bared, face.mask(masks.cheeks_mask))
+    shade = _shade(network_input, bared, on_cheeks)
     left, right = (_seen(face, patch, number, cheeks, change, shade) for number, patch in enumerate(face.eyes))
     return left, right
 
@@ -164,12 +165,12 @@ def drawn_layers(bare: FaceAnalysis, worn: FaceAnalysis) -> tuple[EyeLayer, EyeL
     return layers[0], layers[1]
 
 
-def cheeks_light(pixels: NDArray[Any], landmarks: NDArray[Any]) -> FloatArray | None:
+def _cheeks_light(pixels: NDArray[Any], cheeks: FloatArray) -> FloatArray | None:
     """The mean `log_light` of a face's cheeks, (3,) float32: light and foundation. None where they are out of sight.
 
-    pixels: (H, W, 3) RGB 0..255 of the face; landmarks: (68, 2) in it.
+    pixels: (H, W, 3) RGB 0..255 of the face; cheeks: their mask, (H, W).
     """
-    mean = weighted_mean(log_light(pixels), masks.cheeks_mask(landmarks, (pixels.shape[0], pixels.shape[1])))
+    mean = weighted_mean(log_light(pixels), cheeks)
     return np.asarray(mean, np.float32) if np.isfinite(mean).all() else None
 
 

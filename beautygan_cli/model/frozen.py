@@ -138,6 +138,8 @@ class _Opened:
         self.tensors: dict[str, Any] = dict(zip(names, tensors, strict=True))
         count = threads or 0
         settings = tf.ConfigProto(intra_op_parallelism_threads=count, inter_op_parallelism_threads=count)
+        rewriting = settings.graph_options.rewrite_options
+        rewriting.meta_optimizer_iterations = tf.RewriterConfig.ONE  # a second time finds nothing, and takes as long
         self.session = tf.Session(graph=graph, config=settings)
 
 

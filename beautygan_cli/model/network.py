@@ -183,7 +183,8 @@ def _configuration(precision: str, threads: int | None) -> Any:
     tf = runtime()
     configuration = tf.ConfigProto(intra_op_parallelism_threads=threads or 0, inter_op_parallelism_threads=threads or 0)
     configuration.gpu_options.allow_growth = True
+    rewriting = configuration.graph_options.rewrite_options
+    rewriting.meta_optimizer_iterations = tf.RewriterConfig.ONE  # a second time finds nothing, and takes as long
     if precision == "bf16":
-        rewriting = configuration.graph_options.rewrite_options
         rewriting.auto_mixed_precision_onednn_bfloat16 = tf.RewriterConfig.ON
     return configuration

@@ -2,6 +2,7 @@
 
 import threading
 import tracemalloc
+from collections import Counter
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import PurePath
@@ -15,8 +16,9 @@ from beautygan_cli.batch.manifest import Manifest
 from beautygan_cli.batch.options import RunConfig
 from beautygan_cli.batch.plan import Planner
 from beautygan_cli.batch.sources import read_looks, read_source
-from beautygan_cli.faces import detection, masks
-from beautygan_cli.makeup import eye_layer, pipeline
+from beautygan_cli.faces import detection, left_out, masks, reference
+from beautygan_cli.faces.occlusion import TOLD
+from beautygan_cli.makeup import composite, eye_layer, pipeline
 from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.makeup.look import Look
 from beautygan_cli.model import session as model_session
@@ -96,6 +98,43 @@ def test_a_sources_masks_are_drawn_once_for_all_its_references(place, session, m
         once = once or len(drawn)
     assert once
     assert len(drawn) == once
+
+
+def test_of_each_face_what_a_run_works_out_for_it_is_worked_out_once(place, session, tmp_path, monkeypatch):
+    looks, config = looks_of(place, session), RunConfig(out=tmp_path / "out", batch_size=2)
+    counts: dict[str, Counter[bytes]] = {}
+    lock = threading.Lock()
+
+    def count(module, name, key):
+        real, told = getattr(module, name), counts.setdefault(name, Counter())
+
+        def counted(*arguments, **more):
+            with lock:
+                told[key(*arguments)] += 1
+            return real(*arguments, **more)
+
+        monkeypatch.setattr(module, name, counted)
+
+    of_chip = (session.signature.size,) * 2
+    references = [look.wearing.face for look in looks]
+    count(masks, "cheeks_mask", lambda landmarks, shape: landmarks.tobytes() if shape == of_chip else b"another")
+    count(masks, "skin_mask", lambda landmarks, shape: landmarks.tobytes() if shape == of_chip else b"another")
+    count(left_out, "covered_shares", lambda occlusion, landmarks: landmarks.tobytes())
+    count(composite, "change_weights", lambda pixels, face, *_: face.landmarks.tobytes())
+    shown = np.full(of_chip, TOLD, np.float32)  # a little before every face: none of the short cuts of a free one
+    monkeypatch.setattr(left_out, "occlusion_of", lambda face: shown)
+    monkeypatch.setattr(reference, "occlusion_of", lambda face: shown)
+    with Manifest(config.out) as manifest:
+        source = Found(place("a.jpg", "bare"), PurePath())
+        outcomes = list(batch_line.run(Planner(looks, session, config, manifest), [source]))
+    assert [outcome.status for outcome in outcomes] == ["made"] * REFERENCES
+    of_references = [face.landmarks.tobytes() for face in references]
+    assert [counts["covered_shares"][of] for of in of_references] == [1] * REFERENCES
+    assert [counts["cheeks_mask"][of] for of in of_references] == [1] * REFERENCES
+    # For the cheeks, for what is painted over, and for the shares that are covered.
+    assert [counts["skin_mask"][of] for of in of_references] == [3] * REFERENCES
+    # The finishers of a source's first results begin at the same time.
+    assert list(counts["change_weights"].values()) == [1]
 
 
 def test_a_source_that_is_being_read_already_is_not_read_again(place, session, tmp_path, calls):
