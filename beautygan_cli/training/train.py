@@ -28,10 +28,10 @@ DENSITY_WEIGHT = 0.25  # of the error in optical density: dark liner's last half
 DARKEST = 0.004  # of linear light, added before its logarithm
 MEAN_WEIGHT = 0.6  # of the difference of region means, the shade that is seen first
 GRADIENT_WEIGHT = 1.0
-REMOVED_WEIGHT = 1.0
+REMOVED_WEIGHT = 1.5
 DECAY = 0.998  # of the weights' moving average, which is what is saved for use
 VALIDATION_SETS = 64
-READY = 64  # sets to wait for before the first step
+READY = 300  # sets to wait for before the first step: fewer would be learned by heart
 
 
 @dataclass(frozen=True)
