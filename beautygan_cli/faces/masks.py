@@ -401,12 +401,13 @@ def skin_colour(
 
     cheeks: their mask, where it is drawn already.
     """
-    cheeks = (cheeks_mask(landmarks, (lab.shape[0], lab.shape[1])) if cheeks is None else cheeks) > 0.8
-    if not cheeks.any():
+    mask = cheeks_mask(landmarks, (lab.shape[0], lab.shape[1])) if cheeks is None else cheeks
+    seen = mask > 0.8
+    if not seen.any():
         return None
-    middle = np.median(lab[cheeks], axis=0)
+    middle = np.median(lab[seen], axis=0)
     # The median of the deviations, times 1.48 for a Gaussian's sigma: a lock of hair on a cheek must not widen it.
-    spread = 1.48 * np.median(np.abs(lab[cheeks] - middle), axis=0)
+    spread = 1.48 * np.median(np.abs(lab[seen] - middle), axis=0)
     return middle.astype(np.float32), np.maximum(spread, LEAST_SPREAD).astype(np.float32)
 
 

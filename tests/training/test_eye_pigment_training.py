@@ -53,7 +53,9 @@ def test_a_run_trains_saves_goes_on_and_its_network_reads(tmp_path: Path) -> Non
     first = (tmp_path / "model.data-00000-of-00001").read_bytes()
     progress = small_progress(tmp_path)
     eye_pigment.train(
-        Settings(str(FACES), str(tmp_path), minutes=progress.seconds / 60 + 0.02, batch=2, buffer=8, ready=4, check_count=1),
+        Settings(
+            str(FACES), str(tmp_path), minutes=progress.seconds / 60 + 0.02, batch=2, buffer=8, ready=4, check_count=1
+        ),
         resume=True,
         say=said.append,
     )
