@@ -510,7 +510,7 @@ KILL_PHOTOS, KILLS = 26, 3
 def test_ctrl_c_ends_the_run_in_good_order_and_the_same_command_goes_on(photos, place, model, tmp_path, beautygan):
     generate(photos, tmp_path / "many", 16)
     place("look.jpg", "worn")
-    with start(tmp_path, model, "out", "--report", "report.json", "--batch-size", "2") as process:
+    with start(tmp_path, model, "out", "--report", "report.json", "--batch-size", "1") as process:
         assert wait_for_results(process, 1)
         process.send_signal(signal.SIGINT)
         out, err = process.stdout.read(), process.stderr.read()
