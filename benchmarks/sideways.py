@@ -38,20 +38,24 @@ def main() -> int:
     parser.add_argument("--ref", type=Path, required=True, help="photo of the makeup that they get")
     parser.add_argument("--count", type=int, default=12, help="portraits in each group (default: 12)")
     options = parser.parse_args()
-    turns = {}
+    found = {}
     for item in find_photos([options.faces])[0]:
         try:
             faces = detection.detect(read_photo(item.path).pixels)
         except BeautyGANError:
             continue
         if faces:
-            turns[item.path] = turn(faces[0].landmarks)
-    order = sorted(turns, key=lambda path: abs(turns[path]))
+            found[item.path] = faces[0].landmarks
+    turns = {path: abs(turn(landmarks)) for path, landmarks in found.items()}
+    order = sorted(turns, key=turns.__getitem__)
     groups = {"straight": order[: options.count], "turned": order[-options.count :]}
     with MakeupSession() as session:
         look = read_photo(options.ref).pixels
-        rows = {name: np.array([measured(path, look, session) for path in paths]) for name, paths in groups.items()}
-    least, most = (min(abs(turns[path]) for path in group) for group in groups.values())
+        rows = {
+            name: np.array([measured(path, found[path], look, session) for path in paths])
+            for name, paths in groups.items()
+        }
+    least, most = (min(turns[path] for path in group) for group in groups.values())
     print(f"{len(turns)} portraits; straight from {least:.2f}, turned from {most:.2f} on\n")
     print("| region | straight | turned | turned ones with enough |")
     print("|---|---|---|---|")
@@ -63,27 +67,18 @@ def main() -> int:
     return 0
 
 
-def measured(path: Path, look: UInt8Array, session: MakeupSession) -> tuple[float, ...]:
+def measured(path: Path, landmarks: FloatArray, look: UInt8Array, session: MakeupSession) -> tuple[float, ...]:
     """How far lips, near lid and far lid of a portrait move (CIEDE2000), and pixels beyond its far edge (L*a*b*)."""
     pixels = read_photo(path).pixels
-    landmarks = detection.detect(pixels)[0].landmarks
     made = pipeline.transfer(pixels, look, session=session)
     before, after = rgb_to_lab(pixels), rgb_to_lab(made)
     shape = (pixels.shape[0], pixels.shape[1])
     far = 0 if turn(landmarks) < 0 else 1
-    lids = [lid(grid, shape) for grid in masks.eye_grids(landmarks, shape, whole=True)]
+    lids = [masks.lids_mask(landmarks, shape, (grid, grid)) for grid in masks.eye_grids(landmarks, shape)]
     regions = (masks.lips_mask(landmarks, shape), lids[1 - far], lids[far])
     moved = [float(ciede2000(*(weighted_mean(lab, mask) for lab in (before, after)))) for mask in regions]
     outside = beyond(landmarks, far, pixels)
     return (*moved, float(np.linalg.norm(after - before, axis=2)[outside].max()) if outside.any() else 0.0)
-
-
-def lid(grid: masks.EyeGrid, shape: tuple[int, int]) -> FloatArray:
-    """One eye's upper lid as `masks.lids_mask` has both."""
-    whole = np.zeros(shape, np.float32)
-    inside = (grid.u > 0.05) & (grid.u < 1.05) & (grid.v > 0.04) & (grid.v < masks.LID_TOP)
-    whole[grid.box] = inside * (1 - grid.opening)
-    return whole
 
 
 def beyond(landmarks: FloatArray, far: int, pixels: UInt8Array) -> FloatArray:

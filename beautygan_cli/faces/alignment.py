@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -87,7 +88,7 @@ class FaceAnalysis:
     chip: (size, size, 3) uint8 RGB; crop_transform: how it lies in the photo; landmarks: (68, 2) in chip pixels;
     exposure: times by which it must be brightened to be well lit, where that is known (see `faces/exposure.py`); eyes:
     the image's left and right one as the photo has them, where they were asked for; known: what was worked out from all
-    this, by name.
+    this, by name; drawing: held while what several threads ask for is worked out.
     """
 
     chip: UInt8Array
@@ -96,6 +97,7 @@ class FaceAnalysis:
     exposure: float | None = None
     eyes: tuple[EyePatch, ...] = ()
     known: dict[Hashable, Any] = field(init=False, repr=False, default_factory=dict)
+    drawing: threading.Lock = field(init=False, repr=False, default_factory=threading.Lock)
 
     def once(self, what: Hashable, work: Callable[[], T]) -> T:
         """What `work` gives: worked out at the first call with this name, and kept for as long as the face is."""

@@ -312,10 +312,12 @@ def eyes_mask(
     return blur(total, 0.015 * interocular_distance(landmarks))
 
 
-def lids_mask(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
+def lids_mask(
+    landmarks: NDArray[Any], shape: tuple[int, int], grids: tuple[EyeGrid, EyeGrid] | None = None
+) -> FloatArray:
     """The upper lids alone, from the lash line half of the way to the brow: the region that is measured."""
     total = np.zeros(shape, dtype=np.float32)
-    for grid in eye_grids(landmarks, shape):
+    for grid in grids or eye_grids(landmarks, shape):
         inside = (grid.u > 0.05) & (grid.u < 1.05) & (grid.v > 0.04) & (grid.v < LID_TOP)
         total[grid.box] = np.maximum(total[grid.box], inside * (1 - grid.opening))
     return total

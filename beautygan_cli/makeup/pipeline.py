@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import io
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -536,19 +534,13 @@ def apply(
 def _weights(pixels: UInt8Array, face: FaceAnalysis, strengths: Strengths, remove: bool) -> FloatArray:
     """A face's weights, which are the same with every reference; the last ones are kept."""
     asked = (strengths, remove)
-    with _drawing:
-        of_this_face = _drawing_of.setdefault(face, threading.Lock())
-    with of_this_face:  # the finishers of a source's first results would each draw them
+    with face.drawing:  # the finishers of a source's first results would each draw them
         known = face.known.get("weights")
         if known is None or known[0] != asked:
             known = (asked, composite.change_weights(pixels, face, strengths, remove=remove))
             face.known["weights"] = known
     weights: FloatArray = known[1]
     return weights
-
-
-_drawing = threading.Lock()
-_drawing_of: WeakKeyDictionary[FaceAnalysis, threading.Lock] = WeakKeyDictionary()
 
 
 def _pixels(photo: PhotoLike) -> UInt8Array:
