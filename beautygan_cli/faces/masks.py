@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beautygan_cli.imaging.drawing import blur, fill, grown, smooth_curve, smoothstep, stroke
-from beautygan_cli.imaging.guided_filter import refine
-from beautygan_cli.types import Box, FloatArray, UInt8Array
+from beautygan_cli.types import Box, FloatArray
 
 JAW = slice(0, 17)
 BROWS = (np.array([21, 20, 19, 18, 17]), np.array([22, 23, 24, 25, 26]))  # inner end first
@@ -30,9 +29,7 @@ OUTER_LIPS, INNER_LIPS = slice(48, 60), slice(60, 68)
 # In units, from a brow's inner end: how far below the landmarks the hairs' middle lies, and half of what they are wide.
 # So 295 studio photos and everyday portraits have them, by where it gets dark square to the line of landmarks.
 BROW_DROP, BROW_WIDTHS = np.array([0.06, 0.06, 0.06, 0.05, 0.02]), np.array([0.05, 0.075, 0.07, 0.055, 0.025])
-# Units around a brow's stroke in which more of its hairs may lie, and how far a pixel there looks like the stroke's.
-HAIRS_REACH, HAIRS_ALIKE = 0.1, (0.25, 0.5)
-LINER = (0.1, 0.2)  # eye widths over the lash line up to which is lid, however dark it lies under a low brow
+LINER = (0.1, 0.2)  # eye widths over the lash line up to which is lid, however low the brow
 FOREHEAD = 0.80  # height of the masked forehead in parts of brow-to-nose-base, which a face's thirds make about 1
 FACE_EDGE = 0.07  # softness of the face mask's edge, in units
 LID_TOP = 0.5  # the measured lid reaches from the lash line half of the way to the brow
@@ -338,19 +335,14 @@ def brows_mask(
     return fill(shape, *outlines, soft=soft * size)
 
 
-def brow_hairs(landmarks: NDArray[Any], pixels: UInt8Array) -> FloatArray:
-    """The brows as wide as their hairs are in the photo, (H, W) in 0..1, and as their strokes at least.
-
-    landmarks: (68, 2) in pixels, (H, W, 3) uint8 RGB, which is cut around the eyes: what looks like the strokes' inside
-    and lies beside them is hair, too, but for what lies on the lids' edges.
-    """
-    shape = (pixels.shape[0], pixels.shape[1])
-    size = interocular_distance(landmarks)
-    stroke = brows_mask(landmarks, shape)
-    hairs = np.maximum(stroke, smoothstep(*HAIRS_ALIKE, refine(stroke, pixels, HAIRS_REACH * size)))
-    for grid in eye_grids(landmarks, shape):
-        hairs[grid.box] *= smoothstep(*LINER, grid.above)
-    return blur(hairs, 0.015 * size)
+def brows_over_lids(
+    landmarks: NDArray[Any], shape: tuple[int, int], grids: tuple[EyeGrid, EyeGrid] | None = None
+) -> FloatArray:
+    """The brows without what of a low one's stroke lies on the lids' edges, where liner does."""
+    brows = brows_mask(landmarks, shape)
+    for grid in grids or eye_grids(landmarks, shape):
+        brows[grid.box] *= smoothstep(*LINER, grid.above)
+    return brows
 
 
 def around_eyes_mask(

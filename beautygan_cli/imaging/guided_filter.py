@@ -14,7 +14,7 @@ EPSILON = 4e-4  # squared difference of colours (0..1) below which two pixels ar
 GUIDE_SIDE = 160  # longest side of the copy on which the filter is worked out; it is applied at the photo's own size
 
 
-def refine(mask: FloatArray, pixels: UInt8Array, reach: float | None = None) -> FloatArray:
+def refine(mask: FloatArray, pixels: UInt8Array) -> FloatArray:
     """A mask at a photo's own size, its edges laid onto the photo's edges.
 
     The guided filter of K. He, J. Sun, X. Tang, "Guided Image Filtering" (2010), with the colours as its guide: within
@@ -23,7 +23,6 @@ def refine(mask: FloatArray, pixels: UInt8Array, reach: float | None = None) -> 
     Arguments:
         mask: (h, w) float32 in [0, 1], of any size, of the same cut as `pixels`.
         pixels: (H, W, 3) uint8, RGB or L*a*b* as OpenCV packs it; what counts is that unlike things differ.
-        reach: pixels of the photo to each side in which the filter looks; None for as many as the mask is coarse.
 
     Returns:
         (H, W) float32 in [0, 1].
@@ -37,8 +36,7 @@ def refine(mask: FloatArray, pixels: UInt8Array, reach: float | None = None) -> 
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     guide = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     coarse = cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR)
-    reach = WINDOW * width / mask.shape[1] if reach is None else reach
-    side = 2 * max(1, round(scale * reach)) + 1
+    side = 2 * max(1, round(WINDOW * size[0] / mask.shape[1])) + 1
 
     def mean(values: NDArray[Any]) -> FloatArray:
         return np.asarray(cv2.blur(values, (side, side), borderType=cv2.BORDER_REPLICATE), dtype=np.float32)

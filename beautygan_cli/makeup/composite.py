@@ -381,12 +381,9 @@ def change_weights(pixels: UInt8Array, face: FaceAnalysis, strengths: Strengths,
     length = masks.interocular_distance(landmarks)
     lips = _around(canvas.size, landmarks[masks.OUTER_LIPS], LIPS_REACH * length)
     eyes = _around(canvas.size, landmarks[EYES_AND_BROWS], EYES_REACH * length)
-    brows = np.zeros((canvas.size, canvas.size), dtype=np.float32)
-    if eyes and not remove:
-        brows[eyes] = _kept_for_eyes(face, "brows", canvas, eyes, _hairs(pixels, canvas, landmarks, eyes))
     for box in filter(None, (lips, eyes)):
-        hairs = brows[box] if _overlap(box, eyes) else None
-        painted, shade = _detail(pixels, canvas, landmarks, box, known.part(box), strengths, remove, hairs)
+        with_eyes = _overlap(box, eyes)
+        painted, shade = _detail(pixels, canvas, landmarks, box, known.part(box), strengths, remove, with_eyes)
         weights[box] = np.stack([painted * ramp[box], shade], axis=-1)
     return weights
 
@@ -409,43 +406,27 @@ def _surroundings(
         box,
         masks.face_mask(landmarks, shape),
         masks.face_mask(landmarks, shape, soft=SHADE_EDGE),
-        _kept_for_eyes(face, "seen", canvas, box, seen),
+        _kept_for_eyes(face, canvas, box, seen),
     )
 
 
-def _hairs(pixels: UInt8Array, canvas: CropTransform, landmarks: FloatArray, box: Box) -> FloatArray:
-    """The brows' hairs in a box of the canvas, (H, W) in 0..1."""
-    corner = np.array([box[1].start, box[0].start], dtype=np.float32)
-    shown = crop(pixels, canvas, (box[1].start, box[0].start, box[1].stop, box[0].stop))
-    return masks.brow_hairs(landmarks - corner, shown)
-
-
-def _kept_for_eyes(face: FaceAnalysis, what: str, canvas: CropTransform, box: Box, mask: FloatArray) -> FloatArray:
-    face.known[what] = (canvas, box, mask)
-    return mask
+def _kept_for_eyes(face: FaceAnalysis, canvas: CropTransform, box: Box, seen: FloatArray) -> FloatArray:
+    face.known["seen"] = (canvas, box, seen)
+    return seen
 
 
 def seen_in(face: FaceAnalysis, box: Box) -> FloatArray:
     """How far a box of the photo shows the face and nothing before it, (H, W) in 0..1, once its weights are drawn."""
-    return _in_photo(face, "seen", box, 1.0)
-
-
-def brows_in(face: FaceAnalysis, box: Box) -> FloatArray:
-    """The brows' hairs in a box of the photo, (H, W) in 0..1, once the face's weights are drawn."""
-    return _in_photo(face, "brows", box, 0.0)
-
-
-def _in_photo(face: FaceAnalysis, what: str, box: Box, unknown: float) -> FloatArray:
     import cv2
 
     size = (box[1].stop - box[1].start, box[0].stop - box[0].start)
-    if what not in face.known:
-        return np.full(size[::-1], unknown, np.float32)
-    canvas, part, mask = face.known[what]
+    if "seen" not in face.known:
+        return np.ones(size[::-1], np.float32)
+    canvas, part, seen = face.known["seen"]
     matrix = np.asarray(canvas.matrix, dtype=np.float64).copy()
     matrix[:, 2] += matrix[:, :2] @ (box[1].start, box[0].start) - (part[1].start, part[0].start)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(mask, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.float32)
+    return np.asarray(cv2.warpAffine(seen, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
 def _on_canvas(mask: FloatArray, crop_transform: CropTransform, canvas: CropTransform, box: Box) -> FloatArray:
@@ -484,12 +465,9 @@ def _detail(
     known: _Surroundings,
     strengths: Strengths,
     remove: bool,
-    hairs: FloatArray | None,
+    with_eyes: bool,
 ) -> tuple[FloatArray, FloatArray]:
-    """What is painted and the shade in a box of the canvas, with the lips and eyes that lie there.
-
-    hairs: the brows' in it, None where no eyes are.
-    """
+    """What is painted and the shade in a box of the canvas, with the lips and (`with_eyes`) eyes that lie there."""
     rows, columns = box
     shape = (rows.stop - rows.start, columns.stop - columns.start)
     landmarks = landmarks - np.array([columns.start, rows.start], dtype=np.float32)
@@ -497,13 +475,13 @@ def _detail(
     on_brows = strengths.brows or 0.0
     lips = masks.lips_mask(landmarks, shape, grow=0.02, soft=0.02)
     eyes = brows = around_eyes = kept = np.zeros(shape, dtype=np.float32)
-    if hairs is not None:
+    if with_eyes:
         grids = masks.eye_grids(landmarks, shape)
         kept = masks.openings_mask(landmarks, shape, grids, soft=0.01)
         if remove:
             eyes = around_eyes = masks.around_eyes_mask(landmarks, shape, grids)
         else:
-            brows = hairs
+            brows = masks.brows_over_lids(landmarks, shape, grids)
             eyes = masks.eyes_mask(landmarks, shape, grids)
             lids = eyes * (1 - brows)
             around_eyes, eyes = np.maximum(eyes, brows) if strengths.brows is None else lids, lids

@@ -29,7 +29,7 @@ from beautygan_cli.faces.reference import far_share, turn
 from beautygan_cli.imaging import drawing
 from beautygan_cli.imaging.colour import DARKEST, coded, linear_light, log_light, weighted_mean
 from beautygan_cli.makeup import eye_pigment
-from beautygan_cli.makeup.composite import brows_in, fitted_change, seen_in
+from beautygan_cli.makeup.composite import fitted_change, seen_in
 from beautygan_cli.makeup.eye_pigment import ACROSS, SHAPE, UP, coordinates
 from beautygan_cli.model.measured import remembered
 from beautygan_cli.model.session import MakeupSession
@@ -374,7 +374,8 @@ def lay_on(
     for number, (box, before, after, layer) in enumerate(zip(boxes, own, painted, layers, strict=True)):
         corner = np.array([box[1].start, box[0].start])
         within = np.asarray(landmarks - corner, dtype=np.float32)
-        free = np.clip(1 - brows_in(face, box) / BROW, 0, 1) * seen_in(face, box)
+        brows = masks.brows_over_lids(within, (before.shape[0], before.shape[1]))
+        free = np.clip(1 - brows / BROW, 0, 1) * seen_in(face, box)
         eyes.append(_met(before, after, within, number, layer, free, strength, ground))
     depths = _shared_depths(eyes)
     for box, before, after, eye, depth in zip(boxes, own, painted, eyes, depths, strict=True):

@@ -121,7 +121,6 @@ def test_of_each_face_what_a_run_works_out_for_it_is_worked_out_once(place, sess
     count(masks, "skin_mask", lambda landmarks, shape: landmarks.tobytes() if shape == of_chip else b"another")
     count(left_out, "covered_shares", lambda occlusion, landmarks: landmarks.tobytes())
     count(composite, "change_weights", lambda pixels, face, *_: face.landmarks.tobytes())
-    count(masks, "brow_hairs", lambda landmarks, pixels: b"of the source")
     shown = np.full(of_chip, TOLD, np.float32)  # a little before every face: none of the short cuts of a free one
     monkeypatch.setattr(left_out, "occlusion_of", lambda face: shown)
     monkeypatch.setattr(reference, "occlusion_of", lambda face: shown)
@@ -136,7 +135,6 @@ def test_of_each_face_what_a_run_works_out_for_it_is_worked_out_once(place, sess
     assert [counts["skin_mask"][of] for of in of_references] == [3] * REFERENCES
     # The finishers of a source's first results begin at the same time.
     assert list(counts["change_weights"].values()) == [1]
-    assert list(counts["brow_hairs"].values()) == [1]
 
 
 def test_a_source_that_is_being_read_already_is_not_read_again(place, session, tmp_path, calls):

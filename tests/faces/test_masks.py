@@ -196,4 +196,4 @@ def test_brows_lie_where_their_dark_hairs_are(name: str) -> None:
     hairs = near & (lightness < (skin + np.percentile(lightness[near], 5)) / 2)
     assert hairs.sum() > 1000
     assert (masks.brows_mask(landmarks, shape) > 0.5)[hairs].mean() > 0.8
-    assert (masks.brow_hairs(landmarks, pixels) > 0.5)[hairs].mean() > 0.8
+    assert (masks.brows_over_lids(landmarks, shape) > 0.5)[hairs].mean() > 0.8

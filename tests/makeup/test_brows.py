@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
 from conftest import SAMPLES
@@ -10,7 +9,8 @@ from conftest import SAMPLES
 from beautygan_cli.faces import detection, masks, tone
 from beautygan_cli.faces.analysis import analyse_face
 from beautygan_cli.imaging.colour import rgb_to_lab
-from beautygan_cli.makeup import look, pipeline, rendering
+from beautygan_cli.imaging.drawing import blur, smoothstep
+from beautygan_cli.makeup import composite, look, pipeline, rendering
 from beautygan_cli.makeup.composite import Strengths
 from beautygan_cli.makeup.style import Brows, EyeShadow, Style
 from beautygan_cli.photos.photo import read_photo
@@ -44,24 +44,24 @@ def test_blue_shadow_up_to_the_brows_leaves_their_hairs_alone(bea, reference, se
     assert np.abs(change(bea, after)).max() < 5
 
 
-def test_blue_shadow_leaves_a_heavy_brow_alone_down_to_its_lowest_hairs(bea, reference, session):
+def test_a_lid_in_the_shade_of_its_brow_takes_as_much_paint_as_the_other(bea, session):
     landmarks = detection.detect(bea)[0].landmarks
-    length = masks.interocular_distance(landmarks)
-    heavy, drawn = bea.copy(), np.zeros(bea.shape[:2], np.uint8)
-    for brow in masks.BROWS:
-        for place in np.linspace(0.5, 2.8, 90):
-            low = landmarks[brow[int(place)]] * (1 - place % 1) + landmarks[brow[int(place) + 1]] * (place % 1)
-            start = low + length * np.array([0, 0.06])
-            ends = [np.rint(point).astype(int).tolist() for point in (start, start + length * np.array([0.02, 0.12]))]
-            for canvas, colour in ((heavy, (45, 32, 25)), (drawn, 1)):
-                cv2.line(canvas, ends[0], ends[1], colour, max(1, round(0.012 * length)), cv2.LINE_8)
-    inside = (drawn > 0) & (masks.brows_mask(landmarks, drawn.shape) < 0.3)  # where no stroke tells of hairs
-    assert inside.sum() > 200
-    after = pipeline.transfer(heavy, reference(Style(shadow=SHADOW)), session=session)
-    moved = (rgb_to_lab(after) - rgb_to_lab(heavy))[..., 2]
-    lids = masks.lids_mask(landmarks, drawn.shape) > 0.5
-    assert moved[lids & (drawn == 0)].mean() < -20
-    assert moved[inside].mean() > 0.25 * moved[lids & (drawn == 0)].mean()
+    shape = bea.shape[:2]
+    grid = masks.eye_grids(landmarks, shape, whole=True)[0]
+    socket = smoothstep(-0.1, 0.2, grid.u) * smoothstep(1.3, 1.0, grid.u)
+    socket = blur(socket * smoothstep(0.02, 0.1, grid.v) * (grid.v < 1), 0.03 * grid.width)[..., None]
+    shaded = np.rint(bea * (1 - 0.75 * socket)).astype(np.uint8)
+
+    def painted(pixels):
+        face = pipeline.find_faces(pixels, session.signature, "")[0]
+        canvas = composite.mask_canvas(face.crop_transform)
+        weights = composite.change_weights(pixels, face, Strengths())[..., 0]
+        lid = masks.eye_grids(canvas.to_chip(landmarks), weights.shape, whole=True)[0]
+        on_it = (lid.u > 0.1) & (lid.u < 0.9) & (lid.v > 0.2) & (lid.v < 0.55)
+        return weights[on_it].mean()
+
+    assert painted(bea) > 0.8
+    assert painted(shaded) > 0.95 * painted(bea)
 
 
 def test_blue_brows_come_along_by_default(bea, reference, session):
