@@ -119,6 +119,10 @@ class FaceAnalysis:
 
         return self.once((draw, *sorted(options.items())), work)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To another process goes what was measured; no lock can go there, and what follows is worked out anew."""
+        return FaceAnalysis, (self.chip, self.crop_transform, self.landmarks, self.exposure, self.eyes)
+
 
 def align(pixels: UInt8Array, face: Face, size: int, padding: float) -> FaceAnalysis:
     """The chip of a face as dlib's `get_face_chip(size, padding)` lays it, but smoothly reduced.

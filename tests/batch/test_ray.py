@@ -5,6 +5,7 @@ import hashlib
 import ipaddress
 import json
 import os
+import pickle
 import signal
 import socket
 import subprocess
@@ -19,6 +20,7 @@ import pytest
 from beautygan_cli import errors
 from beautygan_cli.batch.manifest import FILE_NAME, Manifest
 from beautygan_cli.batch.options import RunConfig
+from beautygan_cli.batch.ray import pool
 from beautygan_cli.batch.ray.driver import Driver
 from beautygan_cli.batch.ray.jobs import Done, Shared
 from beautygan_cli.batch.ray.worker import BlockLine, BlockPlanner, Ledger
@@ -72,6 +74,21 @@ def test_a_wrong_address_is_told_at_once(beautygan, place):
     assert err == "beautygan: nobody answers at 127.0.0.1:1 (Connection refused); check --ray-address.\n"
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "No room for a worker\n=====\nCheck https://docs.ray.io\n=====\n",
+        "Traceback (most recent call last):\n  File x\nValueError: No room for a worker\n",
+    ],
+)
+def test_what_ray_says_becomes_one_sentence_with_its_reason(said):
+    with (
+        pytest.raises(errors.BeautyGANError, match=r"can't be started: .*No room for a worker; what is done is kept"),
+        pool.as_cluster_error("can't be started"),
+    ):
+        raise RuntimeError(said)
+
+
 def test_ray_is_imported_by_nobody_who_does_not_use_it():
     code = (
         "import sys; from beautygan_cli.cli import run; sys.exit(bool({'ray', 'pyarrow', 'fsspec'} & {*sys.modules}))"
@@ -93,7 +110,7 @@ def sent(place, session, tmp_path):
         planner.admit(items)
         wave = planner.wave(items, threading.Event())
         manifest.announce(wave.announced)
-        return wave, planner.shared(items)
+        return wave, pickle.loads(pickle.dumps(planner.shared(items)))
 
     return plan
 
@@ -331,7 +348,6 @@ def is_loopback(address: str) -> bool:
 
 
 @slow
-@pytest.mark.xfail(strict=False, reason="some results differ a little on some processors; cause not found")
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the workers in /proc")
 def test_a_killed_worker_changes_nothing_in_the_results(ray_is_here, start, folder_of_sixteen, tmp_path):
     local = start(*folder_of_sixteen, "--out", "local", "--report", "local.json")
@@ -345,14 +361,16 @@ def test_a_killed_worker_changes_nothing_in_the_results(ray_is_here, start, fold
     lines = out.splitlines()
     assert cluster.returncode == 1
     assert len(lines) == len({*lines}) == 28
-    assert results(tmp_path / "ray") == results(tmp_path / "local")
-    assert rows(tmp_path / "ray.json", "ray") == rows(tmp_path / "local.json", "local")
+    assert results(tmp_path / "ray").keys() == results(tmp_path / "local").keys()
     assert [line for line in err.splitlines() if not line.startswith("beautygan: ")] == []
 
     again = start(*folder_of_sixteen, "--out", "ray", *ON_RAY)
     out, err = said(again)
     assert (again.returncode, out) == (1, "")
     assert "28 kept" in err
+    if results(tmp_path / "ray") != results(tmp_path / "local"):
+        pytest.xfail("some results differ a little on some processors; cause not found")
+    assert rows(tmp_path / "ray.json", "ray") == rows(tmp_path / "local.json", "local")
 
 
 POISON = """
@@ -412,6 +430,12 @@ def test_a_photo_that_kills_its_worker_fails_and_stops_no_other(ray_is_here, sta
     assert "poison.jpg ended its worker's process each time" in err
 
 
+ASKS = """
+from ray._raylet import GcsClient
+print(GcsClient(address="{address}").internal_kv_keys(b"", None, timeout=5))
+"""
+
+
 @slow
 @pytest.mark.promise("Privacy")
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="finds workers and sockets in /proc")
@@ -420,10 +444,17 @@ def test_a_run_listens_on_loopback_alone_and_when_stopped_ends_cleanly_and_goes_
 ):
     with socket.create_server(("0.0.0.0", 0)):  # else an empty table would do
         assert "0.0.0.0" in {address for address, _ in listening([os.getpid()])}
-    cluster = start(*folder_of_sixteen, "--out", "out", *ON_RAY)
+    cluster = start(*folder_of_sixteen, "--out", "out", *ON_RAY, HOME=tmp_path / "home")
     wait_for_results(cluster, 1)
+    assert not (tmp_path / "home" / ".ray").exists()
     processes = family(cluster.pid)
     heard = listening(processes)
+    address = next(word for title in processes.values() for word in title.split() if word.startswith("--gcs-address="))
+    refused = subprocess.run(
+        [sys.executable, "-c", ASKS.format(address=address.partition("=")[2])], capture_output=True, text=True
+    )
+    assert refused.returncode != 0
+    assert "AuthenticationError" in refused.stderr
     cluster.send_signal(signal.SIGINT)
     assert {"gcs_server", "raylet"} <= {Path(title).name for _, title in heard}
     assert any(title.startswith("ray::MapWorker") for _, title in heard)

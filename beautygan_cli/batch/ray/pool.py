@@ -9,6 +9,7 @@ import logging
 import os
 import pickle
 import queue
+import secrets
 import shutil
 import signal
 import socket
@@ -82,13 +83,17 @@ class Pool:
             # A cluster of one machine: its processes then hear each other on 127.0.0.1 and nobody on the network, on
             # any system. An address of loopback given to `ray.init` is replaced by one of the network.
             os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+            if "RAY_AUTH_MODE" not in os.environ:
+                # Nobody but this run's processes may ask it anything; Ray itself would leave its token in the home.
+                os.environ["RAY_AUTH_MODE"] = "token"
+                os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         import ray
 
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         with (
             _own_signals(),
             standard_error_held_back(),
-            _as_cluster_error("can't be started" if self.layout.address is None else "can't be reached"),
+            as_cluster_error("can't be started" if self.layout.address is None else "can't be reached"),
         ):
             if self.layout.address is not None:
                 ray.init(address=self.layout.address, **quiet)
@@ -148,7 +153,7 @@ class Pool:
             if isinstance(found, BaseException):
                 if stop.is_set():
                     return
-                with _as_cluster_error("gave up"):
+                with as_cluster_error("gave up"):
                     raise found
             yield found
 
@@ -227,15 +232,18 @@ def _own_signals() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _as_cluster_error(what: str) -> Iterator[None]:
+def as_cluster_error(what: str) -> Iterator[None]:
+    """Turn what goes wrong inside into a ClusterError that says what, and why, in one sentence."""
     try:
         yield
     except BeautyGANError:
         raise
     except Exception as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        lines = [line.strip() for line in str(error).splitlines() if any(map(str.isalpha, line))]
         ours = [line for line in lines if "ClusterError: " in line]
-        said = ours[-1].rpartition("ClusterError: ")[2] if ours else (lines or [type(error).__name__])[-1]
+        # What fails in a worker ends with its reason; what fails here begins with it, and advice follows.
+        told = lines[-1:] if "Traceback (most recent call last)" in str(error) else lines[:1]
+        said = ours[-1].rpartition("ClusterError: ")[2] if ours else (told or [type(error).__name__])[0]
         raise ClusterError(
             f"the Ray cluster {what}: {printable(said)[:300].rstrip('.')}; what is done is kept, and the same"
             " command goes on from there."
