@@ -75,7 +75,7 @@ def session(model):
     from beautygan_cli.model.session import MakeupSession
 
     with MakeupSession(model, batch_size=4) as opened:
-        eye_layer.usable(opened, pipeline._bare_pair(opened.signature))
+        eye_layer.usable(opened, pipeline._bare_pair)
         yield opened
 
 

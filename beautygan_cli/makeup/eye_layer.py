@@ -14,8 +14,9 @@ both in eye widths: a liner is as thick on every eye, however high its brow lies
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -33,6 +34,7 @@ from beautygan_cli.makeup.composite import fitted_change, seen_in
 from beautygan_cli.makeup.eye_pigment import ACROSS, SHAPE, UP, coordinates
 from beautygan_cli.model.measured import remembered
 from beautygan_cli.model.session import MakeupSession
+from beautygan_cli.model.signature import Signature
 from beautygan_cli.types import Box, FloatArray, UInt8Array
 
 LEAST_EXPLAINED = 0.5  # share of known pigment that a model's removal must take off, for pigment to be read by it
@@ -313,16 +315,17 @@ def weighted(parts: Sequence[tuple[tuple[EyeLayer, EyeLayer], float]]) -> tuple[
     return mixed
 
 
-def usable(session: MakeupSession, example: tuple[FaceAnalysis, FaceAnalysis]) -> bool:
+def usable(session: MakeupSession, example: Callable[[Signature], tuple[FaceAnalysis, FaceAnalysis]]) -> bool:
     """Whether the model takes makeup off well enough to read pigment by it; measured once, on a face that is known.
 
-    example: a bare face, and the same made up.
+    example: gives a bare face as a model sees it, and the same made up; called where nothing is known of this model.
     """
     with _measuring:  # two threads would measure it twice
         known = _known_usable.get(session)
         if known is None:
             what = f"share of the lids' pigment that removal takes off, {session.precision}"
-            explained = remembered(what, session.digest, session.signature, lambda: _explained(session, *example))
+            measure = partial(_explained, session, example)
+            explained = remembered(what, session.digest, session.signature, measure)
             known = _known_usable[session] = explained >= LEAST_EXPLAINED
         return known
 
@@ -331,8 +334,9 @@ _measuring = threading.Lock()
 _known_usable: WeakKeyDictionary[MakeupSession, bool] = WeakKeyDictionary()
 
 
-def _explained(session: MakeupSession, bare: FaceAnalysis, worn: FaceAnalysis) -> float:
+def _explained(session: MakeupSession, example: Callable[[Signature], tuple[FaceAnalysis, FaceAnalysis]]) -> float:
     """The share of the lids' pigment, in density, that the model's removal takes off the face; below 0 it adds some."""
+    bare, worn = example(session.signature)
     network_input, clean = (face.chip.astype(np.float32) for face in (worn, bare))
     if session.signature.mask:
         inside = worn.mask(masks.face_mask)

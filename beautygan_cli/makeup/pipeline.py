@@ -336,11 +336,12 @@ def prepare(session: MakeupSession, *, remove: bool = False) -> None:
         session.prepare(removal=True)
         return
     encoded.prepare(session)
-    occlusion.prepare()
-    bare, worn = _bare_pair(session.signature)
-    if eye_layer.usable(session, (bare, worn)):
+    usable = eye_layer.usable(session, _bare_pair)
+    if usable:  # loaded first: what comes then waits for networks that photos go through meanwhile
         session.prepare(removal=True)
-        reference_chip(bare)  # an example of how skin looks without makeup, for every reference
+    occlusion.prepare()
+    if usable:
+        reference_chip(_bare_pair(session.signature)[0])  # how skin looks without makeup, for every reference
         eye_pigment.prepare()
 
 
@@ -352,7 +353,7 @@ def _pigment(mixes: Sequence[Mix], session: MakeupSession) -> dict[Mix, tuple[Ey
         if isinstance(face, DrawnFace):
             face.known[kind] = None if face.bare is None else eye_layer.drawn_layers(face.bare, face)
     shown = [face for face in references if not isinstance(face, DrawnFace)]
-    if shown and not eye_layer.usable(session, _bare_pair(session.signature)):
+    if shown and not eye_layer.usable(session, _bare_pair):
         for face in shown:
             face.known[kind] = None
     missing = [face for face in references if kind not in face.known]

@@ -105,8 +105,7 @@ def test_a_references_layer_is_read_once_for_all_sources(reference, session, mon
 
 def test_a_model_that_takes_no_makeup_off_is_used_without_a_layer(reference, session, monkeypatch) -> None:
     monkeypatch.setattr(session, "remove", lambda made_up, bare: np.asarray(made_up, np.float32))
-    pair = pipeline._bare_pair(session.signature)
-    assert eye_layer._explained(session, *pair) < eye_layer.LEAST_EXPLAINED
+    assert eye_layer._explained(session, pipeline._bare_pair) < eye_layer.LEAST_EXPLAINED
 
 
 def test_eyes_at_no_strength_stay_as_they_are(reference, session) -> None:
