@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from beautygan_cli.faces import turned
+from beautygan_cli.faces import masks, turned
 from beautygan_cli.faces.face import Face
 from beautygan_cli.imaging.resize import averaged, divisible
 from beautygan_cli.types import FloatArray, UInt8Array
@@ -109,19 +111,34 @@ class FaceAnalysis:
     def mask(self, draw: Callable[..., FloatArray], **options: float) -> FloatArray:
         """A mask of the chip, (size, size) float32 of 0..1, read-only: drawn once with these options.
 
-        draw: a function of landmarks and shape, as those of `faces/masks.py` are.
+        draw: a function of landmarks and shape, as those of `faces/masks.py` are; one that takes `grids` or `skin` is
+        given the face's, which many masks share.
         """
 
         def work() -> FloatArray:
-            drawn = draw(self.landmarks, (self.chip.shape[0], self.chip.shape[1]), **options)
+            shape = (self.chip.shape[0], self.chip.shape[1])
+            shared: dict[str, Any] = {}
+            if _takes(draw, "grids"):
+                shared["grids"] = self.once("grids", lambda: masks.eye_grids(self.landmarks, shape))
+            if _takes(draw, "skin"):
+                shared["skin"] = self.mask(masks.skin_mask)
+            drawn = draw(self.landmarks, shape, **shared, **options)
             drawn.flags.writeable = False
             return drawn
 
         return self.once((draw, *sorted(options.items())), work)
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __getstate__(self) -> dict[str, Any]:
         """To another process goes what was measured; no lock can go there, and what follows is worked out anew."""
-        return FaceAnalysis, (self.chip, self.crop_transform, self.landmarks, self.exposure, self.eyes)
+        return {name: value for name, value in vars(self).items() if name not in ("known", "drawing")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, known={}, drawing=threading.Lock())
+
+
+@cache
+def _takes(function: Callable[..., Any], name: str) -> bool:
+    return name in inspect.signature(function).parameters
 
 
 def align(pixels: UInt8Array, face: Face, size: int, padding: float) -> FaceAnalysis:

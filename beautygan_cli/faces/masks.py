@@ -376,11 +376,13 @@ def openings_mask(
     return blur(total, soft * interocular_distance(landmarks))
 
 
-def skin_mask(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
+def skin_mask(
+    landmarks: NDArray[Any], shape: tuple[int, int], grids: tuple[EyeGrid, EyeGrid] | None = None
+) -> FloatArray:
     """The face without lips, mouth, eyes and brows."""
     size = interocular_distance(landmarks)
     mouth = fill(shape, grown(smooth_curve(landmarks[OUTER_LIPS], closed=True), 0.04 * size), soft=0.02 * size)
-    grids = eye_grids(landmarks, shape)
+    grids = grids or eye_grids(landmarks, shape)
     eyeballs = np.maximum(
         openings_mask(landmarks, shape, grids, soft=0), openings_mask(landmarks, shape, grids, soft=0.03)
     )
@@ -438,14 +440,17 @@ def skin_probability(
     return blur(smoothstep(FARTHEST_SKIN, FARTHEST_SKIN / 2, distance), 0.015 * interocular_distance(landmarks))
 
 
-def cheeks_mask(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
-    """Cheeks and chin, the skin that is measured: no forehead (hair), no nose (light)."""
+def cheeks_mask(landmarks: NDArray[Any], shape: tuple[int, int], skin: FloatArray | None = None) -> FloatArray:
+    """Cheeks and chin, the skin that is measured: no forehead (hair), no nose (light).
+
+    skin: the face's `skin_mask`, where it is drawn already.
+    """
     points = np.asarray(landmarks, dtype=np.float64)
     left, right = (_cheek(points[list(order)]) for order in ((1, 31, 41, 48, 5, 3), (15, 35, 46, 54, 11, 13)))
     under = points[56:59]
     chin = np.concatenate([under[::-1], 0.75 * points[[9, 8, 7]] + 0.25 * under])
     mask = fill(shape, left, right, chin)
-    return np.asarray(mask * skin_mask(landmarks, shape), dtype=np.float32)
+    return np.asarray(mask * (skin_mask(landmarks, shape) if skin is None else skin), dtype=np.float32)
 
 
 def _cheek(points: NDArray[Any]) -> NDArray[Any]:

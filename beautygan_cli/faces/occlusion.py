@@ -187,8 +187,9 @@ def covered_shares(occlusion: FloatArray, landmarks: NDArray[Any]) -> dict[str, 
         landmarks: (68, 2) in its pixels.
     """
     shape = (occlusion.shape[0], occlusion.shape[1])
-    eyes = [region_masks.eyes_mask(landmarks, shape, (grid, grid)) for grid in region_masks.eye_grids(landmarks, shape)]
-    masks = [*eyes, region_masks.lips_mask(landmarks, shape), region_masks.skin_mask(landmarks, shape)]
+    grids = region_masks.eye_grids(landmarks, shape)
+    eyes = [region_masks.eyes_mask(landmarks, shape, (grid, grid)) for grid in grids]
+    masks = [*eyes, region_masks.lips_mask(landmarks, shape), region_masks.skin_mask(landmarks, shape, grids)]
     return {
         name: float((mask * occlusion).sum() / max(float(mask.sum()), 1e-6))
         for name, mask in zip(NAMES, masks, strict=True)

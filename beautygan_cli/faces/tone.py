@@ -7,6 +7,7 @@ whose colour follows from its lightness alone, stays in that tone.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,12 +38,12 @@ def is_toned(face: FaceAnalysis, least: float = LEAST_COLOUR) -> bool:
     """
 
     def work() -> bool:
-        lab, inside = _face(face)
+        sparse = _sparse(face)
+        lab, inside = _face(sparse)
         tones = _by_lightness(lab[inside])
-        landmarks, shape = face.landmarks / SPARSE, (lab.shape[0], lab.shape[1])
         differences = []
         for mask in REGIONS:
-            values = lab[mask(landmarks, shape) > 0.5]
+            values = lab[sparse.mask(mask) > 0.5]
             if len(values) >= LEAST_PIXELS:
                 usual = [np.interp(values[:, 0], tones[0], plane) for plane in tones[1:]]
                 differences.append(np.hypot(*(values[:, 1:].T - usual).mean(axis=1)))
@@ -83,7 +84,7 @@ def kept(source: FaceAnalysis, before: FloatArray, after: FloatArray, references
     changed, own = rgb_to_lab(after), rgb_to_lab(before)
     colour = own[..., 1:]
     if toned:
-        lab, inside = _face(source)
+        lab, inside = _face(_sparse(source))
         tones = _by_lightness(lab[inside])
         colour = np.stack([np.interp(changed[..., 0], tones[0], plane) for plane in tones[1:]], axis=-1)
         if np.hypot(tones[1], tones[2]).mean() < _SHALLOWEST:
@@ -94,11 +95,16 @@ def kept(source: FaceAnalysis, before: FloatArray, after: FloatArray, references
     return np.asarray(toned_chip, dtype=np.float32)
 
 
+def _sparse(face: FaceAnalysis) -> FaceAnalysis:
+    """The face with every SPARSE-th pixel of its chip."""
+    chip = np.ascontiguousarray(face.chip[::SPARSE, ::SPARSE])
+    return replace(face, chip=chip, landmarks=np.asarray(face.landmarks / SPARSE, np.float32))
+
+
 def _face(face: FaceAnalysis) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """L*a*b* of every SPARSE-th pixel of the chip, and which of them lie in the face."""
-    lab = rgb_to_lab(np.ascontiguousarray(face.chip[::SPARSE, ::SPARSE]))
-    inside = masks.face_mask(face.landmarks / SPARSE, (lab.shape[0], lab.shape[1])) > 0.5
-    return lab, inside if inside.any() else np.ones_like(inside)
+    """L*a*b* of the chip's pixels, and which of them lie in the face."""
+    inside = face.mask(masks.face_mask) > 0.5
+    return rgb_to_lab(face.chip), inside if inside.any() else np.ones_like(inside)
 
 
 def _by_lightness(lab: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -121,10 +121,13 @@ def _lips(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
     return masks.lips_mask(landmarks, shape, soft=0)
 
 
-def _soft_eyes(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
+def _soft_eyes(
+    landmarks: NDArray[Any], shape: tuple[int, int], grids: tuple[masks.EyeGrid, masks.EyeGrid] | None = None
+) -> FloatArray:
     """The eyes' makeup with a wide soft edge: deepened shadow must not show where its region ends."""
-    soft = drawing.blur(masks.eyes_mask(landmarks, shape), EYES_EDGE * masks.interocular_distance(landmarks))
-    return np.asarray(soft * (1 - masks.openings_mask(landmarks, shape)), dtype=np.float32)
+    grids = grids or masks.eye_grids(landmarks, shape)
+    soft = drawing.blur(masks.eyes_mask(landmarks, shape, grids), EYES_EDGE * masks.interocular_distance(landmarks))
+    return np.asarray(soft * (1 - masks.openings_mask(landmarks, shape, grids)), dtype=np.float32)
 
 
 def _nearer(moved: NDArray[np.float64], needed: NDArray[np.float64], region: str) -> tuple[float, FloatArray]:
