@@ -80,13 +80,24 @@ class _Pair:
     look: ReadyLook
     results: int = 0
     wanted: list[_Wanted] = field(default_factory=list)  # until they are handed on, so that no ring keeps photos alive
-    made: list[pipeline.Made] = field(default_factory=list)
+    made: list[Callable[[], pipeline.Made]] = field(default_factory=list)
     network_seconds: float = 0.0
+    finished: list[pipeline.Made] | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def all_wanted(self) -> list[_Wanted]:
         """The results that are still to be handed on, once."""
         wanted, self.wanted = self.wanted, []
         return wanted
+
+    def faces(self) -> list[pipeline.Made]:
+        """What the network made of each face, completed by the first finisher that needs it."""
+        with self.lock:
+            if self.finished is None:
+                began = time.monotonic()
+                self.finished = [complete() for complete in self.made]
+                self.network_seconds += time.monotonic() - began
+            return self.finished
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,6 +279,8 @@ class Line:
                 source = replace(reading.result(), once=once)
             else:
                 source = read_source(item.path, self.session.signature, self.config, once=once, stop=self.stop)
+            for face in source.aligned if plan.make else ():
+                pipeline.look_over(face, self.session.signature)
             return Plan(plan.settled, plan.make, plan.revisit, source)
         except StoppedError:
             return Plan(plan.settled)
@@ -295,7 +308,7 @@ class Line:
         self.manifest.announce([(target.output, target.key) for target in targets])
         try:
             faces = [(face, pair.look.wearing) for pair, face in batch]
-            made = pipeline.make_up(faces, self.session, **self.config.network)
+            made = pipeline.run_networks(faces, self.session, **self.config.network)
         except Exception as error:
             for wanted in (wanted for pair in pairs for wanted in pair.all_wanted()):
                 wanted.slot.set_result(wanted.outcome(Status.FAILED, reason_of(error, wanted.pair.source.path)))
@@ -376,8 +389,9 @@ class Line:
         """From the network's chips to a file, recorded."""
         pair, target, options = wanted.pair, wanted.target, self.config
         try:
+            faces = pair.faces()
             made = wanted.outcome(Status.MADE)
-            outcome, photos = result.make(pair.source, target.look, pair.made, made, options)
+            outcome, photos = result.make(pair.source, target.look, faces, made, options)
             files = [face_path(target.output, number) for number in range(1, len(photos) + 1)]
             self.planner.refuse_protected(files)
             self.planner.occupy(files, pair.source.path, target.look, target.asked)

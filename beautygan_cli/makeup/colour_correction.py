@@ -35,6 +35,14 @@ BEYOND = 0.05
 LEAST_CHANGE = 4.0  # L*a*b* distance; a smaller mean change has no sure direction in which the reference lies
 
 
+def _lips(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
+    return masks.lips_mask(landmarks, shape, soft=0)
+
+
+# Where a region's mean colour is taken.
+MEASURED: dict[str, Callable[..., FloatArray]] = {"lips": _lips, "eyes": masks.lids_mask}
+
+
 def deepen(
     network_input: NDArray[Any],
     made_up: NDArray[Any],
@@ -63,14 +71,13 @@ def deepen(
     if not np.isfinite(shade).all():  # no skin in sight
         return np.asarray(made_up, dtype=np.float32)
     skin_wanted = on_reference(skin, masks.cheeks_mask)
-    measured = {"lips": _lips, "eyes": masks.lids_mask}
     applied = {"lips": face.mask(masks.lips_mask, grow=0.01), "eyes": face.mask(_soft_eyes)}
     shared = {"lips": 1.0, "eyes": EYES_SHARE}
     gain, shift = _nearer(shade, skin_wanted - own, "skin")
     moved = (gain - 1) * shade + shift
     light = (skin_wanted - own - shade - moved)[0]
     found = []
-    for name, measure in measured.items():
+    for name, measure in MEASURED.items():
         mask = face.mask(measure)
         goal = on_reference(mask, measure)
         goal[0] -= EXPOSURE_SHARE * light
@@ -117,8 +124,14 @@ def _toward(hue: NDArray[Any], middle: tuple[float, float], reach: float) -> Flo
     return np.asarray(off * (np.minimum(1, (reach + BEYOND * (distance - reach)) / distance) - 1), dtype=np.float32)
 
 
-def _lips(landmarks: NDArray[Any], shape: tuple[int, int]) -> FloatArray:
-    return masks.lips_mask(landmarks, shape, soft=0)
+def look_over(face: FaceAnalysis) -> None:
+    """Draw now what `deepen` needs of a source."""
+    face.mask(masks.cheeks_mask)
+    face.mask(masks.face_mask)
+    face.mask(masks.lips_mask, grow=0.01)
+    face.mask(_soft_eyes)
+    for measure in MEASURED.values():
+        face.mask(measure)
 
 
 def _soft_eyes(

@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -296,6 +296,17 @@ def make_up(
     once for each. `remove`: with its makeup off in place of on, after the reference's example. `in_colour`: the makeup
     keeps its colours on a photo that has none, too. ModelError where a mix is asked for that the model can't give.
     """
+    return [finish() for finish in run_networks(pairs, session, remove=remove, in_colour=in_colour)]
+
+
+def run_networks(
+    pairs: Sequence[tuple[FaceAnalysis, FaceAnalysis | Wearing]],
+    session: MakeupSession,
+    *,
+    remove: bool = False,
+    in_colour: bool = False,
+) -> list[Callable[[], Made]]:
+    """The part of `make_up` that is for one thread; what it gives for each pair does the rest, in any thread."""
     looks = [look if isinstance(look, Wearing) else Wearing.all_of(look) for _, look in pairs]
     lit = {source: exposure.lit(source) for source in dict.fromkeys(source for source, _ in pairs)}
     jobs = {
@@ -305,25 +316,36 @@ def make_up(
     }
     for source in lit if in_colour else ():
         tone.decide(source, False)
-    made = dict(zip(jobs, _run(list(jobs.values()), session, remove), strict=True))
+    chips = dict(zip(jobs, _run(list(jobs.values()), session, remove), strict=True))
     pigment = {} if remove else _pigment([mix for look in looks if (mix := look.mixes.get("eyes"))], session)
-    result = []
-    for number, ((source, _), look) in enumerate(zip(pairs, looks, strict=True)):
-        before = jobs[number, next(iter(look.mixes.values()))].chips[0][0]
-        worn = {region: made[number, mix] for region, mix in look.mixes.items()}
-        after = _joined(before, worn, source)
+
+    def finished(number: int) -> Made:
+        (source, _), look = pairs[number], looks[number]
+        own = {mix: jobs[number, mix] for mix in dict.fromkeys(look.mixes.values())}
+        made = {mix: _completed(job, chips[number, mix], session.signature, remove) for mix, job in own.items()}
+        before = next(iter(own.values())).chips[0][0]
+        after = _joined(before, {region: made[mix] for region, mix in look.mixes.items()}, source)
         of_brows = look.mixes.get("brows", look.mixes.get("eyes", ()))
         if not remove and of_brows and not _is_drawn(of_brows) and all(tone.brows_painted(f) for f, _ in of_brows):
             after = brows.drawn(before, after, source, of_brows)
         after = tone.kept(source, before, after, [face for mix in look.mixes.values() for face, _ in mix])
         if lit[source] is not source:
-            own = _fed(source, session.signature)
-            before, after = own, exposure.dimmed(own, lit[source], before, after)
+            own_chip = _fed(source, session.signature)
+            before, after = own_chip, exposure.dimmed(own_chip, lit[source], before, after)
         eyes = pigment.get(look.mixes.get("eyes", ()))
         if eyes and (tone.is_toned(source) or any(tone.is_toned(face) for face, _ in look.mixes["eyes"])):
             eyes = (eye_layer.grey(eyes[0]), eye_layer.grey(eyes[1]))
-        result.append(Made(before, after, eyes, look.brows_painted and not remove))
-    return result
+        return Made(before, after, eyes, look.brows_painted and not remove)
+
+    return [partial(finished, number) for number in range(len(pairs))]
+
+
+def look_over(source: FaceAnalysis, signature: Signature) -> None:
+    """Work out now, while the network has other faces, what `run_networks` and what comes after need of a source."""
+    lit = exposure.lit(source)
+    _fed(lit, signature)
+    colour_correction.look_over(lit)
+    tone.is_toned(source)
 
 
 def prepare(session: MakeupSession, *, remove: bool = False) -> None:
@@ -412,20 +434,25 @@ def _bare_photo() -> tuple[UInt8Array, Face]:
 
 
 def _run(jobs: Sequence[_Job], session: MakeupSession, remove: bool) -> list[FloatArray]:
-    """The network's chip for each job, with its makeup as deep as the reference's."""
+    """The network's chip for each job; nothing that is of use for one whose makeup is drawn."""
     if remove:
         network_input, bare = (np.stack(chips) for chips in zip(*(job.chips[0] for job in jobs), strict=True))
-        chips = session.remove(network_input, bare)
-        return [colour_correction.bared(chip, job.source.landmarks) for chip, job in zip(chips, jobs, strict=True)]
-    drawn = {id(job): _drawn(job) for job in jobs if _is_drawn(job.mix)}
-    single = [job for job in jobs if len(job.mix) == 1 and id(job) not in drawn]
-    result: dict[int, FloatArray] = {}
+        return list(session.remove(network_input, bare))
+    result = {id(job): job.chips[0][0] for job in jobs if _is_drawn(job.mix)}
+    single = [job for job in jobs if len(job.mix) == 1 and id(job) not in result]
     if single:
         sources, looks = zip(*(job.chips[0] for job in single), strict=True)
         pairs = [(job.source, job.mix[0][0]) for job in single]
-        result = dict(zip(map(id, single), encoded.transfer(session, pairs, sources, looks), strict=True))
-    result |= {id(job): _mixed(job, session) for job in jobs if len(job.mix) > 1}
-    return [drawn[id(job)] if id(job) in drawn else _deepened(job, result[id(job)], session.signature) for job in jobs]
+        result |= dict(zip(map(id, single), encoded.transfer(session, pairs, sources, looks), strict=True))
+    result |= {id(job): _mixed(job, session) for job in jobs if id(job) not in result}
+    return [result[id(job)] for job in jobs]
+
+
+def _completed(job: _Job, chip: FloatArray, signature: Signature, remove: bool) -> FloatArray:
+    """The network's chip with its makeup as deep as the reference's, or with what it left of makeup taken off."""
+    if remove:
+        return colour_correction.bared(chip, job.source.landmarks)
+    return _drawn(job) if _is_drawn(job.mix) else _deepened(job, chip, signature)
 
 
 def _is_drawn(mix: Mix) -> bool:
