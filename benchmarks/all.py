@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 import folder as folders
 import network as networks
+import peers
 
 sys.path.insert(0, str(networks.REPOSITORY / "tests"))
 
@@ -259,6 +260,21 @@ def network(options: argparse.Namespace, place: Path) -> None:
     table(f"Network alone, {options.pairs} pairs a run", head, rows)
 
 
+def other_networks(options: argparse.Namespace, place: Path) -> None:
+    """The bundled network beside those of other methods, each in a process of its own (`peers.py` says how built)."""
+    with peers.served(place) as networks_by_name:
+        work = {key: lambda n=network: Cost(*n.run()) for key, network in networks_by_name.items()}
+        medians = in_turns(work, options.runs)
+    rows = []
+    for (name, precision), cost in medians.items():
+        network, ours = networks_by_name[name, precision], medians[peers.OURS, precision]
+        learnt, memory = f"{network.parameters / 1e6:.2f} million", f"{network.memory:.0f} MB"
+        rows.append([f"{name}, {precision}", learnt, str(cost), memory, *cost.to(ours)])
+    ends = ("peak memory", "to ours in that precision, elapsed", "processor")
+    head = ("network", "parameters", *(f"a result, {kind}" for kind in BOTH), *ends)
+    table("Networks of other methods, rebuilt with random weights, one pair a run", head, rows)
+
+
 def plain_network(model: Path | None) -> Any:
     """The model's frozen network as the checkpoint has it, with nothing folded."""
     from beautygan_cli import MakeupSession
@@ -432,6 +448,7 @@ def folder(options: argparse.Namespace, place: Path) -> None:
 SECTIONS: dict[str, Callable[[argparse.Namespace, Path], None]] = {
     "start": start_up,
     "folder": folder,  # before what makes this process large: a child's peak memory counts what its parent had
+    "peers": other_networks,  # so too: peak memory of its processes
     "commands": commands,
     "sizes": sizes,
     "network": network,
