@@ -136,6 +136,7 @@ def read_look(item: Found, look: Look, signature: Signature, max_pixels: int, *,
     def face_of(path: Path) -> FaceAnalysis:
         photo = detection.decided(read_photo(path, max_pixels=max_pixels))
         face = pipeline.find_faces(photo.pixels, signature, printable(path), which="largest")[0]
+        pipeline.look_over_reference(face, signature)
         cut[face] = left_out.outside(face.crop_transform.to_photo(face.landmarks), photo.pixels.shape[:2])
         if measure:
             masks = metrics.face_masks(face.crop_transform.to_photo(face.landmarks), photo.pixels.shape[:2])

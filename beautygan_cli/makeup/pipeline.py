@@ -348,6 +348,12 @@ def look_over(source: FaceAnalysis, signature: Signature) -> None:
     tone.is_toned(source)
 
 
+def look_over_reference(reference: FaceAnalysis, signature: Signature) -> None:
+    """Work out now, while others are being read, what `run_networks` needs of a reference."""
+    if signature.warp_reference:
+        reference_chip(reference)
+
+
 def prepare(session: MakeupSession, *, remove: bool = False) -> None:
     """Do now, while photos are read by other threads, what the first call of `make_up` would be slower by.
 
