@@ -103,7 +103,7 @@ def test_a_sources_masks_are_drawn_once_for_all_its_references(place, session, m
 
 
 def test_of_each_face_what_a_run_works_out_for_it_is_worked_out_once(place, session, tmp_path, monkeypatch):
-    looks, config = looks_of(place, session), RunConfig(out=tmp_path / "out", batch_size=2)
+    config = RunConfig(out=tmp_path / "out", batch_size=2)
     counts: dict[str, Counter[bytes]] = {}
     lock = threading.Lock()
 
@@ -119,7 +119,6 @@ def test_of_each_face_what_a_run_works_out_for_it_is_worked_out_once(place, sess
         monkeypatch.setattr(module, name, counted)
 
     of_chip = (session.signature.size,) * 2
-    references = [look.wearing.face for look in looks]
     count(masks, "cheeks_mask", lambda landmarks, shape, *_: landmarks.tobytes() if shape == of_chip else b"another")
     count(masks, "skin_mask", lambda landmarks, shape, *_: landmarks.tobytes() if shape == of_chip else b"another")
     count(left_out, "covered_shares", lambda occlusion, landmarks: landmarks.tobytes())
@@ -127,6 +126,8 @@ def test_of_each_face_what_a_run_works_out_for_it_is_worked_out_once(place, sess
     shown = np.full(of_chip, TOLD, np.float32)  # a little before every face: none of the short cuts of a free one
     monkeypatch.setattr(left_out, "occlusion_of", lambda face: shown)
     monkeypatch.setattr(reference, "occlusion_of", lambda face: shown)
+    looks = looks_of(place, session)
+    references = [look.wearing.face for look in looks]
     with Manifest(config.out) as manifest:
         source = Found(place("a.jpg", "bare"), PurePath())
         outcomes = list(batch_line.run(Planner(looks, session, config, manifest), [source]))
