@@ -27,6 +27,8 @@ from beautygan_cli.types import FloatArray, UInt8Array
 LEAST_SYMMETRY = 0.5  # narrower half of the face to the wider one; sound faces have 0.6 to 1
 LEAST_LIGHT = 18.0  # L* of cheeks and chin; very dark skin in good light has 26
 LEAST_SHARPNESS = 0.22  # finest detail to coarser detail; sound photos have 0.27 to 0.4, a blur by 1.5 pixels 0.2
+MOST_BURNT = 0.15  # share of the skin that is burnt out; sound photos have 0.001, those lit 1.6 times too much 0.2
+BURNT = 250  # grey levels of the second brightest channel from which on no shade is told from another
 _OF_THE_PICTURE = ("pictures in the file", "colour profile", "became sRGB")
 
 
@@ -37,6 +39,7 @@ class Quantities:
     pixels: float  # side of the chip in photo pixels
     symmetry: float
     light: float
+    burnt: float
     sharpness: float
     covered: tuple[str, ...]  # what of eyes and lips something lies before, a phrase each
     outside: tuple[str, ...]  # what of them reaches out of the photo
@@ -78,6 +81,8 @@ def judge(found: Quantities, signature: Signature) -> Iterator[str]:
     if found.light < LEAST_LIGHT:
         yield f"too dark (lightness {found.light:.0f}, limit {LEAST_LIGHT:.0f})"
         return  # in the dark the rest can't be told
+    if found.burnt > MOST_BURNT:
+        yield f"overexposed ({100 * found.burnt:.0f} % of the skin burnt out, limit {100 * MOST_BURNT:.0f} %)"
     if found.pixels >= signature.size and found.sharpness < LEAST_SHARPNESS:
         yield f"blurred (sharpness {found.sharpness:.2f}, limit {LEAST_SHARPNESS})"
     yield from found.covered
@@ -90,7 +95,8 @@ def measure(pixels: UInt8Array, face: Face, signature: Signature) -> Quantities:
     return Quantities(
         pixels=signature.size / aligned.crop_transform.scale,
         symmetry=_symmetry(face.landmarks),
-        light=_lightness(lab, masks.cheeks_mask(aligned.landmarks, lab.shape[:2])),
+        light=_lightness(lab, aligned.mask(masks.cheeks_mask)),
+        burnt=_burnt(aligned),
         sharpness=_sharpness(aligned),
         covered=tuple(item.phrase for item in left_out.covered(aligned)),
         outside=tuple(item.phrase for item in left_out.outside(face.landmarks, (pixels.shape[0], pixels.shape[1]))),
@@ -107,6 +113,11 @@ def _symmetry(landmarks: FloatArray) -> float:
 
 def _lightness(lab: FloatArray, mask: FloatArray) -> float:
     return float(weighted_mean(lab, mask)[0])
+
+
+def _burnt(aligned: FaceAnalysis) -> float:
+    skin = aligned.chip[aligned.mask(masks.skin_mask) > 0.5]
+    return float((np.sort(skin, axis=1)[:, 1] >= BURNT).mean()) if len(skin) else 0.0
 
 
 def _sharpness(aligned: FaceAnalysis) -> float:

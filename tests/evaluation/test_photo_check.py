@@ -109,6 +109,10 @@ def test_dark_photo(sound, faults_of):
     assert only(faults_of((sound[0] * 0.12).astype(np.uint8)), "too dark")
 
 
+def test_overexposed_photo(sound, faults_of):
+    assert only(faults_of(np.clip(sound[0] * 2.2, 0, 255).astype(np.uint8)), "overexposed")
+
+
 def test_blurred_photo(sound, faults_of):
     pixels, face = sound
     assert only(faults_of(cv2.GaussianBlur(pixels, (0, 0), 0.02 * face.size)), "blurred")
