@@ -45,6 +45,7 @@ LEAST_SCALE, MOST_SCALE = 0.6, 1.6  # ... within these factors
 SAME = 0.01  # squared difference of log light below which the photo shows noise and no edge
 ALIKE = (0.5, 0.8)  # correlation of what is wide in both eyes' layers from which that is evened out in part, and wholly
 FINE = 0.06  # eye widths: what is finer than that is lost to the network and comes from the layer
+LEAST_KNOWN = 0.05  # share of what is near that takes the layer, from which on its mean is told
 DEPTH = 0.5  # share that the network has in the depth of what is wide: it saw more of soft shadow than of lines
 SHARED = (72, 106)  # cells of the depth that both eyes share: it is soft
 LEAST_ROOM = 0.18  # eye widths from lid to brow at least
@@ -430,7 +431,10 @@ def _met(
     rows, columns = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
     u, y = frame.coordinates(columns, rows)
     lid, rim, arch = (line.astype(np.float32) for line in frame.heights(u))
-    v = np.where(y >= lid, y - lid, np.where(y <= rim, y - rim, 0))
+    # Within the opening the nearer rim goes on. Both rims keep a cell away from the row that is half of either's.
+    cell = np.float32((UP[1] - UP[0]) / (layer.density.shape[0] - 1))
+    of_lid = lid - y < y - rim
+    v = np.where(of_lid, np.maximum(y - lid, cell), np.minimum(y - rim, -cell))
     inside = np.where((y < lid) & (y > rim), np.minimum(lid - y, y - rim), 0)
     own_room = np.maximum(arch - lid, LEAST_ROOM)
     room = np.maximum(np.interp(u, np.linspace(*ACROSS, len(layer.room)), layer.room), LEAST_ROOM)
@@ -438,9 +442,11 @@ def _met(
     network = log_light(own) - log_light(painted) - ground.astype(np.float32)
     # What is fine is the layer's alone. What is wide has the network's hue, since what comes off the reference's skin
     # tells little of another skin, and the depth of both.
-    wide = drawing.blur(network - wanted, FINE * frame.width)
     # The rim: full outside the opening, gone a little way into it.
     edge = drawing.smoothstep(RIM, 0, inside) * weight * _window(u, v, own_room)[..., 0]
+    # Nothing of the opening, where the network paints nothing: a lower lid would shine for all the liner over it.
+    known = np.maximum(drawing.blur(edge, FINE * frame.width), LEAST_KNOWN)[..., None]
+    wide = np.asarray(drawing.blur((network - wanted) * edge[..., None], FINE * frame.width) / known, np.float32)
     return _MetEye(landmarks, number, u, v, edge, wanted, network, wide)
 
 

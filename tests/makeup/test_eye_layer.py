@@ -82,6 +82,28 @@ def test_both_eyes_are_alike(name, reference, session) -> None:
     assert 1 - abs(left - right) / (left + right) > 0.85
 
 
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_lower_rim_takes_nothing_of_the_liner_above_it_and_does_not_shine(name, reference, session) -> None:
+    before = photo(name)
+    face = pipeline.find_faces(before, session.signature, name, which="largest")[0]
+    made = pipeline.make_up([(face, reference)], session)
+    after = pipeline.apply(before, [face], made, Strengths(lips=0.0, eyes=1.0, skin=0.0))
+    light = [np.log(linear_light(item).mean(axis=-1) + 0.004) for item in (before, after)]
+    landmarks = face.crop_transform.to_photo(face.landmarks)
+    for number in (0, 1):
+        frame = masks.eye_frame(landmarks, number)
+        rows, columns = np.mgrid[: before.shape[0], : before.shape[1]]
+        u, y = frame.coordinates(columns, rows)
+        lid, rim, _ = frame.heights(u)
+        lower = (u > 0.3) & (u < 0.7) & (lid - y > y - rim)
+        inside, below = (
+            (light[0] - light[1])[lower & (y - rim > low) & (y - rim < high)].mean()
+            for low, high in ((0, 0.015), (-0.05, -0.01))
+        )
+        assert abs(inside) < 0.25, "no line on the rim"
+        assert -0.05 < below < 0.25, "and no shine under it"
+
+
 @pytest.mark.parametrize("name", SOURCES[:2])
 def test_its_edge_is_sharper_than_the_networks(name, reference, session) -> None:
     def steepest(profile: np.ndarray) -> float:
