@@ -145,6 +145,9 @@ class Line:
         self.filling: list[tuple[_Pair, FaceAnalysis]] = []
         self.slots: deque[Future[Outcome]] = deque()
         self.ends: float | None = None  # after a stop: when nothing is waited for any more
+        self.ending = threading.Lock()  # held while it is decided whether a result is still written
+        self.over = False
+        self.writing: set[Future[Outcome]] = set()
 
     def close(self) -> None:
         """End its threads; what readers and finishers are at is finished, but after a stop."""
@@ -236,11 +239,21 @@ class Line:
                 yield slot.result()
 
     def _finished(self, slot: Future[Outcome]) -> bool:
-        """Wait for a finisher; False when that takes too long after the stop."""
+        """Wait for a finisher; False when it takes too long after a stop: what isn't told is not written either."""
         while not wait_for([slot], timeout=LOOK_EVERY).done:
             if self._too_late():
-                return False
+                with self.ending:
+                    self.over = True
+                    begun = slot in self.writing
+                return begun and bool(wait_for([slot], timeout=LAST_SECONDS).done)
         return True
+
+    def _begin_to_write(self, slot: Future[Outcome]) -> None:
+        """StoppedError where the run waits for no result any more."""
+        with self.ending:
+            if self.over:
+                raise StoppedError
+            self.writing.add(slot)
 
     def _too_late(self) -> bool:
         if self.ends is None and self.stop.is_set():
@@ -378,9 +391,12 @@ class Line:
         def finish() -> None:
             try:
                 wanted.slot.set_result(work(wanted))
+            except StoppedError:
+                return  # nobody waits for it
             except Exception as error:  # not the photo's, but the run's: nothing can be recorded
                 wanted.slot.set_exception(error)
             finally:
+                self.writing.discard(wanted.slot)
                 self.room.release()
 
         self.finishers.submit(finish)
@@ -395,12 +411,15 @@ class Line:
             files = [face_path(target.output, number) for number in range(1, len(photos) + 1)]
             self.planner.refuse_protected(files)
             self.planner.occupy(files, pair.source.path, target.look, target.asked)
+            self._begin_to_write(wanted.slot)
             began = time.monotonic()
             result.write(photos, files, self.config, self.manifest)
             outcome = replace(outcome, seconds={**outcome.seconds, "write": time.monotonic() - began})
             outcome = result.with_pictures(outcome, pair.source, photos, options)
         except BeyondLimitError as error:
             outcome, files = error.outcome, []
+        except StoppedError:
+            raise
         except Exception as error:  # of the disk or the program: not recorded, and so tried again by the next run
             return wanted.outcome(Status.FAILED, reason_of(error, pair.source.path))
         self.manifest.record(
